@@ -1,0 +1,205 @@
+//! One event as EVENTS.md fixes it, before the pipeline gives it its place in the stream.
+//!
+//! The engine makes [`Event`]s with kernel times; the pipeline stamps them with `id`, `seq`, wall time and host
+//! ([`Stamped`]). Text from outside enters only through [`clean`], so that every string is valid UTF-8, bounded and free
+//! of control characters.
+
+use std::fmt::Write as _;
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use crate::time::{KTime, Wall};
+
+/// Longest text from outside that an attribute carries, in bytes.
+pub const TEXT_MAX: usize = 4096;
+
+/// The fixed names.
+pub mod name {
+    #![expect(missing_docs, reason = "each constant is its own description; EVENTS.md says when each is raised")]
+    pub const PROCESS_FORK: &str = "procprobe.process.fork";
+    pub const PROCESS_START: &str = "procprobe.process.start";
+    pub const PROCESS_EXIT: &str = "procprobe.process.exit";
+    pub const POLICY_FIRING: &str = "procprobe.policy.firing";
+    pub const POLICY_RESOLVED: &str = "procprobe.policy.resolved";
+    pub const AGENT_STARTED: &str = "procprobe.agent.started";
+    pub const AGENT_STOPPED: &str = "procprobe.agent.stopped";
+    pub const AGENT_RELOADED: &str = "procprobe.agent.reloaded";
+    pub const AGENT_RELOAD_FAILED: &str = "procprobe.agent.reload_failed";
+    pub const AGENT_HEARTBEAT: &str = "procprobe.agent.heartbeat";
+    pub const AGENT_LOST: &str = "procprobe.agent.lost";
+}
+
+/// How bad it is. Process and agent events are `info` unless something was lost.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// Worth knowing.
+    Info,
+    /// Worth looking at.
+    #[default]
+    Warning,
+    /// Worth waking someone.
+    Critical,
+}
+
+impl Severity {
+    /// As in policies and events.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Info => "info",
+            Self::Warning => "warning",
+            Self::Critical => "critical",
+        }
+    }
+}
+
+/// What happened, not yet placed in the stream.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Event {
+    /// One of [`name`].
+    pub name: &'static str,
+    /// How bad.
+    pub severity: Severity,
+    /// When it happened (not when it was told).
+    pub at: KTime,
+    /// One sentence for people.
+    pub body: String,
+    /// Facts for programs, in the order in which they are shown.
+    pub attributes: Attributes,
+}
+
+/// Attributes in a stable order. A time inside is an [`Attribute::Time`] until the pipeline knows the wall clock.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Attributes(pub Vec<(&'static str, Attribute)>);
+
+/// One attribute's value.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Attribute {
+    /// Anything that JSON can say.
+    Json(Value),
+    /// A recent kernel time.
+    Time(KTime),
+    /// A CLOCK_BOOTTIME stamp in ns, such as a process's start.
+    BootTime(u64),
+    /// A list of attribute sets, such as the evidence of an alarm.
+    List(Vec<Attributes>),
+}
+
+impl Attributes {
+    /// Adds a value that JSON can say.
+    pub fn put(&mut self, name: &'static str, value: impl Into<Value>) -> &mut Self {
+        self.0.push((name, Attribute::Json(value.into())));
+        self
+    }
+
+    /// Adds a value if there is one.
+    pub fn put_some(&mut self, name: &'static str, value: Option<impl Into<Value>>) -> &mut Self {
+        if let Some(value) = value {
+            self.put(name, value);
+        }
+        self
+    }
+
+    /// Adds a time or a list.
+    pub fn put_attribute(&mut self, name: &'static str, value: Attribute) -> &mut Self {
+        self.0.push((name, value));
+        self
+    }
+
+    /// The value under a name, if it is there and plain JSON.
+    pub fn get(&self, name: &str) -> Option<&Value> {
+        self.0.iter().find(|(key, _)| *key == name).and_then(|(_, value)| match value {
+            Attribute::Json(value) => Some(value),
+            _ => None,
+        })
+    }
+
+    /// As JSON, with times turned into RFC 3339.
+    pub fn to_json(&self, clock: &crate::time::ClockReading) -> Map<String, Value> {
+        self.0.iter().map(|(name, value)| ((*name).to_owned(), value.to_json(clock))).collect()
+    }
+}
+
+impl Attribute {
+    fn to_json(&self, clock: &crate::time::ClockReading) -> Value {
+        match self {
+            Self::Json(value) => value.clone(),
+            Self::Time(time) => Value::String(clock.wall_of(*time).to_string()),
+            Self::BootTime(boot_ns) => Value::String(clock.wall_of_boot(*boot_ns).to_string()),
+            Self::List(list) => list.iter().map(|attributes| Value::Object(attributes.to_json(clock))).collect(),
+        }
+    }
+}
+
+/// Who speaks: the resource part of each event.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Host {
+    /// The host's name, or `node.name` of the configuration.
+    #[serde(rename = "host.name")]
+    pub name: String,
+    /// /etc/machine-id, the stable name of this installation.
+    #[serde(rename = "host.id")]
+    pub id: String,
+    /// /proc/sys/kernel/random/boot_id.
+    #[serde(rename = "boot.id")]
+    pub boot_id: String,
+}
+
+/// An event with its place in the stream, as it goes out.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Stamped {
+    /// Host, boot and sequence number: the receiver drops repeats by it.
+    pub id: String,
+    /// Rises by one for every event of a boot of a host.
+    pub seq: u64,
+    /// When it happened, RFC 3339 UTC with nanoseconds.
+    pub time: String,
+    /// One of [`name`].
+    pub name: &'static str,
+    /// How bad.
+    pub severity: Severity,
+    /// One sentence for people.
+    pub body: String,
+    /// Who speaks.
+    pub host: std::sync::Arc<Host>,
+    /// Facts for programs.
+    pub attributes: Map<String, Value>,
+}
+
+impl Wall {
+    /// The `time` field of an event.
+    pub fn rfc3339(self) -> String {
+        self.to_string()
+    }
+}
+
+/// Text from outside, made fit to print: control characters escaped as `\xNN` or `\u{NNNN}`, cut at [`TEXT_MAX`] bytes.
+pub fn clean(text: &str) -> String {
+    let mut cleaned = String::with_capacity(text.len().min(TEXT_MAX));
+    for character in text.chars() {
+        if cleaned.len() + character.len_utf8() > TEXT_MAX {
+            cleaned.push('…');
+            break;
+        }
+        match character {
+            '\n' => cleaned.push_str("\\n"),
+            '\t' => cleaned.push_str("\\t"),
+            '\r' => cleaned.push_str("\\r"),
+            c if is_unprintable(c) && u32::from(c) < 0x100 => {
+                let _ = write!(cleaned, "\\x{:02x}", u32::from(c));
+            }
+            c if is_unprintable(c) => {
+                let _ = write!(cleaned, "\\u{{{:x}}}", u32::from(c));
+            }
+            c => cleaned.push(c),
+        }
+    }
+    cleaned
+}
+
+/// Controls, and the bidirectional overrides that can make a line read as another one.
+fn is_unprintable(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+}

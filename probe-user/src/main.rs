@@ -1,0 +1,2 @@
+//! The `procprobe` command.
+fn main() {}

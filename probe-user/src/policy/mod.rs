@@ -1,0 +1,4 @@
+//! The policy language: from YAML text to checked policies, and the state machine that every bound shares. Pure.
+
+pub mod select;
+pub mod spec;

@@ -1,0 +1,115 @@
+//! Does a process belong to a selector, and if not, which field keeps it out? Pure.
+
+use std::fmt;
+
+use super::spec::{CgroupPattern, PathGlob, Selector, User, Users};
+use crate::model::Process;
+
+/// A field of a selector, in the order in which they are held against a process: cheap ones first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Field {
+    /// Kernel threads belong to a group only when it asks for them, and then only they do.
+    KernelThread,
+    /// `user`
+    User,
+    /// `comm`
+    Comm,
+    /// `exe`
+    Exe,
+    /// `cgroup`, `unit` or `container`
+    Cgroup,
+    /// `parent`
+    Parent,
+    /// `args`: last, because a process can rewrite them without telling anyone; a process that only this field keeps
+    /// out is worth another look.
+    Args,
+}
+
+impl fmt::Display for Field {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::KernelThread => "kernel_threads",
+            Self::User => "user",
+            Self::Comm => "comm",
+            Self::Exe => "exe",
+            Self::Cgroup => "cgroup",
+            Self::Parent => "parent",
+            Self::Args => "args",
+        })
+    }
+}
+
+impl Selector {
+    /// The first field that keeps this process out; `None` when it belongs. `parent_in` tells whether the process's
+    /// parent belongs to the group of that name.
+    pub fn mismatch(&self, process: &Process, users: &Users, parent_in: &dyn Fn(&str) -> bool) -> Option<Field> {
+        let identity = &process.identity;
+        if identity.kernel_thread != self.kernel_threads {
+            return Some(Field::KernelThread);
+        }
+        if !any_of(&self.user, |user| user.is(identity.uid, users)) {
+            return Some(Field::User);
+        }
+        if !any_of(&self.comm, |glob| glob.is_match(&*identity.comm)) {
+            return Some(Field::Comm);
+        }
+        if !any_of(&self.exe, |glob| glob.is_match(&process.program.exe)) {
+            return Some(Field::Exe);
+        }
+        if !any_of(&self.cgroup, |pattern| pattern.is_match(&process.cgroup)) {
+            return Some(Field::Cgroup);
+        }
+        if !any_of(&self.parent, |group| parent_in(group)) {
+            return Some(Field::Parent);
+        }
+        if !self.args.is_empty() {
+            let joined = process.program.joined_args();
+            if !self.args.iter().any(|pattern| pattern.is_match(&joined)) {
+                return Some(Field::Args);
+            }
+        }
+        None
+    }
+}
+
+/// A field that is not given keeps nobody out.
+fn any_of<T>(patterns: &[T], matches: impl FnMut(&T) -> bool) -> bool {
+    patterns.is_empty() || patterns.iter().any(matches)
+}
+
+impl PathGlob {
+    /// Against a whole path; a pattern without "/" looks at the file's name alone.
+    pub fn is_match(&self, path: &str) -> bool {
+        let subject = if self.name_only { path.rsplit('/').next().unwrap_or(path) } else { path };
+        self.glob.is_match(subject)
+    }
+}
+
+impl User {
+    fn is(&self, uid: u32, users: &Users) -> bool {
+        match self {
+            Self::Uid(wanted) => *wanted == uid,
+            Self::Name(wanted) => users.0.get(&uid).is_some_and(|name| **name == **wanted),
+        }
+    }
+}
+
+impl CgroupPattern {
+    fn is_match(&self, path: &str) -> bool {
+        match self {
+            Self::Path(glob) => glob.is_match(path),
+            Self::Unit(unit) => path.split('/').any(|component| component == &**unit),
+            Self::Container(id) => container_id(path).is_some_and(|found| found.starts_with(&**id)),
+        }
+    }
+}
+
+/// The container id in a cgroup's path: its last component that holds 64 hexadecimal digits, as container runtimes name
+/// their cgroups (`docker-<id>.scope`, `cri-containerd-<id>.scope`, `crio-<id>.scope`, or the bare id).
+pub fn container_id(path: &str) -> Option<&str> {
+    path.rsplit('/').find_map(|component| {
+        let bare = component.strip_suffix(".scope").unwrap_or(component);
+        let id = bare.rsplit(['-', ':']).next()?;
+        (id.len() == 64 && id.bytes().all(|byte| byte.is_ascii_hexdigit())).then_some(id)
+    })
+}
