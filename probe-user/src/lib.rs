@@ -5,11 +5,16 @@
 //! and the [`pipeline`] that wires them stand outside. ARCHITECTURE.md has the map.
 #![deny(unsafe_code)]
 
+pub mod agent;
 pub mod engine;
 pub mod event;
+pub mod host;
 pub mod kernel;
 pub mod model;
+pub mod outlet;
+pub mod output;
 pub mod policy;
 pub mod record;
 pub mod signal;
+pub mod stamp;
 pub mod time;
