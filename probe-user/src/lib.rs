@@ -8,6 +8,7 @@
 pub mod agent;
 pub mod engine;
 pub mod event;
+pub mod forward;
 pub mod host;
 pub mod kernel;
 pub mod model;

@@ -1,5 +1,6 @@
 //! The daemon's events about itself, as EVENTS.md names them. Pure: what they say comes in as arguments.
 
+use std::fmt::Display;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -55,12 +56,8 @@ pub fn started(at: KTime, facts: &Started<'_>) -> Event {
         .put("degraded", Value::from(facts.degraded.to_vec()))
         .put("sequence", facts.sequence)
         .put_some("attached_after", facts.attached_after.map(|after| after.as_secs_f64()));
-    let mut body = format!("procprobe {VERSION} started on Linux {}", facts.kernel);
-    match facts.groups {
-        0 => body.push_str(", without policies"),
-        1 => body.push_str(", 1 group"),
-        groups => body.push_str(&format!(", {groups} groups")),
-    }
+    let policies = if facts.groups == 0 { "without policies".to_owned() } else { count(facts.groups, "group") };
+    let mut body = format!("procprobe {VERSION} started on Linux {}, {policies}", facts.kernel);
     if !facts.degraded.is_empty() {
         body.push_str("; degraded: ");
         body.push_str(&facts.degraded.join("; "));
@@ -80,17 +77,16 @@ pub fn stopped(at: KTime, reason: &str, uptime: Duration) -> Event {
 pub fn reloaded(at: KTime, groups: usize, notes: &[String]) -> Event {
     let mut attributes = Attributes::default();
     attributes.put("groups", groups).put("degraded", Value::from(notes.to_vec()));
-    let groups = if groups == 1 { "1 group".to_owned() } else { format!("{groups} groups") };
-    event(name::AGENT_RELOADED, Severity::Info, at, format!("reloaded: {groups} in force"), attributes)
+    let body = format!("reloaded: {} in force", count(groups, "group"));
+    event(name::AGENT_RELOADED, Severity::Info, at, body, attributes)
 }
 
-/// A reload was refused; what was in force stays so. `errors` is the whole report, `count` how many there are.
-pub fn reload_failed(at: KTime, errors: &str, count: usize) -> Event {
+/// A reload was refused; what was in force stays so. `errors` is the whole report of `how_many`.
+pub fn reload_failed(at: KTime, errors: &str, how_many: usize) -> Event {
     let mut attributes = Attributes::default();
-    attributes.put("errors", count).put("report", clean(errors));
+    attributes.put("errors", how_many).put("report", clean(errors));
     let first = clean(errors.lines().next().unwrap_or_default());
-    let noun = if count == 1 { "error" } else { "errors" };
-    let body = format!("reload failed with {count} {noun}, the policies in force stay: {first}");
+    let body = format!("reload failed with {}, the policies in force stay: {first}", count(how_many, "error"));
     event(name::AGENT_RELOAD_FAILED, Severity::Warning, at, body, attributes)
 }
 
@@ -128,8 +124,7 @@ pub fn lost(at: KTime, dropped: &Dropped) -> Event {
         .put("reason", dropped.reason.as_str())
         .put("count", dropped.count)
         .put("reconciled", true);
-    let noun = if dropped.count == 1 { "event" } else { "events" };
-    let body = format!("{} {noun} did not go out by {}: {}", dropped.count, dropped.place, dropped.reason);
+    let body = format!("{} did not go out by {}: {}", count(dropped.count, "event"), dropped.place, dropped.reason);
     event(name::AGENT_LOST, Severity::Warning, at, body, attributes)
 }
 
@@ -141,6 +136,11 @@ fn kernel_programs(kernel: &KernelCost) -> Value {
             |program| json!({"name": program.name, "run_count": program.run_count, "run_time_ns": program.run_time_ns}),
         )
         .collect()
+}
+
+fn count<N: Copy + Display + PartialEq + From<u8>>(count: N, noun: &str) -> String {
+    let plural = if count == N::from(1) { "" } else { "s" };
+    format!("{count} {noun}{plural}")
 }
 
 const fn event(name: &'static str, severity: Severity, at: KTime, body: String, attributes: Attributes) -> Event {
