@@ -6,6 +6,7 @@
 #![deny(unsafe_code)]
 
 pub mod agent;
+pub mod diagnostic;
 pub mod engine;
 pub mod event;
 pub mod forward;
@@ -19,3 +20,4 @@ pub mod record;
 pub mod signal;
 pub mod stamp;
 pub mod time;
+pub mod yaml;
