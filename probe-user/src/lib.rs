@@ -6,6 +6,7 @@
 #![deny(unsafe_code)]
 
 pub mod agent;
+pub mod config;
 pub mod diagnostic;
 pub mod engine;
 pub mod event;
@@ -17,7 +18,9 @@ pub mod outlet;
 pub mod output;
 pub mod policy;
 pub mod record;
+pub mod serve;
 pub mod signal;
 pub mod stamp;
+pub mod telemetry;
 pub mod time;
 pub mod yaml;
