@@ -6,8 +6,10 @@
 #![deny(unsafe_code)]
 
 pub mod agent;
+pub mod cli;
 pub mod config;
 pub mod diagnostic;
+pub mod doctor;
 pub mod engine;
 pub mod event;
 pub mod forward;
@@ -16,6 +18,7 @@ pub mod kernel;
 pub mod model;
 pub mod outlet;
 pub mod output;
+pub mod pipeline;
 pub mod policy;
 pub mod record;
 pub mod serve;
