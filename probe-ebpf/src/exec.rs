@@ -73,8 +73,7 @@ pub fn process_exec(ctx: BtfTracePointContext) -> i32 {
 #[inline(always)]
 unsafe fn copy_filename(binprm: Binprm, target: *mut u8) -> usize {
     // SAFETY: the caller vouches for the room.
-    let written =
-        unsafe { bpf_probe_read_kernel_str(target.cast(), FILENAME_CAP as u32, binprm.filename().cast()) };
+    let written = unsafe { bpf_probe_read_kernel_str(target.cast(), FILENAME_CAP as u32, binprm.filename().cast()) };
     if written > 0 && written <= FILENAME_CAP as i64 { written as usize - 1 } else { 0 }
 }
 

@@ -83,3 +83,12 @@ impl Drop for Actor {
         let _ = self.child.wait();
     }
 }
+
+/// A policy that has the actors of one mode and mark as its group; `bounds` is YAML, one bound a line.
+pub fn group(name: &str, mode: &str, mark: &str, bounds: &str) -> String {
+    let mut policy = format!("groups:\n  {name}:\n    match: {{ args: \"^[^ ]*actor {mode} (.* )?{mark}$\" }}\n");
+    for bound in bounds.lines() {
+        policy.extend(["    ", bound.trim(), "\n"]);
+    }
+    policy
+}

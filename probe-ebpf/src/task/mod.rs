@@ -23,11 +23,7 @@ pub(crate) fn read<T: Copy>(base: *const u8, offset: usize) -> T {
     let mut value = MaybeUninit::<T>::uninit();
     // SAFETY: the helper fills the whole target, with zeroes when the source cannot be read; T is plain numbers.
     unsafe {
-        bpf_probe_read_kernel(
-            value.as_mut_ptr().cast(),
-            size_of::<T>() as u32,
-            base.wrapping_add(offset).cast(),
-        );
+        bpf_probe_read_kernel(value.as_mut_ptr().cast(), size_of::<T>() as u32, base.wrapping_add(offset).cast());
         value.assume_init()
     }
 }
