@@ -102,7 +102,7 @@ fn a_broken_config_is_refused_with_78() {
     let folder = tempfile::tempdir().unwrap();
     let config = folder.path().join("procprobe.yaml");
     std::fs::write(&config, "sample_intervall: 1s\n").unwrap();
-    let (code, log) = code_and_log(&Setup::new().args([&"--config".into(), config.as_os_str()]).refuse());
+    let (code, log) = code_and_log(&Setup::new().args(["--config".as_ref(), config.as_os_str()]).refuse());
     assert_eq!(code, Some(78), "{log}");
     assert!(log.contains("procprobe.yaml:1:1") && log.contains("sample_interval"), "{log}");
 }

@@ -18,7 +18,7 @@ fn watching_all() -> Daemon {
 }
 
 fn exe() -> String {
-    fs::canonicalize(ACTOR).unwrap().display().to_string()
+    fs::canonicalize(ACTOR).map_or_else(|error| panic!("{ACTOR}: {error}"), |path| path.display().to_string())
 }
 
 /// All start events of one process, once its exit was told.
