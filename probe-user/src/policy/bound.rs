@@ -160,9 +160,12 @@ impl Machine {
         }
     }
 
-    /// A newer value for the alarm's text, of which the caller knows that it changes nothing else.
-    pub fn refresh(&mut self, value: f64) {
-        self.value = Some(value);
+    /// A newer value for the text of the alarm that is due: only where it is still a breach, so that a deadline that
+    /// comes at the same moment as the value keeps coming first.
+    pub fn refresh(&mut self, value: f64, rule: &Rule) {
+        if matches!(self.phase, Phase::Pending { .. }) && rule.breached(value) {
+            self.value = Some(value);
+        }
     }
 
     /// The next moment at which the machine turns without a new value.
