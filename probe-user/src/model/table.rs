@@ -1,7 +1,3 @@
-<<<<<<< HEAD
-/// x
-pub struct Table;
-=======
 //! The process table: what it holds, what can be asked of it, and how a record finds its process.
 //!
 //! Records of two CPUs can arrive in either order, and any of them can be missing. So each record is first placed
@@ -208,4 +204,3 @@ impl Table {
         changed
     }
 }
->>>>>>> engine
