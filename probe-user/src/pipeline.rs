@@ -1,6 +1,8 @@
 //! Wires the edges together and owns the daemon's life: numbers events, hands them to stdout and to the collectors, answers
 //! the local API, reloads, and ends cleanly.
 
+mod clock;
+
 use std::io;
 use std::time::{Duration, Instant};
 
@@ -12,11 +14,11 @@ use crate::config::load::Prepared;
 use crate::event::{Event, Severity};
 use crate::forward::{Forwarder, StartError};
 use crate::host::identity::{identify, kernel_release};
+use crate::host::processes::with_ancestors;
 use crate::outlet::Dropped;
 use crate::output::{Format, Sink};
-use crate::serve::{self, AgentReport, BindError, MatchReport, Query, StatusReport};
+use crate::serve::{self, AgentReport, BindError, MatchReport, Query, StatusReport, Subject, explain};
 use crate::stamp::{OpenError, Stamper, line};
-use crate::time::{ClockReading, KTime, Wall};
 
 /// How long the ways out may take at the end.
 const CLOSE_WITHIN: Duration = Duration::from_secs(5);
@@ -75,7 +77,7 @@ pub async fn run(start: Start, mut orders: mpsc::Receiver<Order>) -> Result<(), 
     let (server, mut queries) = serve::spawn(&prepared.config.api)?;
     let kernel = kernel_release();
     edges.tell(agent::started(
-        edges.clock().mono,
+        clock::now(),
         &agent::Started {
             kernel: &kernel,
             degraded: &edges.degraded,
@@ -95,7 +97,7 @@ pub async fn run(start: Start, mut orders: mpsc::Receiver<Order>) -> Result<(), 
             _ = heartbeat.tick() => edges.heartbeat()?,
             Some(query) = queries.recv() => match query {
                 Query::Status { reply } => drop(reply.send(edges.status()?)),
-                Query::Match { reply, .. } => drop(reply.send(MatchReport::default())),
+                Query::Match { subject, reply } => drop(reply.send(answer(&prepared, &subject))),
             },
         }
         edges.tell_drops();
@@ -103,6 +105,16 @@ pub async fn run(start: Start, mut orders: mpsc::Receiver<Order>) -> Result<(), 
     server.close();
     edges.close(reason).await;
     Ok(())
+}
+
+fn answer(prepared: &Prepared, subject: &Subject) -> Result<MatchReport, String> {
+    let (policies, users) = (&prepared.policies, &prepared.users);
+    match subject {
+        Subject::Fields(fields) => explain::of_fields(policies, users, fields),
+        Subject::Pid(pid) => Ok(with_ancestors(*pid)
+            .map(|(key, scan)| explain::of_scan(policies, users, key, scan))
+            .unwrap_or_default()),
+    }
 }
 
 struct Edges {
@@ -118,7 +130,7 @@ impl Edges {
         let config = &prepared.config;
         let identified = identify(config.node.name.as_deref());
         let mut degraded = identified.notes;
-        let (stamper, notes) = Stamper::open(identified.host, &config.state_dir, read_clock().boot_ns)?;
+        let (stamper, notes) = Stamper::open(identified.host, &config.state_dir, clock::read().boot_ns)?;
         degraded.extend(notes);
         for note in &degraded {
             tracing::warn!("{note}");
@@ -127,14 +139,9 @@ impl Edges {
         Ok(Self { stamper, sink: Sink::stdout(format)?, forwarders, degraded, began: Instant::now() })
     }
 
-    fn clock(&self) -> ClockReading {
-        let _ = self;
-        read_clock()
-    }
-
     fn tell(&mut self, event: Event) {
         let urgent = event.severity > Severity::Info;
-        let stamped = self.stamper.stamp(event, &read_clock());
+        let stamped = self.stamper.stamp(event, &clock::read());
         match line(&stamped) {
             Ok(line) => {
                 self.sink.offer(&stamped, &line);
@@ -147,7 +154,7 @@ impl Edges {
     }
 
     fn tell_drops(&mut self) {
-        let now = read_clock().mono;
+        let now = clock::now();
         let mut untold = self.sink.untold(now);
         untold.extend(self.forwarders.iter().flat_map(|forwarder| forwarder.untold(now)));
         for dropped in &untold {
@@ -156,7 +163,7 @@ impl Edges {
     }
 
     fn reload(&mut self, prepared: &mut Prepared) {
-        let now = read_clock().mono;
+        let now = clock::now();
         match prepared.again() {
             Ok(new) => {
                 *prepared = new;
@@ -170,7 +177,7 @@ impl Edges {
     }
 
     fn heartbeat(&mut self) -> io::Result<()> {
-        let clock = read_clock();
+        let clock = clock::read();
         let queued = self.forwarders.iter().map(Forwarder::status);
         let (events, bytes) =
             queued.fold((0, 0), |sum, status| (sum.0 + status.queued_events, sum.1 + status.queued_bytes));
@@ -212,7 +219,7 @@ impl Edges {
     }
 
     async fn close(mut self, reason: &str) {
-        let now = read_clock().mono;
+        let now = clock::now();
         self.tell(agent::stopped(now, reason, self.began.elapsed()));
         for forwarder in self.forwarders {
             let left = forwarder.close(CLOSE_WITHIN).await;
@@ -227,20 +234,5 @@ impl Edges {
         if let Err(error) = self.stamper.close() {
             tracing::warn!(%error, "the next event number could not be written");
         }
-    }
-}
-
-/// All clocks at this moment.
-fn read_clock() -> ClockReading {
-    use rustix::time::{ClockId, clock_gettime};
-    let nanos = |id| {
-        let time = clock_gettime(id);
-        i128::from(time.tv_sec) * 1_000_000_000 + i128::from(time.tv_nsec)
-    };
-    let unsigned = |id| u64::try_from(nanos(id)).unwrap_or(0);
-    ClockReading {
-        mono: KTime(unsigned(ClockId::Monotonic)),
-        boot_ns: unsigned(ClockId::Boottime),
-        wall: Wall(i64::try_from(nanos(ClockId::Realtime)).unwrap_or(0)),
     }
 }
