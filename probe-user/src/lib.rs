@@ -5,6 +5,7 @@
 //! and the [`pipeline`] that wires them stand outside. ARCHITECTURE.md has the map.
 #![deny(unsafe_code)]
 
+pub mod diagnostic;
 pub mod engine;
 pub mod event;
 pub mod kernel;
@@ -13,3 +14,4 @@ pub mod policy;
 pub mod record;
 pub mod signal;
 pub mod time;
+pub mod yaml;
