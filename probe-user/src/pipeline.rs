@@ -111,9 +111,9 @@ fn answer(prepared: &Prepared, subject: &Subject) -> Result<MatchReport, String>
     let (policies, users) = (&prepared.policies, &prepared.users);
     match subject {
         Subject::Fields(fields) => explain::of_fields(policies, users, fields),
-        Subject::Pid(pid) => Ok(with_ancestors(*pid)
-            .map(|(key, scan)| explain::of_scan(policies, users, key, scan))
-            .unwrap_or_default()),
+        Subject::Pid(pid) => {
+            Ok(with_ancestors(*pid).map(|(key, scan)| explain::of_scan(policies, users, key, scan)).unwrap_or_default())
+        }
     }
 }
 
@@ -170,7 +170,8 @@ impl Edges {
                 self.tell(agent::reloaded(now, prepared.policies.groups.len(), &prepared.notes));
             }
             Err(wrong) => {
-                let report: Vec<String> = wrong.iter().map(|one| format!("{}:{}: {}", one.file, one.line, one.message)).collect();
+                let report: Vec<String> =
+                    wrong.iter().map(|one| format!("{}:{}: {}", one.file, one.line, one.message)).collect();
                 self.tell(agent::reload_failed(now, &report.join("\n"), wrong.len()));
             }
         }
