@@ -1,3 +1,4 @@
 //! The host that the daemon runs on.
 
+pub mod facts;
 pub mod identity;

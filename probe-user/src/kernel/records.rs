@@ -6,10 +6,15 @@
 use std::io;
 
 use aya::maps::{MapData, RingBuf};
+use probe_common::record::RecordKind;
 use tokio::io::unix::AsyncFd;
 
 use super::convert::Converter;
 use crate::record::Record;
+
+/// The kinds that come through the ring, in the order of their numbers, as `procprobe status` names them.
+const NAMES: [&str; KINDS] = ["fork", "exec", "exit", "account", "signal", "oom", "rename", "cgroup"];
+const KINDS: usize = RecordKind::Cgroup as usize;
 
 /// The ring buffer's reading end.
 pub struct Records {
@@ -23,14 +28,28 @@ pub struct Records {
 /// What went through the ring.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RecordStats {
-    /// Records decoded.
-    pub records: u64,
+    /// Records decoded, by the number of their kind.
+    kinds: [u64; KINDS],
     /// Bytes of them.
     pub bytes: u64,
     /// Records that could not be decoded.
     pub undecodable: u64,
     /// Sequence numbers that never came: what the kernel side counts as lost, seen from here.
     pub gaps: u64,
+}
+
+impl RecordStats {
+    /// Records decoded, by kind.
+    pub fn by_kind(&self) -> Vec<(String, u64)> {
+        NAMES.iter().zip(self.kinds).map(|(name, count)| ((*name).to_owned(), count)).collect()
+    }
+
+    fn count(&mut self, kind: u16) {
+        // Kinds start at 1.
+        if let Some(count) = usize::from(kind).checked_sub(1).and_then(|index| self.kinds.get_mut(index)) {
+            *count += 1;
+        }
+    }
 }
 
 impl Records {
@@ -63,7 +82,7 @@ impl Records {
             taken += 1;
             match self.converter.record(&item) {
                 Ok((header, record)) => {
-                    self.stats.records += 1;
+                    self.stats.count(header.kind);
                     self.stats.bytes += item.len() as u64;
                     self.stats.gaps += gap(&mut self.sequences, header.cpu, header.seq);
                     records.push(record);
