@@ -195,7 +195,8 @@ impl Diagnostics {
         Self::default()
     }
 
-    /// One more; past [`KEPT_MAX`] it is only counted.
+    /// One more; past [`KEPT_MAX`] it is only counted. The same one twice (what an alias stands for is read each time) is
+    /// one.
     pub fn push(&mut self, diagnostic: Diagnostic) {
         if self.kept.len() >= KEPT_MAX {
             self.more += 1;
@@ -203,7 +204,10 @@ impl Diagnostics {
         }
         let place = |of: &Diagnostic| (Arc::clone(&of.file), of.line, of.column);
         let index = self.kept.partition_point(|other| place(other) <= place(&diagnostic));
-        self.kept.insert(index, diagnostic);
+        let same_place = self.kept[..index].iter().rev().take_while(|other| place(other) == place(&diagnostic));
+        if same_place.into_iter().all(|other| *other != diagnostic) {
+            self.kept.insert(index, diagnostic);
+        }
     }
 
     /// One more about a place; its line is looked for only while diagnostics are still kept.

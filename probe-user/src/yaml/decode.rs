@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::keys::{Choice, Form, Key, Kind, State, Table};
+use super::keys::{Choice, Form, Key, State, Table};
 use super::{Entry, Node, Scalar, Value, units};
 use crate::diagnostic::{Diagnostics, Source, Span, nearest, quoted};
 
@@ -73,8 +73,7 @@ impl<'a> Decoder<'a> {
             Value::Map(entries) => entries,
             _ if node.is_nothing() => &[],
             _ => {
-                let keys: Vec<&str> = table.usable().collect();
-                self.wrong(node, &format!("{} (a map)", table.what), &format!("its keys are {}", listed(&keys)));
+                self.wrong(node, &format!("{} (a map)", table.what), &format!("such as `{}`", table.example));
                 return None;
             }
         };
@@ -86,17 +85,26 @@ impl<'a> Decoder<'a> {
                 None => self.unknown(entry, table),
             }
         }
-        let missing = |key: &&Key| key.state == State::Required && !entries.iter().any(|entry| entry.key == key.name);
-        for key in table.keys.iter().filter(missing) {
-            let message = format!("{} needs the key `{}`", table.what, key.name);
-            self.error_help(node.span, message, key.doc);
-        }
-        let given = |name: &&&str| entries.iter().any(|entry| entry.key == **name);
-        if !table.one_of.is_empty() && !table.one_of.iter().any(|name| given(&name)) {
-            let message = format!("{} needs at least one of {}", table.what, listed(table.one_of));
-            self.error_help(node.span, message, table.doc);
-        }
+        self.missing(node.span, entries, table);
         Some(fields)
+    }
+
+    /// Tells what must be given and is not, unless a slip of the pen among the keys explains it.
+    fn missing(&mut self, span: Span, entries: &[Entry], table: &'static Table) {
+        let names = || table.keys.iter().map(|key| key.name);
+        let meant = |name: &str| {
+            entries.iter().any(|entry| {
+                entry.key == name || table.key(&entry.key).is_none() && nearest(&entry.key, names()) == Some(name)
+            })
+        };
+        for key in table.keys.iter().filter(|key| key.state == State::Required && !meant(key.name)) {
+            let message = format!("{} needs the key `{}`", table.what, key.name);
+            self.error_help(span, message, format!("such as `{}: {}`", key.name, key.kind.example()));
+        }
+        if !table.one_of.is_empty() && !table.one_of.iter().any(|name| meant(name)) {
+            let message = format!("{} needs at least one of {}", table.what, listed(table.one_of));
+            self.error_help(span, message, format!("such as `{}`", table.example));
+        }
     }
 
     fn unusable(&mut self, entry: &Entry, key: &'static Key) {
@@ -240,7 +248,7 @@ impl<'a> Decoder<'a> {
     }
 
     /// One of a few words; gives its place among them.
-    pub fn choice(&mut self, node: &Node, choices: &'static [Choice]) -> Option<usize> {
+    pub fn choice(&mut self, node: &Node, choices: &[Choice]) -> Option<usize> {
         let known: Vec<&str> = choices.iter().filter(|of| of.state == State::Optional).map(|of| of.word).collect();
         if let Value::Scalar(Scalar { text, .. }) = &node.value {
             match choices.iter().position(|choice| choice.word == text) {
@@ -274,6 +282,7 @@ pub fn found(node: &Node) -> String {
         Value::List(_) => "a list".to_owned(),
         Value::Map(_) => "a map".to_owned(),
         Value::Scalar(_) if node.is_nothing() => "nothing".to_owned(),
+        Value::Scalar(Scalar { text, .. }) if text.is_empty() => "an empty text".to_owned(),
         Value::Scalar(Scalar { text, plain: true }) => quoted(text),
         Value::Scalar(Scalar { text, plain: false }) => format!("the quoted text {}", quoted(text)),
     }
@@ -292,17 +301,5 @@ fn such_as(form: &Form) -> String {
     format!("such as {}", listed(form.examples))
 }
 
-impl Kind {
-    /// A right value, for tests and the schema's examples, as YAML text.
-    pub fn example(&self) -> String {
-        match self {
-            Self::Form(form) => example(form).to_owned(),
-            Self::Choice(choices) => choices.first().map_or("", |choice| choice.word).to_owned(),
-            Self::Bool => "true".to_owned(),
-            Self::Whole(least, _) => least.to_string(),
-            Self::OneOrMany(kind) => kind.example(),
-            Self::List(kind) => format!("[{}]", kind.example()),
-            Self::Table(_) | Self::Named(..) => "{}".to_owned(),
-        }
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -7,6 +7,8 @@ pub struct Table {
     pub what: &'static str,
     /// One line for people who write the file.
     pub doc: &'static str,
+    /// A right value, as it is written in one line.
+    pub example: &'static str,
     /// Its keys, in the order in which they are explained.
     pub keys: &'static [Key],
     /// Without at least one of these the map is an error; empty when it may lack all.
@@ -130,5 +132,22 @@ impl Table {
     /// Names of the keys that can be used.
     pub fn usable(&self) -> impl Iterator<Item = &'static str> {
         self.keys.iter().filter(|key| key.is_usable()).map(|key| key.name)
+    }
+}
+
+impl Kind {
+    /// A right value, as it is written in one line.
+    pub fn example(&self) -> String {
+        let first = |form: &Form| form.examples.first().copied().unwrap_or_default().to_owned();
+        match self {
+            Self::Form(form) => first(form),
+            Self::Choice(choices) => choices.first().map_or("", |choice| choice.word).to_owned(),
+            Self::Bool => "true".to_owned(),
+            Self::Whole(least, _) => least.to_string(),
+            Self::OneOrMany(kind) => kind.example(),
+            Self::List(kind) => format!("[{}]", kind.example()),
+            Self::Table(table) => table.example.to_owned(),
+            Self::Named(name, kind) => format!("{{ {}: {} }}", first(name), kind.example()),
+        }
     }
 }

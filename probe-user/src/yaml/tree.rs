@@ -136,7 +136,8 @@ impl Builder<'_> {
             _ => None,
         };
         if let Some(tag) = tag {
-            let tag = quoted(&tag.to_string());
+            let tag = if tag.is_yaml_core_schema() { format!("!!{}", tag.suffix) } else { tag.to_string() };
+            let tag = quoted(&tag);
             let help = "leave it out: every key here has one type".to_owned();
             self.diagnostics.report(
                 self.source,
@@ -202,7 +203,8 @@ impl Builder<'_> {
     fn begin(&mut self, anchor: usize, marks: Marks, content: Content) -> Result<Option<Node>, Fault> {
         self.spend(Cost { nodes: 1, text: 0 }, marks)?;
         self.check_depth(1, marks)?;
-        self.open.push(Open { span: span(marks), anchor, content });
+        // What the parser marks of a beginning differs between styles: the first character is enough.
+        self.open.push(Open { span: point(marks.start), anchor, content });
         Ok(None)
     }
 

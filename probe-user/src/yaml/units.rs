@@ -100,7 +100,8 @@ pub fn size(text: &str) -> Result<u64, String> {
 /// `10MiB/s`, in bytes a second.
 pub fn rate(text: &str) -> Result<u64, String> {
     let Some(bytes) = text.strip_suffix("/s") else {
-        return Err("a rate ends in /s".to_owned());
+        let more = if size(text).is_ok() { format!(": {text}/s") } else { String::new() };
+        return Err(format!("a rate ends in /s{more}"));
     };
     size(bytes)
 }
