@@ -54,7 +54,8 @@ impl Note {
 
     /// Of a member that has ended.
     pub(super) fn exited(process: &Process, at: KTime) -> Self {
-        let exit = process.exit.clone().unwrap_or(Exit { at, status: None, killer: None, oom: false, peak_rss_bytes: 0 });
+        let exit =
+            process.exit.clone().unwrap_or(Exit { at, status: None, killer: None, oom: false, peak_rss_bytes: 0 });
         Self::new(process, exit.at, Departure::Exited(exit))
     }
 
@@ -160,7 +161,9 @@ impl Engine {
                 };
                 from_notes(group.departed.iter().filter(failed), at.before(bound.spec.within))
             }
-            Measure::Count if bound.spec.side == Side::Min => from_notes(group.departed.iter(), since.before(BEFORE_BREACH)),
+            Measure::Count if bound.spec.side == Side::Min => {
+                from_notes(group.departed.iter(), since.before(BEFORE_BREACH))
+            }
             Measure::Count => self.youngest(group),
             Measure::Threads
             | Measure::Cpu

@@ -75,7 +75,8 @@ impl Engine {
             parent.zip(self.index.by_name(name)).is_some_and(|(parent, group)| parent.belongs.contains(&group))
         };
         let field = group.spec.select.mismatch(process, &self.users, &parent_in);
-        let excepted = || group.except.as_ref().is_some_and(|except| except.mismatch(process, &self.users, &parent_in).is_none());
+        let excepted =
+            || group.except.as_ref().is_some_and(|except| except.mismatch(process, &self.users, &parent_in).is_none());
         let verdict = match field {
             Some(field) if !track.descends.contains(&index) => Verdict::KeptOut { field },
             _ if excepted() => Verdict::TakenOut,

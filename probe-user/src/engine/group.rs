@@ -87,7 +87,8 @@ impl GroupState {
         let mut bounds = Vec::new();
         for (position, bound) in spec.bounds.iter().enumerate() {
             let window = bound.measure.is_windowed().then(|| {
-                let same = |counted: &Counted| counted.measure == bound.measure && counted.window.within() == bound.within;
+                let same =
+                    |counted: &Counted| counted.measure == bound.measure && counted.window.within() == bound.within;
                 windows.iter().position(same).unwrap_or_else(|| {
                     windows.push(Counted { measure: bound.measure, window: Window::new(bound.within, began) });
                     windows.len() - 1
@@ -104,7 +105,8 @@ impl GroupState {
                 taken_over: false,
             });
         }
-        let except = spec.except.clone().map(|except| Selector { kernel_threads: spec.select.kernel_threads, ..except });
+        let except =
+            spec.except.clone().map(|except| Selector { kernel_threads: spec.select.kernel_threads, ..except });
         Self {
             spec: Arc::new(spec.clone()),
             except,

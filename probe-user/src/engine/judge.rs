@@ -172,7 +172,9 @@ impl Engine {
         for turn in turns.into_iter().flatten() {
             match turn {
                 Turn::DipHealed { .. } => {
-                    if let Some(bound) = self.groups.get_mut(slot.group).and_then(|group| group.bounds.get_mut(slot.bound)) {
+                    if let Some(bound) =
+                        self.groups.get_mut(slot.group).and_then(|group| group.bounds.get_mut(slot.bound))
+                    {
                         bound.dips = bound.dips.saturating_add(1);
                     }
                 }
@@ -229,7 +231,8 @@ impl Engine {
         let phase = judge.machine.phase();
         let turns = judge.machine.deadline(&rule, gate);
         let falls = window.and_then(|window| next_fall(window, phase, &rule, now));
-        let grows_old = slot.key.filter(|_| measure == Measure::Age && phase == Phase::Healthy && rule.side == Side::Max);
+        let grows_old =
+            slot.key.filter(|_| measure == Measure::Age && phase == Phase::Healthy && rule.side == Side::Max);
         let grows_old = grows_old.and_then(|key| {
             let limit = Duration::try_from_secs_f64(rule.limit.max(0.0)).unwrap_or(Duration::MAX);
             Some(key.start.after(limit).after(AGE_STEP)).filter(|old| *old > now)
@@ -268,7 +271,6 @@ fn next_fall(window: &Window, phase: Phase, rule: &Rule, now: KTime) -> Option<K
     match (rule.side, phase) {
         (Side::Max, Phase::Pending { .. }) => window.falls_to(floor(rule.limit)),
         (Side::Max, Phase::Firing { .. }) => window.falls_to(floor(rule.limit.min(rule.clear))),
-        (Side::Max, Phase::Healthy | Phase::Cooling { .. }) => None,
         (Side::Min, Phase::Healthy | Phase::Cooling { .. }) => {
             let kept = if phase == Phase::Healthy { rule.limit } else { rule.limit.max(rule.clear) };
             // The last moment at which it is still enough, or the first at which too little is proof.
@@ -279,7 +281,9 @@ fn next_fall(window: &Window, phase: Phase, rule: &Rule, now: KTime) -> Option<K
                 (falls, proof) => falls.or(proof),
             }
         }
-        (Side::Min, Phase::Pending { .. } | Phase::Firing { .. }) => None,
+        // A maximum that is kept, and a minimum that is not, change only when something happens.
+        (Side::Max, Phase::Healthy | Phase::Cooling { .. })
+        | (Side::Min, Phase::Pending { .. } | Phase::Firing { .. }) => None,
     }
 }
 

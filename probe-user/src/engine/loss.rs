@@ -73,8 +73,10 @@ impl Engine {
             }
         }
         if first {
-            let body =
-                format!("{} in the kernel ({reason}); nothing fires until the processes are scanned", records(loss.count));
+            let body = format!(
+                "{} in the kernel ({reason}); nothing fires until the processes are scanned",
+                records(loss.count)
+            );
             effects.push(Effect::Emit(lost(now, reason, loss.count, false, body)));
             effects.push(Effect::Scan);
         } else {
@@ -86,7 +88,8 @@ impl Engine {
     pub(super) fn end_doubt(&mut self, now: KTime, effects: &mut Vec<Effect>) -> bool {
         let Some(doubt) = self.losses.doubt.take() else { return false };
         for (reason, counts) in doubt.by_reason {
-            let body = format!("the process table is right again after {} in the kernel ({reason})", records(counts.lost));
+            let body =
+                format!("the process table is right again after {} in the kernel ({reason})", records(counts.lost));
             let mut event = lost(now, reason, counts.untold, true, body);
             event.attributes.put("total", counts.lost);
             effects.push(Effect::Emit(event));

@@ -125,7 +125,8 @@ impl Engine {
             };
             let measure = judged.spec.measure;
             if judged.is_per_process() {
-                let values: Vec<_> = state.members.iter().filter_map(|key| Some((*key, self.member_value(*key, measure)?))).collect();
+                let values: Vec<_> =
+                    state.members.iter().filter_map(|key| Some((*key, self.member_value(*key, measure)?))).collect();
                 for (key, value) in values {
                     self.drive(Slot { key: Some(key), ..slot }, now, Some(value), effects);
                 }
@@ -156,7 +157,8 @@ impl Engine {
         if !std::mem::take(&mut self.sampling_may_change) {
             return;
         }
-        let wanted = self.groups.iter().any(|group| group.is_sampled() && (!group.members.is_empty() || !group.settled));
+        let wanted =
+            self.groups.iter().any(|group| group.is_sampled() && (!group.members.is_empty() || !group.settled));
         if wanted != self.interval.is_some() {
             self.interval = wanted.then_some(now);
             effects.push(Effect::Sampling(wanted));

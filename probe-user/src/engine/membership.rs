@@ -24,6 +24,7 @@ use crate::time::KTime;
 const WATCH_LAG: std::time::Duration = std::time::Duration::from_millis(100);
 
 /// What the engine knows of a process beside the table. Lives as long as the process is in the table.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own, none excludes another")]
 #[derive(Debug, Default)]
 pub(super) struct Track {
     /// The groups it belongs to, sorted; kept after its exit until its account is closed.
@@ -101,7 +102,13 @@ pub(super) enum Cause {
 
 impl GroupState {
     /// Whether the process belongs, and what new arguments could change about that.
-    fn admits(&self, process: &Process, users: &Users, parent_in: &dyn Fn(&str) -> bool, descends: bool) -> (bool, Hope) {
+    fn admits(
+        &self,
+        process: &Process,
+        users: &Users,
+        parent_in: &dyn Fn(&str) -> bool,
+        descends: bool,
+    ) -> (bool, Hope) {
         let field = self.spec.select.mismatch(process, users, parent_in);
         if field.is_some() && !descends {
             return (false, if field == Some(Field::Args) { Hope::Enters } else { Hope::None });
@@ -118,7 +125,8 @@ impl GroupState {
 impl Engine {
     /// Follows what the table says has changed at `at`.
     pub(super) fn apply(&mut self, changes: Vec<Change>, source: &Source, at: KTime, effects: &mut Vec<Effect>) {
-        for change in changes {
+        let mut changes = changes.into_iter();
+        while let Some(change) = changes.next() {
             match change {
                 Change::Appeared { key, how } => self.appeared(key, how, source, at, effects),
                 Change::Executed { key } => {
@@ -132,10 +140,23 @@ impl Engine {
                     self.tell_start(key, effects);
                 }
                 Change::Redefined { key } => {
+                    if let Some(track) = self.tracks.get_mut(&key) {
+                        // Its exit came before its exec: the start is told after the end.
+                        let late = track.ended && *source == Source::Exec;
+                        track.start_seen |= late || matches!(source, Source::Fork(_));
+                        track.untold = if late { Untold::Exec } else { track.untold };
+                    }
                     self.evaluate(key, Cause::Redefined, at, effects);
                     self.tell_start(key, effects);
                 }
-                Change::Exited { key } => self.exited(key, at, effects),
+                Change::Exited { key } => {
+                    // What was closed in the same step is no longer in the table.
+                    let gone = changes.as_slice().iter().find_map(|change| match change {
+                        Change::Closed { process, .. } if process.key == key => Some(&**process),
+                        _ => None,
+                    });
+                    self.exited(key, gone, at, effects);
+                }
                 Change::OomVictim { key } => self.chosen_by_oom(key, at),
                 Change::Used { key, delta } => self.used(key, delta, at),
                 Change::Closed { process, account, delta } => {
@@ -311,8 +332,8 @@ impl Engine {
         }
     }
 
-    fn exited(&mut self, key: ProcessKey, at: KTime, effects: &mut Vec<Effect>) {
-        let Some(process) = self.table.get(key) else { return };
+    fn exited(&mut self, key: ProcessKey, gone: Option<&Process>, at: KTime, effects: &mut Vec<Effect>) {
+        let Some(process) = self.table.get(key).or(gone) else { return };
         let Some(track) = self.tracks.get_mut(&key).filter(|track| !track.ended) else { return };
         track.ended = true;
         // The kernel side forgets it by itself.

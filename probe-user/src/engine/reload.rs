@@ -54,7 +54,8 @@ impl Engine {
     fn hand_over(&mut self, group: usize, mut new: Option<&mut GroupState>, now: KTime, effects: &mut Vec<Effect>) {
         for bound in 0..self.groups.get(group).map_or(0, |old| old.bounds.len()) {
             let Some(old) = self.groups.get_mut(group).and_then(|old| old.bounds.get_mut(bound)) else { continue };
-            let same = |other: &&mut super::group::BoundState| !other.taken_over && says_the_same(&other.spec, &old.spec);
+            let same =
+                |other: &&mut super::group::BoundState| !other.taken_over && says_the_same(&other.spec, &old.spec);
             if let Some(heir) = new.as_mut().and_then(|new| new.bounds.iter_mut().find(same)) {
                 heir.taken_over = true;
                 heir.whole = old.whole;
@@ -93,7 +94,8 @@ impl Engine {
     fn match_all(&mut self, kept: &[Option<(usize, bool)>], now: KTime, effects: &mut Vec<Effect>) {
         let mut keys: Vec<ProcessKey> = self.table.iter().map(|process| process.key).collect();
         keys.sort_unstable_by_key(|key| (key.start, key.tgid));
-        let selecting_the_same: Vec<usize> = kept.iter().flatten().filter(|(_, same)| *same).map(|(new, _)| *new).collect();
+        let selecting_the_same: Vec<usize> =
+            kept.iter().flatten().filter(|(_, same)| *same).map(|(new, _)| *new).collect();
         let renumber = |groups: &mut Vec<usize>| {
             let new = groups.iter().filter_map(|old| kept.get(*old).copied().flatten().map(|(new, _)| new));
             *groups = new.collect();

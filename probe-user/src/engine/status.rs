@@ -140,7 +140,10 @@ impl Engine {
             processes: self.table.len(),
             degraded: self.losses.in_doubt(),
             degraded_seconds: self.losses.doubt_since().map(|since| now.since(since).as_secs_f64()),
-            losses: losses.iter().map(|(reason, count)| LossStatus { reason: (*reason).to_owned(), count: *count }).collect(),
+            losses: losses
+                .iter()
+                .map(|(reason, count)| LossStatus { reason: (*reason).to_owned(), count: *count })
+                .collect(),
             dips_healed: bounds().map(|bound| bound.dips_healed).sum(),
             firing: bounds().filter(|bound| bound.state == State::Firing).map(|bound| bound.name.clone()).collect(),
             groups,

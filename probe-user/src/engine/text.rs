@@ -173,7 +173,7 @@ mod tests {
             (Duration::from_millis(12), "12ms"),
             (Duration::from_millis(3_250), "3.2s"),
             (Duration::from_secs(59), "59s"),
-            (Duration::from_secs(60), "1m"),
+            (Duration::from_mins(1), "1m"),
             (Duration::from_secs(65), "1m 5s"),
             (Duration::from_mins(90), "1h 30m"),
             (Duration::from_secs(3_605), "1h"),
