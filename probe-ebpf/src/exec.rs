@@ -8,7 +8,7 @@ use probe_common::record::{ARGS_CAP, EXE_CAP, Exec, FILENAME_CAP, Flags, RecordK
 
 use crate::emit::{self, Urgency};
 use crate::maps::EXEC_SCRATCH;
-use crate::task::{Binprm, Task, copy_exe_path};
+use crate::task::{Binprm, Cursor, Extent, Task, copy_exe_path};
 use crate::{cgroup, globals};
 
 /// Arguments: the task, its old tid, the `linux_binprm`. The new image is in place, on a fresh stack whose pages are
@@ -26,19 +26,20 @@ pub fn process_exec(ctx: BtfTracePointContext) -> i32 {
     // tail has room for all caps and the walk's slack.
     unsafe {
         let tail = (&raw mut (*scratch).tail).cast::<u8>();
-        let exe = copy_exe_path::<EXE_CAP>(mm, tail);
-        if exe.length > EXE_CAP {
-            return 0;
-        }
-        if exe.cut {
+        let cursor = Cursor::start(&raw mut (*scratch).cursor);
+        if copy_exe_path::<EXE_CAP>(mm, tail, cursor) == Extent::Cut {
             header.flags |= Flags::EXE_CUT;
         }
-        let filename_len = copy_filename(binprm, tail.add(exe.length));
+        let exe_len = cursor.length();
+        if exe_len > EXE_CAP {
+            return 0;
+        }
+        let filename_len = copy_filename(binprm, tail.add(exe_len));
         if filename_len >= FILENAME_CAP {
             return 0;
         }
         let (args_start, args_bytes) = mm.args();
-        let args_len = match copy_args(args_start, args_bytes, tail.add(exe.length + filename_len)) {
+        let args_len = match copy_args(args_start, args_bytes, tail.add(exe_len + filename_len)) {
             Some(length) => length,
             None => {
                 header.flags |= Flags::ARGS_UNREADABLE;
@@ -48,14 +49,14 @@ pub fn process_exec(ctx: BtfTracePointContext) -> i32 {
         if args_len >= ARGS_CAP {
             return 0;
         }
-        let tail_len = exe.length + filename_len + args_len;
+        let tail_len = exe_len + filename_len + args_len;
         header.size += tail_len as u32;
         (*scratch).exec = Exec {
             header,
             identity,
             args_count: binprm.argc(),
             args_bytes: if args_bytes > u64::from(u32::MAX) { u32::MAX } else { args_bytes as u32 },
-            exe_len: exe.length as u16,
+            exe_len: exe_len as u16,
             filename_len: filename_len as u16,
             args_len: args_len as u16,
             reserved: 0,

@@ -9,7 +9,7 @@ use probe_common::maps::Watch;
 use probe_common::record::{CGROUP_CAP, EXE_CAP, Flags, Header, RecordKind, Task as TaskRecord, Usage};
 
 use crate::maps::{ACCOUNTS, SCAN_SCRATCH, WATCHED};
-use crate::task::{Task, copy_cgroup_path, copy_exe_path};
+use crate::task::{Cursor, Extent, Task, copy_cgroup_path, copy_exe_path};
 
 /// `struct bpf_iter_meta`, of which the first field is all we need.
 #[repr(C)]
@@ -43,35 +43,37 @@ extern "C" fn scan(ctx: *mut IterTask) -> i32 {
     // tail has room for both and the walks' slack.
     unsafe {
         let tail = (&raw mut (*scratch).tail).cast::<u8>();
-        let exe = copy_exe_path::<EXE_CAP>(task.mm(), tail);
-        if exe.length > EXE_CAP {
+        let mut flags = task.record_flags();
+        let cursor = Cursor::start(&raw mut (*scratch).cursors[0]);
+        if copy_exe_path::<EXE_CAP>(task.mm(), tail, cursor) == Extent::Cut {
+            flags |= Flags::EXE_CUT;
+        }
+        let exe_len = cursor.length();
+        if exe_len > EXE_CAP {
             return 0;
         }
-        let cgroup = copy_cgroup_path::<CGROUP_CAP>(task.cgroup(), tail.add(exe.length));
-        if cgroup.length > CGROUP_CAP {
+        let cursor = Cursor::start(&raw mut (*scratch).cursors[1]);
+        if copy_cgroup_path::<CGROUP_CAP>(task.cgroup(), tail.add(exe_len), cursor) == Extent::Cut {
+            flags |= Flags::CGROUP_CUT;
+        }
+        let cgroup_len = cursor.length();
+        if cgroup_len > CGROUP_CAP {
             return 0;
         }
         let signal = task.signal();
-        let mut flags = task.record_flags();
-        if exe.cut {
-            flags |= Flags::EXE_CUT;
-        }
-        if cgroup.cut {
-            flags |= Flags::CGROUP_CUT;
-        }
         // A leader that ended before its threads is a zombie, its process is not.
         if task.exit_state() != 0 && signal.live() == 0 {
             flags |= Flags::ZOMBIE;
         }
-        let size = size_of::<TaskRecord>() + exe.length + cgroup.length;
+        let size = size_of::<TaskRecord>() + exe_len + cgroup_len;
         (*scratch).task = TaskRecord {
             header: header(RecordKind::Task, flags, size, tgid, task.start_time()),
             identity: task.identity(),
             threads: signal.threads(),
             status: task.wait_status(),
             reaped_cpu_ns: signal.reaped_cpu_ns(),
-            exe_len: exe.length as u16,
-            cgroup_len: cgroup.length as u16,
+            exe_len: exe_len as u16,
+            cgroup_len: cgroup_len as u16,
             reserved: 0,
         };
         // When the buffer overflows the kernel calls again for the same task.

@@ -49,16 +49,19 @@ const BPF_F_NO_PREALLOC: u32 = 1;
 pub(crate) struct ExecScratch {
     pub(crate) exec: Exec,
     pub(crate) tail: [u8; EXE_CAP + COMPONENT_CAP + FILENAME_CAP + ARGS_CAP],
+    pub(crate) cursor: u32,
 }
 
 #[repr(C)]
 pub(crate) struct CgroupScratch {
     pub(crate) cgroup: Cgroup,
     pub(crate) tail: [u8; CGROUP_CAP + COMPONENT_CAP],
+    pub(crate) cursor: u32,
 }
 
 #[repr(C)]
 pub(crate) struct ScanScratch {
     pub(crate) task: Task,
     pub(crate) tail: [u8; EXE_CAP + CGROUP_CAP + 2 * COMPONENT_CAP],
+    pub(crate) cursors: [u32; 2],
 }

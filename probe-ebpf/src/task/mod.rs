@@ -10,7 +10,7 @@ use probe_common::record::{COMM_LEN, Flags, Identity};
 
 use crate::globals::layout;
 
-pub(crate) use path::{copy_cgroup_path, copy_exe_path};
+pub(crate) use path::{Cursor, Extent, copy_cgroup_path, copy_exe_path};
 
 /// `PF_KTHREAD` of include/linux/sched.h, the same since 2.6.
 const PF_KTHREAD: u32 = 0x0020_0000;

@@ -128,7 +128,7 @@ impl Btf {
 
     /// The id of a struct.
     pub fn struct_named(&self, name: &str) -> Option<u32> {
-        self.find(name, &[KIND_STRUCT])
+        self.find(name, KIND_STRUCT)
     }
 
     /// Bytes of a struct.
@@ -164,7 +164,7 @@ impl Btf {
 
     /// Whether the kernel has this tracepoint, and whether its n-th argument (from 0) is a pointer.
     pub fn tracepoint_argument_is_pointer(&self, tracepoint: &str, n: usize) -> Option<bool> {
-        let typedef = self.find(&format!("btf_trace_{tracepoint}"), &[KIND_TYPEDEF])?;
+        let typedef = self.find(&format!("btf_trace_{tracepoint}"), KIND_TYPEDEF)?;
         let (_, pointer) = self.resolve(typedef)?;
         let (_, proto) = self.resolve(pointer.size_or_target)?;
         if pointer.kind() != KIND_PTR || proto.kind() != KIND_FUNC_PROTO {
@@ -181,7 +181,7 @@ impl Btf {
 
     /// Whether the kernel has this tracepoint.
     pub fn has_tracepoint(&self, tracepoint: &str) -> bool {
-        self.find(&format!("btf_trace_{tracepoint}"), &[KIND_TYPEDEF]).is_some()
+        self.find(&format!("btf_trace_{tracepoint}"), KIND_TYPEDEF).is_some()
     }
 
     /// A BTF file with the same type ids, in which only what programs attach to has a name and every other type is an
@@ -268,12 +268,18 @@ impl Btf {
         if at == 0 { None } else { type_at(&self.bytes, usize::try_from(at).ok()?) }
     }
 
-    fn find(&self, name: &str, kinds: &[u32]) -> Option<u32> {
-        (1..self.types.len()).find_map(|id| {
-            let id = u32::try_from(id).ok()?;
-            let found = self.get(id)?;
-            (kinds.contains(&found.kind()) && self.string(found.name) == Some(name)).then_some(id)
-        })
+    /// Compares bytes in place: a kernel has more than a hundred thousand types.
+    fn find(&self, name: &str, kind: u32) -> Option<u32> {
+        let strings = self.bytes.get(self.strings.clone())?;
+        let is_named = |offset: u32| {
+            let rest = strings.get(offset as usize..).unwrap_or_default();
+            rest.strip_prefix(name.as_bytes()).is_some_and(|after| after.first() == Some(&0))
+        };
+        let index = self.types.iter().skip(1).position(|at| {
+            let found = type_at(&self.bytes, *at as usize);
+            found.is_some_and(|found| found.kind() == kind && is_named(found.name))
+        })?;
+        u32::try_from(index + 1).ok()
     }
 
     fn string(&self, offset: u32) -> Option<&str> {

@@ -32,12 +32,14 @@ const MM_SHMEMPAGES: u32 = 3;
 
 struct Resolver<'a> {
     btf: &'a Btf,
+    /// The struct asked for last: fields are asked for struct by struct, and finding one is a walk over all types.
+    last: Option<(&'static str, Option<u32>)>,
     missing: Vec<String>,
 }
 
 /// Offsets of all fields and presence of all tracepoints.
 pub fn resolve(btf: &Btf) -> Result<KernelLayout, LayoutError> {
-    let mut kernel = Resolver { btf, missing: Vec::new() };
+    let mut kernel = Resolver { btf, last: None, missing: Vec::new() };
     for tracepoint in TRACEPOINTS {
         if !btf.has_tracepoint(tracepoint) {
             kernel.missing.push(format!("tracepoint {tracepoint}"));
@@ -102,10 +104,20 @@ pub fn resolve(btf: &Btf) -> Result<KernelLayout, LayoutError> {
 }
 
 impl Resolver<'_> {
+    fn struct_named(&mut self, name: &'static str) -> Option<u32> {
+        match self.last {
+            Some((last, id)) if last == name => id,
+            _ => {
+                let id = self.btf.struct_named(name);
+                self.last = Some((name, id));
+                id
+            }
+        }
+    }
+
     /// The offset of the first of these names that the struct has.
-    fn offset(&mut self, name: &str, paths: &[&str]) -> u32 {
+    fn offset(&mut self, name: &'static str, paths: &[&str]) -> u32 {
         let found = self
-            .btf
             .struct_named(name)
             .and_then(|id| paths.iter().find_map(|path| self.btf.field(id, path)))
             .map(|field| field.offset);
@@ -115,8 +127,8 @@ impl Resolver<'_> {
         })
     }
 
-    fn size(&mut self, name: &str) -> u32 {
-        self.btf.struct_named(name).and_then(|id| self.btf.size_of(id)).unwrap_or_else(|| {
+    fn size(&mut self, name: &'static str) -> u32 {
+        self.struct_named(name).and_then(|id| self.btf.size_of(id)).unwrap_or_else(|| {
             self.missing.push(format!("struct {name}"));
             0
         })

@@ -1,0 +1,3 @@
+//! The host that the daemon runs on.
+
+pub mod identity;
