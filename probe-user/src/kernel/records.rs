@@ -59,12 +59,7 @@ impl Records {
         // ring is not taken out of the AsyncFd again.
         #[expect(unsafe_code, reason = "tokio asks to vouch for the descriptor, and has no safe way for foreign types")]
         let ring = unsafe { AsyncFd::register_with_interest(ring, tokio::io::Interest::READABLE)? };
-        Ok(Self {
-            ring,
-            converter: Converter::default(),
-            sequences: Vec::new(),
-            stats: RecordStats::default(),
-        })
+        Ok(Self { ring, converter: Converter::default(), sequences: Vec::new(), stats: RecordStats::default() })
     }
 
     /// Waits until the kernel side wakes the daemon.
