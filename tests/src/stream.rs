@@ -15,6 +15,8 @@ pub struct Stream(Arc<(Mutex<Seen>, Condvar)>);
 #[derive(Debug, Default)]
 struct Seen {
     events: Vec<Event>,
+    /// When each was read, for measuring.
+    arrivals: Vec<Instant>,
     /// Lines of stdout that are not JSON: always a failure.
     garbage: Vec<String>,
     log: Vec<String>,
@@ -31,9 +33,13 @@ impl Stream {
         let events = stream.clone();
         thread::spawn(move || {
             for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+                let arrived = Instant::now();
                 let parsed = serde_json::from_str(&line);
                 events.change(|seen| match parsed {
-                    Ok(value) => seen.events.push(Event(value)),
+                    Ok(value) => {
+                        seen.events.push(Event(value));
+                        seen.arrivals.push(arrived);
+                    }
                     Err(_) => seen.garbage.push(line),
                 });
             }
@@ -60,6 +66,13 @@ impl Stream {
     /// All events so far.
     pub fn events(&self) -> Vec<Event> {
         self.lock().events.clone()
+    }
+
+    /// When the first event that fits was read, and how many events stand before it; `from` are passed over.
+    pub fn arrival(&self, from: usize, fits: impl Fn(&Event) -> bool) -> Option<(usize, Instant)> {
+        let seen = self.lock();
+        let index = from + seen.events.iter().skip(from).position(fits)?;
+        Some((index, *seen.arrivals.get(index)?))
     }
 
     /// The daemon's log so far.

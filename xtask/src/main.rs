@@ -4,6 +4,7 @@
 //! and the command that gets it.
 #![forbid(unsafe_code)]
 
+mod bench;
 mod daemon;
 mod host;
 mod linker;
@@ -48,6 +49,16 @@ enum Command {
     },
     /// rustfmt and clippy, on both sides
     Lint(CompilerArgs),
+    /// Measures what procprobe must reach, on the release build, and prints a table
+    Bench {
+        #[command(flatten)]
+        compiler: CompilerArgs,
+        /// A tenth of the work: to see that it runs, not for the figures
+        #[arg(long)]
+        quick: bool,
+        /// Only these: storm cpu latency attach idle wakeups workload memory; `fresh` is measured only when named
+        rows: Vec<String>,
+    },
 }
 
 #[derive(Args, Clone, Copy)]
@@ -85,6 +96,7 @@ fn main() -> ExitCode {
         Command::Run { build, arguments } => build.build().and_then(|daemon| daemon::start(&daemon, &arguments)),
         Command::Test { compiler, filter } => test::all(compiler.toolchain, &filter),
         Command::Lint(compiler) => test::lint(compiler.toolchain),
+        Command::Bench { compiler, quick, rows } => bench::measure(compiler.toolchain, quick, &rows),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

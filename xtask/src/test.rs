@@ -25,19 +25,21 @@ pub(crate) fn all(choice: Choice, filter: &[String]) -> Result<()> {
         run(cargo("build").args(["--bin", "procprobe"]))?;
         run(cargo("test").arg("--no-run"))
     })?;
-    step("unit tests", "each crate's own", || {
-        run(tests(filter).args(["--lib", "--bins"]).args(to_harness(filter, None)))
-    })?;
-    step("end-to-end tests", "the daemon in the running kernel, with real processes", || {
-        let mut command = tests(filter);
-        command.args(["--test", "*"]).env("PROCPROBE_BIN", place::binary(Profile::Debug, "procprobe"));
-        if !host::is_root() {
-            let sudo = "sudo --preserve-env=PROCPROBE_BIN,RUST_LOG,RUST_BACKTRACE --";
-            command.env(format!("CARGO_TARGET_{}_RUNNER", host_triple()?), sudo);
-        }
-        // Each test starts a daemon of its own; more of them at a time than cores only makes them slow.
-        run(command.args(to_harness(filter, Some(2))))
-    })
+    step("unit tests", "each crate's own", || run(tests().args(["--lib", "--bins"]).args(to_harness(filter, None))))?;
+    step(
+        "end-to-end tests",
+        "the daemon in the running kernel, with real processes; and the crates' test folders",
+        || {
+            let mut command = tests();
+            command.args(["--test", "*"]).env("PROCPROBE_BIN", place::binary(Profile::Debug, "procprobe"));
+            if !host::is_root() {
+                let sudo = "sudo --preserve-env=PROCPROBE_BIN,RUST_LOG,RUST_BACKTRACE --";
+                command.env(format!("CARGO_TARGET_{}_RUNNER", host_triple()?), sudo);
+            }
+            // Each test starts a daemon of its own; more of them at a time than cores only makes them slow.
+            run(command.args(to_harness(filter, Some(2))))
+        },
+    )
 }
 
 /// rustfmt and clippy on both sides.
@@ -69,7 +71,7 @@ fn cargo(subcommand: &str) -> Command {
     command
 }
 
-fn tests(_filter: &[String]) -> Command {
+fn tests() -> Command {
     let mut command = cargo("test");
     command.arg("--no-fail-fast");
     command

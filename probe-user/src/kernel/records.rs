@@ -6,10 +6,15 @@
 use std::io;
 
 use aya::maps::{MapData, RingBuf};
+use probe_common::record::RecordKind;
 use tokio::io::unix::AsyncFd;
 
 use super::convert::Converter;
 use crate::record::Record;
+
+/// The kinds that come through the ring, in the order of their numbers, as `procprobe status` names them.
+const NAMES: [&str; KINDS] = ["fork", "exec", "exit", "account", "signal", "oom", "rename", "cgroup"];
+const KINDS: usize = RecordKind::Cgroup as usize;
 
 /// The ring buffer's reading end.
 pub struct Records {
@@ -23,14 +28,28 @@ pub struct Records {
 /// What went through the ring.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RecordStats {
-    /// Records decoded.
-    pub records: u64,
+    /// Records decoded, by the number of their kind.
+    kinds: [u64; KINDS],
     /// Bytes of them.
     pub bytes: u64,
     /// Records that could not be decoded.
     pub undecodable: u64,
     /// Sequence numbers that never came: what the kernel side counts as lost, seen from here.
     pub gaps: u64,
+}
+
+impl RecordStats {
+    /// Records decoded, by kind.
+    pub fn by_kind(&self) -> Vec<(String, u64)> {
+        NAMES.iter().zip(self.kinds).map(|(name, count)| ((*name).to_owned(), count)).collect()
+    }
+
+    fn count(&mut self, kind: u16) {
+        // Kinds start at 1.
+        if let Some(count) = usize::from(kind).checked_sub(1).and_then(|index| self.kinds.get_mut(index)) {
+            *count += 1;
+        }
+    }
 }
 
 impl Records {
@@ -40,12 +59,7 @@ impl Records {
         // ring is not taken out of the AsyncFd again.
         #[expect(unsafe_code, reason = "tokio asks to vouch for the descriptor, and has no safe way for foreign types")]
         let ring = unsafe { AsyncFd::register_with_interest(ring, tokio::io::Interest::READABLE)? };
-        Ok(Self {
-            ring,
-            converter: Converter::default(),
-            sequences: Vec::new(),
-            stats: RecordStats::default(),
-        })
+        Ok(Self { ring, converter: Converter::default(), sequences: Vec::new(), stats: RecordStats::default() })
     }
 
     /// Waits until the kernel side wakes the daemon.
@@ -63,7 +77,7 @@ impl Records {
             taken += 1;
             match self.converter.record(&item) {
                 Ok((header, record)) => {
-                    self.stats.records += 1;
+                    self.stats.count(header.kind);
                     self.stats.bytes += item.len() as u64;
                     self.stats.gaps += gap(&mut self.sequences, header.cpu, header.seq);
                     records.push(record);

@@ -184,7 +184,7 @@ impl Core {
     fn scan(&mut self) -> Result<(), SampleError> {
         let began = clock::now();
         let rows = self.kernel.sampler.scan()?;
-        let unknown = |key: &ProcessKey| self.engine.process(*key).is_none();
+        let unknown = |key: &ProcessKey| self.engine.table().get(*key).is_none();
         let args = rows
             .iter()
             .filter(|row| !row.identity.kernel_thread && row.zombie.is_none() && unknown(&row.key))

@@ -16,8 +16,8 @@ mod matching;
 mod report;
 pub mod select;
 pub mod spec;
-pub mod users;
 pub mod window;
+pub mod users;
 
 use std::collections::BTreeMap;
 

@@ -7,7 +7,7 @@
 
 use std::error::Error;
 use std::fs;
-use std::io::{Write as _, stdin, stdout};
+use std::io::{Read as _, Write as _, pipe, stdin, stdout};
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::process::{Command, ExitCode, Stdio};
 use std::str::FromStr;
@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::resource::{Usage, UsageWho, getrusage};
 use rustix::process::{Resource, Rlimit, Signal, getpid, kill_process, setrlimit};
+use rustix::thread::{CpuSet, sched_setaffinity};
 use rustix::time::{ClockId, clock_gettime};
 
 type Outcome = Result<ExitCode, Box<dyn Error>>;
@@ -67,6 +68,8 @@ fn act(arguments: &[String]) -> Outcome {
         "pace" => pace(number(rest, 0)?, number(rest, 1)?, marks),
         // loop COUNT: fork, exec and wait so often, timed; the children are `/bin/true`.
         "loop" => timed_loop(number(rest, 0)?),
+        // pingpong COUNT: two threads on one CPU hand a byte to and fro so often, timed.
+        "pingpong" => pingpong(number(rest, 0)?),
         other => Err(format!("unknown mode {other}").into()),
     }
 }
@@ -230,15 +233,36 @@ fn pace(per_second: u32, millis: u64, marks: &[String]) -> Outcome {
 }
 
 fn timed_loop(count: u64) -> Outcome {
-    let switches = |usage: &Usage| {
-        u64::try_from(usage.voluntary_context_switches() + usage.involuntary_context_switches()).unwrap_or(0)
-    };
     let started = Instant::now();
     for _ in 0..count {
         Command::new("/bin/true").status()?;
     }
-    let elapsed = u64::try_from(started.elapsed().as_nanos())?;
-    let own = getrusage(UsageWho::RUSAGE_SELF)?;
-    tell(&[("count", count), ("elapsed_ns", elapsed), ("switches", switches(&own))])?;
+    tell(&[("count", count), ("elapsed_ns", u64::try_from(started.elapsed().as_nanos())?)])?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn pingpong(count: u64) -> Outcome {
+    // On one CPU each hand-over is a context switch.
+    let mut cpus = CpuSet::new();
+    cpus.set(0);
+    sched_setaffinity(None, &cpus)?;
+    let (mut request, mut asking) = pipe()?;
+    let (mut reply, mut answering) = pipe()?;
+    let started = Instant::now();
+    thread::scope(|scope| -> std::io::Result<()> {
+        scope.spawn(move || {
+            let mut byte = [0];
+            while request.read_exact(&mut byte).and_then(|()| answering.write_all(&byte)).is_ok() {}
+        });
+        let mut byte = [0];
+        for _ in 0..count {
+            asking.write_all(&byte)?;
+            reply.read_exact(&mut byte)?;
+        }
+        // The other thread ends when there is nobody left to ask.
+        drop(asking);
+        Ok(())
+    })?;
+    tell(&[("count", count), ("elapsed_ns", u64::try_from(started.elapsed().as_nanos())?)])?;
     Ok(ExitCode::SUCCESS)
 }
