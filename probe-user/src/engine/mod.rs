@@ -13,7 +13,7 @@
 //! or comes without having been asked for changes nothing.
 
 mod evidence;
-mod explain;
+pub mod explain;
 mod group;
 mod index;
 mod judge;
@@ -22,7 +22,7 @@ mod measures;
 mod membership;
 mod reload;
 mod reread;
-mod status;
+pub mod status;
 mod tell;
 mod text;
 mod timers;

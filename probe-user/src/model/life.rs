@@ -271,7 +271,7 @@ impl Entry {
 
 impl Process {
     /// A process as its first record tells it.
-    pub(super) fn new(key: ProcessKey, identity: Identity, program: Arc<Program>, program_since: KTime) -> Self {
+    pub fn new(key: ProcessKey, identity: Identity, program: Arc<Program>, program_since: KTime) -> Self {
         Self {
             key,
             identity,

@@ -1,6 +1,82 @@
-//! The policy language: from YAML text to checked policies, and the state machine that every bound shares. Pure.
+//! The policy language: from YAML text to checked policies, and the state machine that every bound shares. Pure, but for
+//! [`load`] and [`users`], which read files.
+//!
+//! Reading goes in three steps: each file by itself ([`parse`] into drafts), all files together (unique names, parents),
+//! and then this host's part of it (`hosts`, `only_if`). Whatever is wrong in any step and any file is told at once, and
+//! then nothing is loaded: whoever reloads keeps the policies in force.
 
 pub mod bound;
+mod check;
+mod file;
+pub mod glob;
+pub mod keys;
+mod limits;
+mod load;
+mod matching;
+mod report;
 pub mod select;
 pub mod spec;
 pub mod window;
+pub mod users;
+
+use std::collections::BTreeMap;
+
+pub use load::load;
+pub use matching::regex;
+pub use report::report;
+
+use crate::diagnostic::{Diagnostic, Diagnostics, Source};
+use crate::yaml::schema;
+use spec::PolicySet;
+
+/// What `hosts` in a policy file is held against.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HostLabels {
+    /// The host's name, or `node.name` of the configuration.
+    pub name: String,
+    /// `node.labels` of the configuration; a pattern sees them as `key=value`.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// Policies that are right, and what a person may want to know about them.
+#[derive(Clone, Debug, Default)]
+pub struct Loaded {
+    /// For this host.
+    pub policies: PolicySet,
+    /// How many files were read.
+    pub files: usize,
+    /// Files and groups that were left out here, and why; in the order in which that was found.
+    pub notes: Vec<Diagnostic>,
+}
+
+/// Policies from texts. `exists` answers `only_if`: whether a path exists on the host.
+pub fn parse(sources: &[Source], host: &HostLabels, exists: &dyn Fn(&str) -> bool) -> Result<Loaded, Diagnostics> {
+    parse_into(sources, host, exists, Diagnostics::new(), Vec::new())
+}
+
+fn parse_into(
+    sources: &[Source],
+    host: &HostLabels,
+    exists: &dyn Fn(&str) -> bool,
+    mut diagnostics: Diagnostics,
+    mut notes: Vec<Diagnostic>,
+) -> Result<Loaded, Diagnostics> {
+    let mut drafts = Vec::new();
+    for source in sources {
+        drafts.extend(file::drafts(source, host, &mut diagnostics, &mut notes));
+    }
+    check::together(&drafts, &mut diagnostics);
+    if !diagnostics.is_empty() {
+        return Err(diagnostics);
+    }
+    let policies = check::select(drafts, exists, &mut notes);
+    Ok(Loaded { policies, files: sources.len(), notes })
+}
+
+/// JSON Schema (2020-12) of a policy file, for editors.
+pub fn schema() -> serde_json::Value {
+    schema::of_file(&keys::FILE, "procprobe policies")
+}
+
+#[cfg(test)]
+mod tests;

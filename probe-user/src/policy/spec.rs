@@ -6,9 +6,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use globset::GlobMatcher;
 use regex::Regex;
 
+use super::glob::Glob;
 use crate::event::Severity;
 
 /// All policies in force, names unique, sorted by name.
@@ -44,6 +44,9 @@ pub struct Group {
     pub bounds: Vec<Bound>,
     /// A firing alarm is told again after so long.
     pub repeat: Option<Duration>,
+    /// Starts and exits of its processes are told where only those of matched processes are (`events: matched`). A
+    /// group that holds every process of the host says no, for it would make every process a matched one.
+    pub events: bool,
 }
 
 /// All given fields must match; within one field any pattern does.
@@ -52,7 +55,7 @@ pub struct Selector {
     /// On the executable.
     pub exe: Vec<PathGlob>,
     /// On the kernel's name of the leader.
-    pub comm: Vec<GlobMatcher>,
+    pub comm: Vec<Glob>,
     /// On the arguments joined by spaces.
     pub args: Vec<Regex>,
     /// On the real user id.
@@ -71,7 +74,7 @@ pub struct PathGlob {
     /// The pattern has no "/": it is held against the file's name alone.
     pub name_only: bool,
     /// The compiled pattern.
-    pub glob: GlobMatcher,
+    pub glob: Glob,
 }
 
 /// A user of the host.
@@ -91,7 +94,7 @@ pub struct Users(pub std::collections::HashMap<u32, Arc<str>>);
 #[derive(Clone, Debug)]
 pub enum CgroupPattern {
     /// `cgroup:` a glob on the whole path.
-    Path(GlobMatcher),
+    Path(Glob),
     /// `unit:` a component of the path is this unit (with `.service` added where it has no suffix).
     Unit(Box<str>),
     /// `container:` a component holds this container id or a prefix of it of at least 12 digits.

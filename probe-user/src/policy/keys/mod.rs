@@ -1,0 +1,118 @@
+//! The keys of a policy file, said once: decoding, "did you mean" and the JSON Schema are made from these tables.
+
+mod bounds;
+mod selector;
+
+pub use bounds::{AGE_PER_WORDS, CORES, COUNT_MAX, MEMORY, PER_WORDS, SEVERITIES, bound_table};
+pub use selector::*;
+
+use crate::yaml::keys::{Choice, Form, Key, Kind, Table};
+use crate::yaml::units;
+
+/// A whole file.
+pub static FILE: Table = Table {
+    what: "a policy file",
+    doc: "procprobe policies: groups of processes and what must hold of them.",
+    example: "{ version: 1, groups: { nginx: { match: { exe: nginx }, count: { min: 1 } } } }",
+    keys: &[
+        Key::required("version", Kind::Whole(1, 1), "Version of the policy language: 1."),
+        Key::new("hosts", Kind::OneOrMany(&Kind::Form(&HOST)), HOSTS_DOC),
+        Key::new(
+            "groups",
+            Kind::Named(&NAME, &Kind::Table(&GROUP)),
+            "Groups of processes by name, unique over all files.",
+        ),
+        Key::later("jobs", "bounds on cron and batch jobs"),
+        Key::later("logs", "bounds on log lines"),
+        Key::later("host", "bounds on the host itself"),
+        Key::later("notify", "where alarms are sent"),
+        Key::later("actions", "what is done about an alarm"),
+        Key::later("tests", "tests of the policies"),
+    ],
+    one_of: &[],
+};
+
+const HOSTS_DOC: &str = "The file applies only where a pattern matches the host's name, or one with `=` matches one of its labels \
+                         written as key=value. Left out: everywhere.";
+
+/// A pattern on the host's name or a label.
+pub const HOST: Form = Form {
+    what: "a pattern on the host's name or a label",
+    pattern: None,
+    examples: &["web-*", "role=web", "zone=seoul-*"],
+};
+
+/// Name of a group.
+pub const NAME: Form = Form {
+    what: "a name",
+    pattern: Some("^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}$"),
+    examples: &["nginx", "postgres-15", "site_a.workers"],
+};
+
+/// One group.
+pub static GROUP: Table = Table {
+    what: "a group",
+    doc: "A set of processes and what must hold of it.",
+    example: "{ match: { exe: nginx }, count: { min: 1 } }",
+    keys: &[
+        Key::required("match", Kind::Table(&MATCH), "What belongs to the group: all given fields must match."),
+        Key::new("except", Kind::Table(&EXCEPT), "What is taken out again: a process that all given fields match."),
+        Key::new("include_children", Kind::Bool, "Descendants of what is matched belong too (default false)."),
+        Key::new(
+            "only_if",
+            Kind::OneOrMany(&Kind::Table(&CONDITION)),
+            "The group is loaded only where this holds when policies are loaded; of a list, where all of it holds.",
+        ),
+        Key::new(
+            "events",
+            Kind::Bool,
+            "Starts and exits of its processes are told as events where those of matched processes are (default true). \
+             false for a group that holds every process.",
+        ),
+        Key::new("count", bounds::COUNT_BOUNDS, "Processes alive."),
+        Key::new("threads", bounds::THREADS_BOUNDS, "Threads alive."),
+        Key::new("cpu", bounds::CPU_BOUNDS, "CPU used, in cores or as a share of the host's."),
+        Key::new("cpu_wait", bounds::CPU_BOUNDS, "Time spent runnable but waiting for a CPU, in cores."),
+        Key::new("memory", bounds::MEMORY_BOUNDS, "Resident memory, in bytes or as a share of the host's."),
+        Key::new("read", bounds::RATE_BOUNDS, "Bytes read from storage a second."),
+        Key::new("write", bounds::RATE_BOUNDS, "Bytes written to storage a second."),
+        Key::new(
+            "starts",
+            bounds::WINDOW_BOUNDS,
+            "Processes that entered the group within a window, by exec or by fork.",
+        ),
+        Key::new("exits", bounds::WINDOW_BOUNDS, "Processes of the group that ended within a window."),
+        Key::new("failures", bounds::WINDOW_BOUNDS, "Of these, those with a non-zero exit code or killed by a signal."),
+        Key::new("oom_kills", bounds::WINDOW_BOUNDS, "Processes that the kernel's OOM killer chose within a window."),
+        Key::new("age", bounds::AGE_BOUNDS, "How long a process has lived; judged for each process."),
+        Key::new(
+            "repeat",
+            Kind::Form(&units::DURATION),
+            "A firing alarm is told again after so long (default: never).",
+        ),
+        Key::new("mode", Kind::Choice(&MODES), "What becomes of actions (default observe)."),
+        Key::later("notify", "where alarms are sent"),
+        Key::later("act", "what is done about an alarm"),
+        Key::elsewhere("severity", "it belongs to a bound: count: { min: 1, severity: critical }"),
+        Key::elsewhere("for", "it belongs to a bound: count: { min: 1, for: 10s }"),
+        Key::elsewhere("per", "it belongs to a bound: memory: { max: 1GiB, per: process }"),
+        Key::elsewhere("min", "it belongs to a measure: count: { min: 1 }"),
+        Key::elsewhere("max", "it belongs to a measure: count: { max: 10 }"),
+        Key::elsewhere("exe", "it belongs to `match`: match: { exe: /usr/sbin/nginx }"),
+        Key::elsewhere("comm", "it belongs to `match`: match: { comm: nginx }"),
+        Key::elsewhere("args", "it belongs to `match`: match: { args: \"worker process\" }"),
+        Key::elsewhere("user", "it belongs to `match`: match: { user: www-data }"),
+        Key::elsewhere("cgroup", "it belongs to `match`: match: { cgroup: \"/system.slice/*\" }"),
+        Key::elsewhere("unit", "it belongs to `match`: match: { unit: nginx.service }"),
+        Key::elsewhere("container", "it belongs to `match`: match: { container: 4d1b7a0c5e9f }"),
+        Key::elsewhere("parent", "it belongs to `match`: match: { parent: nginx-master }"),
+        Key::elsewhere("kernel_threads", "it belongs to `match`: match: { kernel_threads: true }"),
+    ],
+    one_of: &[],
+};
+
+/// The words of `mode`.
+pub const MODES: [Choice; 2] = [
+    Choice::new("observe", "Reports what an action would have done."),
+    Choice::later("enforce", "does what an action says"),
+];

@@ -1,0 +1,279 @@
+use std::fmt::Write as _;
+
+use proptest::prelude::*;
+
+use super::spec::{Bound, Group, Limit, Per};
+use super::*;
+
+fn host() -> HostLabels {
+    let labels = [("role".to_owned(), "web".to_owned()), ("zone".to_owned(), "seoul-a".to_owned())];
+    HostLabels { name: "web-1".to_owned(), labels: labels.into() }
+}
+
+/// Only paths below /there exist.
+fn exists(path: &str) -> bool {
+    path.starts_with("/there")
+}
+
+fn read(texts: &[&str]) -> Result<Loaded, Diagnostics> {
+    let sources: Vec<Source> =
+        texts.iter().enumerate().map(|(index, text)| Source::new(&format!("{index}.yaml"), *text)).collect();
+    parse(&sources, &host(), &exists)
+}
+
+/// A group's bounds, one a line: `memory.max 1073741824 for 60s per process critical`.
+fn shown(group: &Group) -> String {
+    let limit = |limit: Limit| match limit {
+        Limit::Absolute(value) => value.to_string(),
+        Limit::HostShare(share) => format!("{share} of the host"),
+    };
+    let line = |bound: &Bound| {
+        let mut line = format!("{}.{} {}", bound.measure.as_str(), bound.side.as_str(), limit(bound.limit));
+        let durations = [("for", bound.hold), ("keep", bound.keep_firing), ("within", bound.within)];
+        for (name, duration) in durations.iter().filter(|(_, duration)| !duration.is_zero()) {
+            let _ = write!(line, " {name} {duration:?}");
+        }
+        if let Some(clear) = bound.clear {
+            let _ = write!(line, " clear {}", limit(clear));
+        }
+        if bound.per == Per::Process {
+            line.push_str(" per process");
+        }
+        line + " " + bound.severity.as_str()
+    };
+    group.bounds.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+/// The bounds that the lines of a group give.
+#[track_caller]
+fn check(lines: &str, expected: &str) {
+    let body: String = lines.lines().fold(String::new(), |body, line| body + "    " + line.trim() + "\n");
+    let text = format!("version: 1\ngroups:\n  g:\n    match: {{ comm: x }}\n{body}");
+    let loaded = read(&[&text]).map_err(|diagnostics| diagnostics.to_string()).expect("right");
+    assert_eq!(shown(&loaded.policies.groups[0]), expected);
+}
+
+#[test]
+fn bounds_in_their_units() {
+    check("count: { min: 2, max: 64, for: 10s }", "count.min 2 for 10s warning\ncount.max 64 for 10s warning");
+    check("cpu: { max: 1.5 cores, for: 30s }", "cpu.max 1.5 for 30s warning");
+    check("cpu: { max: 25% host }", "cpu.max 0.25 of the host warning");
+    check("cpu_wait: { max: 1 core }", "cpu_wait.max 1 warning");
+    check("memory: { max: 10% host, per: process }", "memory.max 0.1 of the host per process warning");
+    check("read: { max: 10MiB/s }", "read.max 10485760 warning");
+    check("write: { min: 1.5 KiB/s, clear_above: 2KiB/s }", "write.min 1536 clear 2048 warning");
+    check("age: { max: 1d12h }", "age.max 129600 per process warning");
+    check("starts: { max: 5, within: 1m }", "starts.max 5 within 60s warning");
+    check("failures: { max: 0, within: 1m, keep_firing_for: 5m }", "failures.max 0 keep 300s within 60s warning");
+    check("threads: { max: 100, clear_below: 80 }", "threads.max 100 clear 80 warning");
+    check(
+        "count: { min: 3, clear_above: 4, max: 9, clear_below: 8 }",
+        "count.min 3 clear 4 warning\ncount.max 9 clear 8 warning",
+    );
+    check(
+        "memory: [{ max: 1GiB, for: 1m, severity: info }, { max: 2GiB, severity: critical }]",
+        "memory.max 1073741824 for 60s info\nmemory.max 2147483648 critical",
+    );
+    // Different windows may well be told different limits that no single one could hold.
+    check(
+        "starts: [{ min: 5, within: 1h }, { max: 2, within: 1m }]",
+        "starts.min 5 within 3600s warning\nstarts.max 2 within 60s warning",
+    );
+    check("mode: observe", "");
+}
+
+#[test]
+fn a_whole_group() {
+    let text = "\
+version: 1
+groups:
+  nginx:
+    match:
+      exe: [/usr/sbin/nginx, openresty]
+      comm: ngin*
+      args: 'worker process'
+      user: [www-data, 33]
+      cgroup: '/system.slice/*'
+      unit: [nginx, user@*.service]
+      container: 4D1B7A0C5E9F
+      parent: masters
+    except: { args: '-t' }
+    include_children: true
+    count: { min: 1 }
+    repeat: 1h
+    events: false
+  masters:
+    match: { comm: x }
+  kernel:
+    match: { kernel_threads: true }
+    except: { comm: 'kworker*' }
+";
+    let loaded = read(&[text]).expect("right");
+    let names: Vec<&str> = loaded.policies.groups.iter().map(|group| &*group.name).collect();
+    assert_eq!(names, ["kernel", "masters", "nginx"]);
+    let [kernel, _, nginx] = &loaded.policies.groups[..] else { panic!("three groups") };
+    assert_eq!((&*nginx.declared, &*nginx.bounds[0].declared), ("0.yaml:3", "0.yaml:15"));
+    let select = &nginx.select;
+    let counts = [select.exe.len(), select.comm.len(), select.args.len(), select.user.len(), select.parent.len()];
+    assert_eq!(counts, [2, 1, 1, 2, 1]);
+    assert_eq!(select.user, [spec::User::Name("www-data".into()), spec::User::Uid(33)]);
+    // One pattern, a unit, two for a unit with a wildcard, a container.
+    assert_eq!(select.cgroup.len(), 5);
+    assert!(matches!(&select.cgroup[1], spec::CgroupPattern::Unit(unit) if **unit == *"nginx.service"));
+    assert!(matches!(&select.cgroup[4], spec::CgroupPattern::Container(id) if **id == *"4d1b7a0c5e9f"));
+    assert_eq!(nginx.except.as_ref().map(|except| except.args.len()), Some(1));
+    assert!(nginx.include_children && !nginx.events);
+    assert_eq!(nginx.repeat, Some(std::time::Duration::from_hours(1)));
+    // What is taken out of kernel threads are kernel threads.
+    assert!(kernel.select.kernel_threads && kernel.except.as_ref().is_some_and(|except| except.kernel_threads));
+}
+
+/// The groups that are loaded, and the notes.
+#[track_caller]
+fn check_loaded(texts: &[&str], names: &[&str], notes: &[&str]) {
+    let loaded = read(texts).map_err(|diagnostics| diagnostics.to_string()).expect("right");
+    let found: Vec<&str> = loaded.policies.groups.iter().map(|group| &*group.name).collect();
+    assert_eq!(found, names);
+    let found: Vec<String> = loaded
+        .notes
+        .iter()
+        .map(|note| format!("{}:{}:{}: {}", note.file, note.line, note.column, note.message))
+        .collect();
+    assert_eq!(found, notes);
+}
+
+#[test]
+fn hosts_say_where_a_file_applies() {
+    let file = |hosts: &str| format!("version: 1\nhosts: {hosts}\ngroups:\n  g:\n    match: {{ comm: x }}\n");
+    for hosts in ["web-1", "\"web-*\"", "[db-1, \"*-1\"]", "role=web", "\"zone=seoul-*\"", "\"*=web\""] {
+        check_loaded(&[&file(hosts)], &["g"], &[]);
+    }
+    let note = "0.yaml:2:1: not for this host: no pattern matches its name \"web-1\" or its labels";
+    for hosts in ["web", "\"db-*\"", "role=db", "role", "[\"role=d*\", web-2]"] {
+        check_loaded(&[&file(hosts)], &[], &[note]);
+    }
+}
+
+#[test]
+fn only_if_says_where_a_group_is_loaded() {
+    let file = |only_if: &str| format!("version: 1\ngroups:\n  g:\n    match: {{ comm: x }}\n    only_if: {only_if}\n");
+    for only_if in
+        ["{ path: /there }", "{ path: [/not, /there/too] }", "[{ path: /there/a }, { path: [/no, /there/b] }]"]
+    {
+        check_loaded(&[&file(only_if)], &["g"], &[]);
+    }
+    check_loaded(&[&file("{ path: /no }")], &[], &["0.yaml:5:14: `g` is not loaded here: `/no` does not exist"]);
+    check_loaded(
+        &[&file("[{ path: /there }, { path: [/no, /nor] }]")],
+        &[],
+        &["0.yaml:5:33: `g` is not loaded here: `/no`, `/nor` do not exist"],
+    );
+}
+
+#[test]
+fn a_group_goes_with_the_last_of_its_parents() {
+    let groups = "\
+version: 1
+groups:
+  absent: { match: { comm: a }, only_if: { path: /no } }
+  child: { match: { parent: absent }, count: { min: 1 } }
+  grandchild: { match: { parent: child } }
+  either: { match: { parent: [absent, present] } }
+  present: { match: { comm: p }, except: { parent: absent } }
+";
+    check_loaded(
+        &[groups],
+        &["either", "present"],
+        &[
+            "0.yaml:3:42: `absent` is not loaded here: `/no` does not exist",
+            "0.yaml:4:29: `child` is not loaded here, because the group of its parent is not",
+            "0.yaml:5:34: `grandchild` is not loaded here, because the group of its parent is not",
+        ],
+    );
+    let loaded = read(&[groups]).expect("right");
+    let [either, present] = &loaded.policies.groups[..] else { panic!("two groups") };
+    assert_eq!(either.select.parent.len(), 1);
+    assert!(present.except.is_none(), "nobody's parent is in a group that is not loaded");
+}
+
+#[test]
+fn parents_may_be_in_other_files_and_of_oneself_only_to_be_taken_out() {
+    check_loaded(
+        &[
+            "version: 1\ngroups: { master: { match: { exe: nginx }, except: { parent: master } } }",
+            "version: 1\ngroups: { worker: { match: { parent: master } } }",
+        ],
+        &["master", "worker"],
+        &[],
+    );
+}
+
+#[test]
+fn a_file_without_groups() {
+    check_loaded(&["version: 1\n", "version: 1\ngroups:\n"], &[], &[]);
+}
+
+#[test]
+fn what_check_says() {
+    let good = "version: 1\ngroups:\n  g: { match: { comm: x }, count: { min: 1, max: 3 } }\n";
+    assert_eq!(report(&read(&[good])), "1 file, 1 group, 2 bounds: no errors");
+    let absent = "version: 1\ngroups:\n  h: { match: { comm: x }, only_if: { path: /no } }\n";
+    assert_eq!(
+        report(&read(&[good, absent])),
+        "1.yaml:3:37: `h` is not loaded here: `/no` does not exist\n \
+         3 |   h: { match: { comm: x }, only_if: { path: /no } }\n   \
+         |                                     ^\n\n\
+         2 files, 1 group, 2 bounds: no errors"
+    );
+    let bad = "version: 1\ngruops: {}\n";
+    assert_eq!(
+        report(&read(&[good, bad])),
+        "1.yaml:2:1: unknown key `gruops`\n 2 | gruops: {}\n   | ^^^^^^\n help: did you mean `groups`?\n\n\
+         1 error: nothing is loaded"
+    );
+}
+
+/// A file in which a few things may be wrong: more of it is understood than of arbitrary text.
+fn nearly_a_policy() -> impl Strategy<Value = String> {
+    let key = prop_oneof![
+        "count|threads|cpu|memory|read|starts|age|match|except|only_if|repeat|mode|events|parent",
+        "[a-z_<?:]{1,8}"
+    ];
+    let value = prop_oneof![
+        "\\{ ?(min|max|within|for|clear_below|per|path|comm|args|exe|unit|user): ?[0-9a-zA-Z%/. *(\\[\\]-]{0,12} ?\\}",
+        "\\[?[0-9]{0,20}( cores|GiB|s|% host)?\\]?",
+        "\\PC{0,12}",
+    ];
+    let lines = proptest::collection::vec((key, value, 0..4_usize), 0..8);
+    lines.prop_map(|lines| {
+        let line = |(key, value, indent): (String, String, usize)| format!("{}{key}: {value}\n", "  ".repeat(indent));
+        "version: 1\ngroups:\n  g:\n    match: { comm: x }\n".to_owned()
+            + &lines.into_iter().map(line).collect::<String>()
+    })
+}
+
+#[track_caller]
+fn check_places(text: &str) {
+    let Err(diagnostics) = read(&[text]) else { return };
+    assert!(!diagnostics.is_empty());
+    for diagnostic in diagnostics.iter() {
+        let lines: Vec<&str> = text.split('\n').collect();
+        let line = usize::try_from(diagnostic.line).expect("small");
+        assert!((1..=lines.len()).contains(&line), "{diagnostic}");
+        let longest = lines.iter().map(|line| line.chars().count()).max().unwrap_or(0) + 1;
+        assert!((1..=longest).contains(&usize::try_from(diagnostic.column).expect("small")), "{diagnostic}");
+        assert!(!diagnostic.to_string().contains(|c: char| c.is_control() && c != '\n'), "{diagnostic:?}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn arbitrary_text_never_panics(text in "(\\PC|\\n){0,120}") {
+        check_places(&text);
+    }
+
+    #[test]
+    fn nearly_right_text_never_panics(text in nearly_a_policy()) {
+        check_places(&text);
+    }
+}

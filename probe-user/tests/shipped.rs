@@ -1,0 +1,115 @@
+//! The policies that are shipped: they load, alone and together, on a host where everything is installed and on one
+//! where nothing is, and editors accept them.
+#![expect(clippy::expect_used, reason = "a test that cannot read its own files has failed")]
+
+mod schema_check;
+
+use std::path::{Path, PathBuf};
+
+use probe_user::diagnostic::{Diagnostics, Source};
+use probe_user::policy::spec::Measure;
+use probe_user::policy::{HostLabels, Loaded, load, parse, schema};
+use probe_user::yaml;
+use probe_user::yaml::read::Trust;
+
+fn folder(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(name)
+}
+
+fn sources(name: &str) -> Vec<Source> {
+    let mut files: Vec<PathBuf> = std::fs::read_dir(folder(name))
+        .expect("the folder")
+        .map(|entry| entry.expect("an entry").path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "yaml"))
+        .collect();
+    files.sort();
+    files
+        .iter()
+        .map(|path| {
+            let name = path.file_name().expect("a name").to_string_lossy();
+            Source::new(&name, std::fs::read_to_string(path).expect("a text"))
+        })
+        .collect()
+}
+
+#[track_caller]
+fn loaded(sources: &[Source], exists: bool) -> Loaded {
+    let host = HostLabels { name: "node-1".to_owned(), labels: [].into() };
+    parse(sources, &host, &|_| exists).unwrap_or_else(|diagnostics| panic!("{diagnostics}"))
+}
+
+fn names(loaded: &Loaded) -> Vec<&str> {
+    loaded.policies.groups.iter().map(|group| &*group.name).collect()
+}
+
+#[test]
+fn where_everything_is_there_everything_is_loaded() {
+    let base = loaded(&sources("policies"), true);
+    assert_eq!(base.notes, []);
+    assert_eq!(
+        names(&base),
+        [
+            "all-processes",
+            "core-dumps",
+            "core-dumps-apport",
+            "cron",
+            "init",
+            "oom-victims",
+            "procprobe",
+            "services",
+            "sshd",
+            "systemd-journald",
+            "user-processes"
+        ]
+    );
+    let all: Vec<Source> = sources("policies").into_iter().chain(sources("policies/examples")).collect();
+    let all = loaded(&all, true);
+    assert_eq!(all.notes, []);
+    assert_eq!(all.files, 8);
+}
+
+/// A fresh container or a build machine: no systemd, no sshd, no cron. Nothing that must be there may be asked for.
+#[test]
+fn where_nothing_is_there_nothing_is_missed() {
+    let base = loaded(&sources("policies"), false);
+    assert_eq!(names(&base), ["all-processes", "core-dumps", "oom-victims", "procprobe", "user-processes"]);
+    for group in &base.policies.groups {
+        for bound in &group.bounds {
+            assert_eq!(bound.side.as_str(), "max", "{}: only what is there can be too much", group.name);
+        }
+    }
+}
+
+/// Sampling costs a wake-up a second, so what is loaded without being asked for does without it.
+#[test]
+fn the_base_needs_no_sampling_and_tells_no_process_twice() {
+    for group in &loaded(&sources("policies"), true).policies.groups {
+        for bound in &group.bounds {
+            assert!(!bound.measure.is_sampled() && bound.measure != Measure::Age, "{}", group.name);
+        }
+        let everything = group.select.comm.iter().any(|comm| comm.as_str() == "*");
+        assert_eq!(group.events, !everything, "{}", group.name);
+    }
+}
+
+#[test]
+fn the_examples_load_one_by_one_and_the_folder_is_not_read_with_the_base() {
+    let host = HostLabels { name: "node-1".to_owned(), labels: [].into() };
+    for example in ["nginx", "postgresql", "docker", "containerd"] {
+        let path = folder("policies/examples").join(format!("{example}.yaml"));
+        let loaded = load(&[path], &host, Trust::Anyone).unwrap_or_else(|diagnostics| panic!("{diagnostics}"));
+        assert_eq!(loaded.files, 1);
+    }
+    let loaded =
+        load(&[folder("policies")], &host, Trust::Anyone).unwrap_or_else(|diagnostics| panic!("{diagnostics}"));
+    assert_eq!(loaded.files, 4);
+}
+
+#[test]
+fn editors_accept_them() {
+    for source in sources("policies").iter().chain(&sources("policies/examples")) {
+        let mut diagnostics = Diagnostics::new();
+        let tree = yaml::parse(source, &mut diagnostics).expect("YAML");
+        assert_eq!(schema_check::errors(&schema(), &tree), Vec::<String>::new(), "{}", source.name);
+    }
+}
