@@ -30,12 +30,11 @@ pub(super) fn check(args: &CheckArgs) -> Exit {
     }
     let loaded = policy::load(paths, &labels, Trust::Anyone);
     let report = policy::report(&loaded);
-    match loaded {
-        Ok(_) => print(&format!("{report}\n")),
-        Err(_) => {
-            complain(&report);
-            exit = Exit::NotWell;
-        }
+    if loaded.is_ok() {
+        print(&format!("{report}\n"));
+    } else {
+        complain(&report);
+        exit = Exit::NotWell;
     }
     exit
 }

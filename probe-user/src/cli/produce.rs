@@ -35,8 +35,9 @@ pub(super) fn man(args: &ManArgs) -> Exit {
                 complain(&format!("procprobe: there is no command `{name}`"));
                 return Exit::Usage;
             };
-            let full = format!("procprobe-{name}");
-            command.clone().name(full.clone()).bin_name(full)
+            // The name only has to live as long as the program, which ends after this.
+            let full: &'static str = format!("procprobe-{name}").leak();
+            command.clone().name(full).bin_name(full)
         }
     };
     let mut text = Vec::new();

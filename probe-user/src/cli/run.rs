@@ -79,6 +79,6 @@ fn orders() -> std::io::Result<mpsc::Receiver<Order>> {
 async fn heard(signal: &mut Signal) {
     if signal.recv().await.is_none() {
         // The runtime ends; so does this task.
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }

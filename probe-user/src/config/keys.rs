@@ -31,6 +31,7 @@ const PATHS: Kind = Kind::OneOrMany(&Kind::Form(&PATH));
 pub static CONFIG: Table = Table {
     what: "the configuration",
     doc: "procprobe's configuration; everything has a default, and flags win over the file",
+    example: "{ sample_interval: 1s }",
     keys: &[
         Key::new("node", Kind::Table(&NODE), "this host among others"),
         Key::new("policies", PATHS, "policy files and directories (*.yaml)"),
@@ -50,6 +51,7 @@ pub static CONFIG: Table = Table {
 static NODE: Table = Table {
     what: "`node`",
     doc: "this host among others",
+    example: "{ name: web-1 }",
     keys: &[
         Key::new("name", Kind::Form(&NAME), "instead of the kernel's host name"),
         Key::new("zone", Kind::Form(&LABEL), "where the host stands; the label `zone`"),
@@ -61,6 +63,7 @@ static NODE: Table = Table {
 static EVENTS: Table = Table {
     what: "`events`",
     doc: "what is told of processes; policies see everything in any case",
+    example: "{ processes: all }",
     keys: &[
         Key::new("processes", Kind::Choice(&PROCESSES), "for which processes start and exit are told"),
         Key::new("forks", Kind::Bool, "forks that have not executed anything are told too"),
@@ -81,6 +84,7 @@ pub(super) static PROCESSES: [Choice; 3] = [
 static COLLECTOR: Table = Table {
     what: "a collector",
     doc: "where events are sent",
+    example: r#"{ url: "https://collector.example:4318/events" }"#,
     keys: &[
         Key::required("url", Kind::OneOrMany(&Kind::Form(&URL)), "where; of several the first that answers"),
         Key::new("protocol", Kind::Choice(&PROTOCOLS), "what is sent"),
@@ -105,6 +109,7 @@ pub(super) static COMPRESSIONS: [Choice; 3] = [
 static STATE: Table = Table {
     what: "`state`",
     doc: "what outlives the daemon",
+    example: "{ dir: /var/lib/procprobe }",
     keys: &[
         Key::new("dir", Kind::Form(&PATH), "the directory"),
         Key::later("spool_max", "the size of the durable queue"),
@@ -116,6 +121,7 @@ static STATE: Table = Table {
 static API: Table = Table {
     what: "`api`",
     doc: "the local API, read-only, on a unix socket",
+    example: "{ socket: /run/procprobe/api.sock }",
     keys: &[
         Key::new("socket", Kind::Form(&PATH), "the socket's path"),
         Key::new("mode", Kind::Form(&MODE), "the socket's permissions"),

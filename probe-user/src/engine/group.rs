@@ -212,7 +212,7 @@ fn takes_in_everything(select: &Selector) -> bool {
     let is_wild = |pattern: &str| pattern.chars().all(|c| matches!(c, '*' | '/'));
     select.args.is_empty()
         && select.parent.is_empty()
-        && select.exe.iter().all(|exe: &PathGlob| is_wild(exe.glob.glob().glob()))
-        && select.comm.iter().all(|comm| is_wild(comm.glob().glob()))
+        && select.exe.iter().all(|exe: &PathGlob| is_wild(exe.glob.as_str()))
+        && select.comm.iter().all(|comm| is_wild(comm.as_str()))
         && select.cgroup.iter().all(|cgroup| matches!(cgroup, CgroupPattern::Path(_)))
 }

@@ -65,12 +65,12 @@ impl Index {
 }
 
 fn exe_names(select: &Selector) -> Option<Vec<&str>> {
-    let names = select.exe.iter().map(|exe| literal(exe.glob.glob().glob().rsplit('/').next()?));
+    let names = select.exe.iter().map(|exe| literal(exe.glob.as_str().rsplit('/').next()?));
     names.collect::<Option<Vec<_>>>().filter(|names| !names.is_empty())
 }
 
 fn comms(select: &Selector) -> Option<Vec<&str>> {
-    let names = select.comm.iter().map(|comm| literal(comm.glob().glob()));
+    let names = select.comm.iter().map(|comm| literal(comm.as_str()));
     names.collect::<Option<Vec<_>>>().filter(|names| !names.is_empty())
 }
 

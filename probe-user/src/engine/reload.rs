@@ -166,12 +166,12 @@ fn selects_the_same(a: &Group, b: &Group) -> bool {
 
 /// A selector spelled out, to compare: compiled patterns cannot be.
 fn words(select: &Selector) -> Vec<String> {
-    let exe = select.exe.iter().map(|exe| format!("exe {}", exe.glob.glob()));
-    let comm = select.comm.iter().map(|comm| format!("comm {}", comm.glob()));
+    let exe = select.exe.iter().map(|exe| format!("exe {}", exe.glob.as_str()));
+    let comm = select.comm.iter().map(|comm| format!("comm {}", comm.as_str()));
     let args = select.args.iter().map(|args| format!("args {args}"));
     let user = select.user.iter().map(|user| format!("user {user:?}"));
     let cgroup = select.cgroup.iter().map(|cgroup| match cgroup {
-        CgroupPattern::Path(glob) => format!("cgroup {}", glob.glob()),
+        CgroupPattern::Path(glob) => format!("cgroup {}", glob.as_str()),
         CgroupPattern::Unit(unit) => format!("unit {unit}"),
         CgroupPattern::Container(container) => format!("container {container}"),
     });

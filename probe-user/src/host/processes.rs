@@ -4,7 +4,6 @@
 
 use std::fs;
 use std::path::Path;
-use std::sync::Arc;
 
 use crate::record::{Identity, ProcessKey, Scan, TaskRow};
 use crate::time::KTime;
