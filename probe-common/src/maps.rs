@@ -40,7 +40,7 @@ impl LossReason {
 /// Number of loss counters, [`LossReason::ALL`]`.len()`.
 pub const LOSS_REASONS: usize = LossReason::ALL.len();
 
-/// What each CPU keeps for itself.
+/// What each CPU keeps for itself; to the daemon it is `[u64; 1 + LOSS_REASONS]`.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CpuState {
@@ -78,8 +78,8 @@ pub struct GroupAccount {
     pub read_bytes: u64,
     /// Bytes that the freed threads caused to be written to storage.
     pub write_bytes: u64,
-    /// Threads that have ended and are not freed yet.
-    pub pending: i64,
+    /// Threads that have ended and are not freed yet, as a signed number: an end before the daemon attached makes it -1.
+    pub pending: u64,
     /// Threads freed.
     pub threads: u64,
     /// Not 0 once the last thread has ended.

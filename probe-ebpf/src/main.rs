@@ -1,6 +1,34 @@
+//! procprobe inside the kernel: what starts, what ends, what it used.
+//!
+//! Constraints: typed raw tracepoints and task iterators only; nothing on the context switch; kernel structs are read in
+//! [`task`] alone, at offsets that the daemon resolved from BTF; one object for every kernel from 5.10 on, so no helper
+//! or instruction newer than that (no atomic fetch). When a record cannot be delivered, [`emit`] counts it by reason.
 #![no_std]
 #![no_main]
+#![expect(unreachable_pub, reason = "the program macros want `pub` functions; a binary has no outside")]
+#![feature(asm_experimental_arch)]
+
+mod account;
+mod cgroup;
+mod emit;
+mod exec;
+mod exit;
+mod fork;
+mod globals;
+mod iter;
+mod maps;
+mod oom;
+mod rename;
+mod signal;
+mod task;
+
 #[panic_handler]
-fn panic(_: &core::panic::PanicInfo) -> ! {
+fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
+    // The verifier refuses a program in which this could be reached.
     loop {}
 }
+
+/// The kernel grants its tracing helpers to GPL-compatible programs only.
+#[unsafe(link_section = "license")]
+#[unsafe(no_mangle)]
+static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";

@@ -5,13 +5,25 @@
 //! and the [`pipeline`] that wires them stand outside. ARCHITECTURE.md has the map.
 #![deny(unsafe_code)]
 
+pub mod agent;
+pub mod cli;
+pub mod config;
 pub mod diagnostic;
+pub mod doctor;
 pub mod engine;
 pub mod event;
+pub mod forward;
+pub mod host;
 pub mod kernel;
 pub mod model;
+pub mod outlet;
+pub mod output;
+pub mod pipeline;
 pub mod policy;
 pub mod record;
+pub mod serve;
 pub mod signal;
+pub mod stamp;
+pub mod telemetry;
 pub mod time;
 pub mod yaml;

@@ -1,2 +1,5 @@
-//! The `procprobe` command.
-fn main() {}
+//! The `procprobe` command; everything is in the library.
+
+fn main() -> std::process::ExitCode {
+    probe_user::cli::main()
+}

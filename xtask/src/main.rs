@@ -1,2 +1,108 @@
-//! `cargo xtask`.
-fn main() {}
+//! `cargo xtask`: builds both sides of procprobe, runs it, tests it, measures it.
+//!
+//! Each step says what it does, why, and how long it took; what cannot be done is an error that names what is missing
+//! and the command that gets it.
+#![forbid(unsafe_code)]
+
+mod bench;
+mod daemon;
+mod host;
+mod linker;
+mod object;
+mod place;
+mod step;
+mod test;
+mod toolchain;
+
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::place::Profile;
+use crate::toolchain::Choice;
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", about = "Builds, runs, tests and measures procprobe")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Builds the kernel programs and the daemon
+    Build(BuildArgs),
+    /// Builds everything and starts the daemon as root with the policies of this tree
+    Run {
+        #[command(flatten)]
+        build: BuildArgs,
+        /// Passed on to `procprobe run`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "DAEMON ARGUMENTS")]
+        arguments: Vec<String>,
+    },
+    /// Everything that must hold: lints, unit tests, end-to-end tests in the running kernel
+    Test {
+        #[command(flatten)]
+        compiler: CompilerArgs,
+        /// Only tests whose name contains one of these; lints are left out then
+        filter: Vec<String>,
+    },
+    /// rustfmt and clippy, on both sides
+    Lint(CompilerArgs),
+    /// Measures what procprobe must reach, on the release build, and prints a table
+    Bench {
+        #[command(flatten)]
+        compiler: CompilerArgs,
+        /// A tenth of the work: to see that it runs, not for the figures
+        #[arg(long)]
+        quick: bool,
+        /// Only these: storm cpu latency attach idle wakeups workload memory; `fresh` is measured only when named
+        rows: Vec<String>,
+    },
+}
+
+#[derive(Args, Clone, Copy)]
+struct BuildArgs {
+    /// Optimised, as it ships (the default)
+    #[arg(long, conflicts_with = "debug")]
+    release: bool,
+    /// Quick to build
+    #[arg(long)]
+    debug: bool,
+    /// The kernel programs tell what they do through the daemon's log
+    #[arg(long)]
+    kernel_log: bool,
+    #[command(flatten)]
+    compiler: CompilerArgs,
+}
+
+#[derive(Args, Clone, Copy)]
+struct CompilerArgs {
+    /// Which compiler makes the kernel programs
+    #[arg(long, value_enum, default_value_t)]
+    toolchain: Choice,
+}
+
+impl BuildArgs {
+    fn build(self) -> anyhow::Result<std::path::PathBuf> {
+        let profile = if self.debug { Profile::Debug } else { Profile::Release };
+        daemon::build(self.compiler.toolchain, profile, self.kernel_log)
+    }
+}
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Build(build) => build.build().map(|daemon| println!("{}", daemon.display())),
+        Command::Run { build, arguments } => build.build().and_then(|daemon| daemon::start(&daemon, &arguments)),
+        Command::Test { compiler, filter } => test::all(compiler.toolchain, &filter),
+        Command::Lint(compiler) => test::lint(compiler.toolchain),
+        Command::Bench { compiler, quick, rows } => bench::measure(compiler.toolchain, quick, &rows),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

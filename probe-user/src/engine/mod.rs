@@ -2,13 +2,48 @@
 //!
 //! [`Engine::step`] takes the moment and one [`Input`], and pushes what is to be done into a list of [`Effect`]s. The
 //! same inputs give the same effects, whether they come from the kernel, from a recording or from a test.
+//!
+//! Which moment counts:
+//! - a record is judged at its own time. Deadlines up to that time are acted on first, later ones wait, even if the
+//!   record is handed in late: the next record may still heal what they would fire for;
+//! - [`Input::Tick`] acts on every deadline up to `now`; the ring must have been drained before;
+//! - samples are judged at `now`, and touch nothing but the bounds on sampled measures.
+//!
+//! Times that run backwards (records of two CPUs) are held still. No input is refused: what names an unknown process
+//! or comes without having been asked for changes nothing.
 
+mod evidence;
+pub mod explain;
+mod group;
+mod index;
+mod judge;
+mod loss;
+mod measures;
+mod membership;
+mod reload;
+mod reread;
+pub mod status;
+mod tell;
+mod text;
+mod timers;
+
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use regex::Regex;
 
+pub use self::explain::{Explanation, Verdict};
+pub use self::status::{BoundStatus, Each, GroupStatus, LossStatus, State, Status};
+
+use self::group::GroupState;
+use self::index::Index;
+use self::loss::Losses;
+use self::membership::Track;
+use self::reread::Rereads;
+use self::timers::Timers;
 use crate::event::Event;
+use crate::model::{Change, Table};
 use crate::policy::spec::{HostFacts, PolicySet, Users};
 use crate::record::{Loss, ProcessKey, Record, Scan, UsageRow};
 use crate::time::KTime;
@@ -98,3 +133,168 @@ impl Watch {
     /// Nothing.
     pub const NONE: Self = Self { exit: false, usage: false };
 }
+
+/// The process table held against the policies.
+#[derive(Debug)]
+pub struct Engine {
+    settings: Settings,
+    users: Arc<Users>,
+    table: Table,
+    groups: Vec<GroupState>,
+    index: Index,
+    /// What the engine knows of each process of the table.
+    tracks: HashMap<ProcessKey, Track>,
+    timers: Timers,
+    rereads: Rereads,
+    losses: Losses,
+    /// How far records and ticks have come.
+    clock: KTime,
+    /// When the first scan came: nothing is judged before.
+    started: Option<KTime>,
+    /// Nothing fires before.
+    gate: KTime,
+    /// The scan after a loss is being judged: what fires now says so.
+    reconciling: bool,
+    /// Since when the present interval of sampling runs; `None` while there is no sampling.
+    interval: Option<KTime>,
+    /// The moment of the last [`Effect::WakeAt`].
+    wake: Option<KTime>,
+    /// Groups of which something counted has changed in this step.
+    dirty: Vec<usize>,
+    /// A group with sampled bounds has gained its first or lost its last member.
+    sampling_may_change: bool,
+}
+
+impl Engine {
+    /// An engine that has seen nothing yet; the first [`Input::Scan`] starts it.
+    pub fn new(settings: Settings, policies: &Arc<PolicySet>, users: Arc<Users>) -> Self {
+        let groups: Vec<GroupState> =
+            policies.groups.iter().map(|group| GroupState::new(group, &settings.host, KTime::default())).collect();
+        let index = Index::new(&groups);
+        Self {
+            settings,
+            users,
+            table: Table::new(),
+            groups,
+            index,
+            tracks: HashMap::new(),
+            timers: Timers::default(),
+            rereads: Rereads::default(),
+            losses: Losses::default(),
+            clock: KTime::default(),
+            started: None,
+            gate: KTime::default(),
+            reconciling: false,
+            interval: None,
+            wake: None,
+            dirty: Vec::new(),
+            sampling_may_change: false,
+        }
+    }
+
+    /// Takes one input and says what is to be done about it, in order.
+    pub fn step(&mut self, now: KTime, input: Input, effects: &mut Vec<Effect>) {
+        let mut changes = Vec::new();
+        match input {
+            Input::Record(record) => {
+                let at = record.at.max(self.clock);
+                self.clock = at;
+                self.act_on_deadlines(at, effects);
+                self.table.record(&record, &mut changes);
+                self.apply(changes, &membership::Source::of(&record), at, effects);
+                self.judge_dirty(at, effects);
+            }
+            Input::Tick => {
+                let now = now.max(self.clock);
+                self.clock = now;
+                self.act_on_deadlines(now, effects);
+                if self.table.next_expiry().is_some_and(|expiry| expiry <= now) {
+                    self.table.expire(now, &mut changes);
+                    self.apply(changes, &membership::Source::Other, now, effects);
+                    self.judge_dirty(now, effects);
+                }
+                self.read_args_due(now, effects);
+            }
+            Input::Scan(scan) => self.take_scan(now.max(self.clock), &scan, effects),
+            Input::Sample(rows) => {
+                self.table.sample(now, &rows, &mut changes);
+                self.apply(changes, &membership::Source::Other, now, effects);
+                self.judge_sample(now, effects);
+                self.judge_dirty(now.max(self.clock), effects);
+            }
+            Input::Args { key, args } => {
+                if let Some(args) = args {
+                    let now = now.max(self.clock);
+                    self.table.args(key, &args, &mut changes);
+                    self.apply(changes, &membership::Source::Other, now, effects);
+                    self.judge_dirty(now, effects);
+                }
+            }
+            Input::Lost(loss) => self.lose(now.max(self.clock), loss, effects),
+            Input::Policies(policies, users) => self.reload(now.max(self.clock), &policies, users, effects),
+        }
+        self.decide_sampling(now.max(self.clock), effects);
+        self.decide_wake(effects);
+    }
+
+    /// Other settings from now on. The start grace is over or running already and stays as it was.
+    pub fn settings_changed(&mut self, settings: Settings) {
+        self.settings = settings;
+        for group in &mut self.groups {
+            group.resolve_limits(&self.settings.host);
+        }
+    }
+
+    /// The process table, to look at.
+    pub fn table(&self) -> &Table {
+        &self.table
+    }
+
+    /// The first scan starts the judging, later ones end the doubt after a loss.
+    fn take_scan(&mut self, now: KTime, scan: &Scan, effects: &mut Vec<Effect>) {
+        let mut changes = Vec::new();
+        self.table.scan(scan, &mut changes);
+        // A process is held against its parent's groups, so parents first; they are older than their children.
+        let (mut appeared, others): (Vec<_>, Vec<_>) =
+            changes.into_iter().partition(|change| matches!(change, Change::Appeared { .. }));
+        appeared.sort_by_key(|change| match change {
+            Change::Appeared { key, .. } => Some((key.start, key.tgid)),
+            _ => None,
+        });
+        self.apply(appeared, &membership::Source::Scan, now, effects);
+        self.apply(others, &membership::Source::Scan, now, effects);
+        if self.started.is_none() {
+            self.started = Some(now);
+            self.gate = now.after(self.settings.start_grace);
+            for group in &mut self.groups {
+                group.begin(now);
+            }
+            self.end_doubt(now, effects);
+            self.judge_all(now, effects);
+        } else if self.end_doubt(now, effects) {
+            self.gate = self.gate.max(now);
+            self.reconciling = true;
+            self.judge_all(now, effects);
+            self.reconciling = false;
+        } else {
+            self.judge_dirty(now, effects);
+        }
+    }
+
+    /// Whether bounds are held against the table: it has been seeded and nothing is in doubt.
+    fn is_judging(&self) -> bool {
+        self.started.is_some() && !self.losses.in_doubt()
+    }
+
+    fn decide_wake(&mut self, effects: &mut Vec<Effect>) {
+        let deadline = self.timers.next().filter(|_| self.is_judging());
+        let next = [deadline, self.rereads.next(), self.table.next_expiry()].into_iter().flatten().min();
+        if next != self.wake {
+            self.wake = next;
+            effects.push(Effect::WakeAt(next));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,16 @@
+//! The kernel as a source: loads and attaches the programs, reads their records and iterators, sets what they watch.
+//!
+//! [`loader`] is the only file that loads or attaches anything; [`layout`] decides beforehand whether this kernel can
+//! carry it, from [`btf`] alone. What comes out are [`crate::record`] types. When a source fails for good the daemon
+//! must end: it would otherwise report a quiet host.
 
+pub mod args;
+pub mod btf;
+mod convert;
+pub mod layout;
+pub mod loader;
+pub mod losses;
+pub mod object;
+pub mod records;
+pub mod sampler;
+pub mod watched;

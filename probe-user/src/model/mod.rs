@@ -6,10 +6,23 @@
 //! - each process that was announced ([`Change::Appeared`]) ends in exactly one [`Change::Closed`];
 //! - the table's size follows the number of processes alive, whatever the churn.
 
+mod blame;
+mod cgroups;
+mod close;
+mod hash;
+mod kin;
+mod life;
+mod recent;
+mod scan;
+mod store;
 mod table;
+#[cfg(test)]
+mod tests;
+mod usage;
 
 use std::sync::Arc;
 
+pub use close::ACCOUNT_GRACE;
 pub use table::Table;
 
 use crate::record::{Account, ExitStatus, Identity, ProcessKey, Program, SignalSent};
@@ -93,7 +106,8 @@ pub struct Killer {
 }
 
 /// What a record, scan or sample changed, in order. Consumers look the process up in the table by its key; a process of
-/// [`Change::Closed`] is handed over, for it is no longer in the table.
+/// [`Change::Closed`] is handed over, for it is no longer in the table. One call can end what it began: a process that
+/// appeared in it and is not in the table any more has its `Closed` later in the same list.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Change {
     /// It is in the table now.
@@ -108,12 +122,14 @@ pub enum Change {
         /// Which.
         key: ProcessKey,
     },
-    /// Its comm, arguments, parent or cgroup are known anew: selectors must look again.
+    /// Its comm, user, program, arguments, parent or cgroup are known anew, without an exec to tell of: selectors must
+    /// look again.
     Redefined {
         /// Which.
         key: ProcessKey,
     },
-    /// Its last thread is gone; its account is still open.
+    /// Its last thread is gone; its account is still open. The status is unknown when only the absence was noticed; the
+    /// process of [`Change::Closed`] has it if the exit record came after all.
     Exited {
         /// Which.
         key: ProcessKey,
@@ -136,7 +152,8 @@ pub enum Change {
         process: Box<Process>,
         /// What it used in its whole life.
         account: Account,
-        /// What it used after its last sample: to be added to what [`Change::Used`] said before.
+        /// What it used after its last sample: to be added to what [`Change::Used`] said before. Nothing for a process
+        /// that a scan brought and that was never sampled.
         delta: Totals,
     },
 }

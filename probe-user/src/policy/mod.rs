@@ -5,6 +5,7 @@
 //! and then this host's part of it (`hosts`, `only_if`). Whatever is wrong in any step and any file is told at once, and
 //! then nothing is loaded: whoever reloads keeps the policies in force.
 
+pub mod bound;
 mod check;
 mod file;
 pub mod glob;
@@ -15,6 +16,7 @@ mod matching;
 mod report;
 pub mod select;
 pub mod spec;
+pub mod window;
 pub mod users;
 
 use std::collections::BTreeMap;

@@ -1,0 +1,57 @@
+//! `signal_generate`: who sent the signal that may end a watched process.
+
+use aya_ebpf::helpers::generated::bpf_get_current_task;
+use aya_ebpf::macros::btf_tracepoint;
+use aya_ebpf::programs::BtfTracePointContext;
+use probe_common::maps::Watch;
+use probe_common::record::{RecordKind, Signal};
+
+use crate::emit::{self, Urgency};
+use crate::maps::WATCHED;
+use crate::task::{Task, siginfo_code};
+
+/// `TRACE_SIGNAL_DELIVERED` and `TRACE_SIGNAL_ALREADY_PENDING` of include/trace/events/signal.h.
+const DELIVERED: i32 = 0;
+const ALREADY_PENDING: i32 = 2;
+
+/// Signals that are told whatever the target does with them, for they are meant to end it: HUP, INT, QUIT, ABRT, KILL,
+/// TERM.
+const MEANT_TO_END: u64 = 1 << 1 | 1 << 2 | 1 << 3 | 1 << 6 | 1 << 9 | 1 << 15;
+/// Signals whose default action is not to end the target: CHLD, CONT, STOP, TSTP, TTIN, TTOU, URG, WINCH.
+const HARMLESS: u64 = 1 << 17 | 1 << 18 | 1 << 19 | 1 << 20 | 1 << 21 | 1 << 22 | 1 << 23 | 1 << 28;
+
+/// Arguments: signal number, `kernel_siginfo`, target, whether for the group, what became of it. Runs in the sender.
+#[btf_tracepoint(function = "signal_generate")]
+pub fn signal_generate(ctx: BtfTracePointContext) -> i32 {
+    let target = Task(ctx.arg::<*const u8>(2));
+    let tgid = target.tgid();
+    // SAFETY: the value is a number that is copied at once.
+    match unsafe { WATCHED.get(tgid).copied() } {
+        Some(bits) if bits & Watch::SIGNALS != 0 => {}
+        _ => return 0,
+    }
+    let number = ctx.arg::<i32>(0);
+    let result = ctx.arg::<i32>(4);
+    if !(1..=64).contains(&number) || (result != DELIVERED && result != ALREADY_PENDING) {
+        return 0;
+    }
+    let bit = 1u64.wrapping_shl(number as u32);
+    let ends = number < 64 && bit & MEANT_TO_END != 0;
+    let harmless = number < 64 && bit & HARMLESS != 0;
+    if harmless || !(ends || target.has_default_action(number as u32)) {
+        return 0;
+    }
+    // SAFETY: this helper has no preconditions.
+    let sender = Task(unsafe { bpf_get_current_task() } as *const u8).group_leader();
+    let header = emit::header::<Signal>(RecordKind::Signal, 0, tgid, target.group_leader().start_time());
+    let signal = Signal {
+        header,
+        signal: number,
+        code: siginfo_code(ctx.arg::<*const u8>(1)),
+        sender_tgid: sender.tgid(),
+        sender_uid: sender.uid(),
+        sender_comm: sender.comm(),
+    };
+    emit::record(&signal, header.time, Urgency::Batched);
+    0
+}

@@ -1,0 +1,14 @@
+//! What the daemon tells of itself: events about its own life, and what it costs.
+
+mod cost;
+mod tell;
+
+pub use cost::{Cost, KernelCost, ProgramCost, own_cost};
+pub use tell::{Heartbeat, Started, heartbeat, lost, reload_failed, reloaded, started, stopped};
+
+use std::time::Duration;
+
+/// How often a heartbeat is told.
+pub const HEARTBEAT_EVERY: Duration = Duration::from_secs(30);
+/// The daemon's version.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -1,0 +1,235 @@
+//! The daemon's events about itself, as EVENTS.md names them. Pure: what they say comes in as arguments.
+
+use std::fmt::Display;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::VERSION;
+use super::cost::{Cost, KernelCost};
+use crate::event::{Attributes, Event, Severity, clean, name};
+use crate::outlet::Dropped;
+use crate::time::KTime;
+
+/// What `procprobe.agent.started` says.
+#[derive(Clone, Debug, Default)]
+pub struct Started<'a> {
+    /// The kernel's release.
+    pub kernel: &'a str,
+    /// What works less well than it should, one sentence each.
+    pub degraded: &'a [String],
+    /// Groups in force.
+    pub groups: usize,
+    /// From the process's start to its programs being attached.
+    pub attached_after: Option<Duration>,
+    /// [`crate::stamp::Resumed::as_str`].
+    pub sequence: &'a str,
+}
+
+/// What `procprobe.agent.heartbeat` says.
+#[derive(Clone, Debug)]
+pub struct Heartbeat<'a> {
+    /// Of the daemon.
+    pub uptime: Duration,
+    /// Of the host, suspended time included.
+    pub host_uptime: Duration,
+    /// The daemon's own cost.
+    pub cost: Cost,
+    /// Its programs' cost.
+    pub kernel: &'a KernelCost,
+    /// Processes in the table.
+    pub processes: usize,
+    /// Events that wait for the collector.
+    pub queued_events: usize,
+    /// Their size.
+    pub queued_bytes: usize,
+}
+
+/// The daemon watches from here on.
+pub fn started(at: KTime, facts: &Started<'_>) -> Event {
+    let mut attributes = Attributes::default();
+    attributes
+        .put("version", VERSION)
+        .put("kernel", facts.kernel)
+        .put("process.pid", std::process::id())
+        .put("groups", facts.groups)
+        .put("degraded", Value::from(facts.degraded.to_vec()))
+        .put("sequence", facts.sequence)
+        .put_some("attached_after", facts.attached_after.map(|after| after.as_secs_f64()));
+    let policies = if facts.groups == 0 { "without policies".to_owned() } else { count(facts.groups, "group") };
+    let mut body = format!("procprobe {VERSION} started on Linux {}, {policies}", facts.kernel);
+    if !facts.degraded.is_empty() {
+        body.push_str("; degraded: ");
+        body.push_str(&facts.degraded.join("; "));
+    }
+    let severity = if facts.degraded.is_empty() { Severity::Info } else { Severity::Warning };
+    event(name::AGENT_STARTED, severity, at, body, attributes)
+}
+
+/// The daemon ends; `reason` is a signal's name or an error.
+pub fn stopped(at: KTime, reason: &str, uptime: Duration) -> Event {
+    let mut attributes = Attributes::default();
+    attributes.put("version", VERSION).put("reason", clean(reason)).put("uptime", uptime.as_secs_f64());
+    event(name::AGENT_STOPPED, Severity::Info, at, format!("procprobe stops: {}", clean(reason)), attributes)
+}
+
+/// Other policies and settings are in force.
+pub fn reloaded(at: KTime, groups: usize, notes: &[String]) -> Event {
+    let mut attributes = Attributes::default();
+    attributes.put("groups", groups).put("degraded", Value::from(notes.to_vec()));
+    let body = format!("reloaded: {} in force", count(groups, "group"));
+    event(name::AGENT_RELOADED, Severity::Info, at, body, attributes)
+}
+
+/// A reload was refused; what was in force stays so. `errors` is the whole report of `how_many`.
+pub fn reload_failed(at: KTime, errors: &str, how_many: usize) -> Event {
+    let mut attributes = Attributes::default();
+    attributes.put("errors", how_many).put("report", clean(errors));
+    let first = clean(errors.lines().next().unwrap_or_default());
+    let body = format!("reload failed with {}, the policies in force stay: {first}", count(how_many, "error"));
+    event(name::AGENT_RELOAD_FAILED, Severity::Warning, at, body, attributes)
+}
+
+/// The daemon lives.
+pub fn heartbeat(at: KTime, facts: &Heartbeat<'_>) -> Event {
+    let kernel_seconds = Duration::from_nanos(facts.kernel.run_time_ns()).as_secs_f64();
+    let mut attributes = Attributes::default();
+    attributes
+        .put("uptime", facts.uptime.as_secs_f64())
+        .put("host.uptime", facts.host_uptime.as_secs_f64())
+        .put("cpu.time", facts.cost.cpu_seconds)
+        .put("memory.usage", facts.cost.rss_bytes)
+        .put("memory.peak", facts.cost.peak_rss_bytes)
+        .put("wakeups", facts.cost.wakeups)
+        .put("kernel.time", kernel_seconds)
+        .put("kernel.programs", kernel_programs(facts.kernel))
+        .put("processes", facts.processes)
+        .put("queue.events", facts.queued_events)
+        .put("queue.bytes", facts.queued_bytes);
+    let body = format!(
+        "alive for {} s: {:.2} s of CPU, {:.1} MiB, {} processes known",
+        facts.uptime.as_secs(),
+        facts.cost.cpu_seconds,
+        facts.cost.rss_bytes as f64 / f64::from(1 << 20),
+        facts.processes,
+    );
+    event(name::AGENT_HEARTBEAT, Severity::Info, at, body, attributes)
+}
+
+/// A way out dropped events. The process table has not suffered: `reconciled` is true.
+pub fn lost(at: KTime, dropped: &Dropped) -> Event {
+    let mut attributes = Attributes::default();
+    attributes
+        .put("where", dropped.place.as_str())
+        .put("reason", dropped.reason.as_str())
+        .put("count", dropped.count)
+        .put("reconciled", true);
+    let body = format!("{} did not go out by {}: {}", count(dropped.count, "event"), dropped.place, dropped.reason);
+    event(name::AGENT_LOST, Severity::Warning, at, body, attributes)
+}
+
+fn kernel_programs(kernel: &KernelCost) -> Value {
+    kernel
+        .programs
+        .iter()
+        .map(
+            |program| json!({"name": program.name, "run_count": program.run_count, "run_time_ns": program.run_time_ns}),
+        )
+        .collect()
+}
+
+fn count<N: Copy + Display + PartialEq + From<u8>>(count: N, noun: &str) -> String {
+    let plural = if count == N::from(1) { "" } else { "s" };
+    format!("{count} {noun}{plural}")
+}
+
+const fn event(name: &'static str, severity: Severity, at: KTime, body: String, attributes: Attributes) -> Event {
+    Event { name, severity, at, body, attributes }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::cost::ProgramCost;
+    use super::*;
+
+    const NOW: KTime = KTime::from_secs(5);
+
+    fn check(event: &Event, name: &str, severity: Severity, body: &str, attributes: &[(&str, Value)]) {
+        assert_eq!((event.name, event.severity, event.body.as_str()), (name, severity, body));
+        assert_eq!(event.at, NOW);
+        for (key, value) in attributes {
+            assert_eq!(event.attributes.get(key), Some(value), "{key}");
+        }
+    }
+
+    #[test]
+    fn the_daemons_life_in_sentences() {
+        let notes = ["no state".to_owned()];
+        check(
+            &started(NOW, &Started { kernel: "6.12.9", groups: 1, sequence: "clean", ..Started::default() }),
+            "procprobe.agent.started",
+            Severity::Info,
+            &format!("procprobe {VERSION} started on Linux 6.12.9, 1 group"),
+            &[("degraded", json!([])), ("sequence", json!("clean")), ("version", json!(VERSION))],
+        );
+        check(
+            &started(NOW, &Started { kernel: "6.12.9", degraded: &notes, ..Started::default() }),
+            "procprobe.agent.started",
+            Severity::Warning,
+            &format!("procprobe {VERSION} started on Linux 6.12.9, without policies; degraded: no state"),
+            &[("degraded", json!(["no state"]))],
+        );
+        check(
+            &stopped(NOW, "SIGTERM", Duration::from_millis(1500)),
+            "procprobe.agent.stopped",
+            Severity::Info,
+            "procprobe stops: SIGTERM",
+            &[("uptime", json!(1.5))],
+        );
+        check(
+            &reloaded(NOW, 2, &[]),
+            "procprobe.agent.reloaded",
+            Severity::Info,
+            "reloaded: 2 groups in force",
+            &[("groups", json!(2))],
+        );
+        check(
+            &reload_failed(NOW, "a.yaml:1:1: unknown key\n  |\n", 3),
+            "procprobe.agent.reload_failed",
+            Severity::Warning,
+            "reload failed with 3 errors, the policies in force stay: a.yaml:1:1: unknown key",
+            &[("errors", json!(3)), ("report", json!("a.yaml:1:1: unknown key\\n  |\\n"))],
+        );
+        check(
+            &lost(NOW, &Dropped { place: "forward".into(), reason: "queue_full".into(), count: 1 }),
+            "procprobe.agent.lost",
+            Severity::Warning,
+            "1 event did not go out by forward: queue_full",
+            &[("where", json!("forward")), ("count", json!(1)), ("reconciled", json!(true))],
+        );
+    }
+
+    #[test]
+    fn a_heartbeat_carries_what_the_probe_costs() {
+        let program = |name: &str, run_time_ns| ProgramCost { name: name.into(), run_count: 2, run_time_ns };
+        let kernel =
+            KernelCost { programs: vec![program("exec", 1_000_000), program("exit", 500_000)], records: Vec::new() };
+        let cost = Cost { cpu_seconds: 0.25, rss_bytes: 3 << 20, peak_rss_bytes: 4 << 20, wakeups: 12 };
+        let facts = Heartbeat {
+            uptime: Duration::from_mins(1),
+            host_uptime: Duration::from_hours(1),
+            cost,
+            kernel: &kernel,
+            processes: 7,
+            queued_events: 1,
+            queued_bytes: 2,
+        };
+        check(
+            &heartbeat(NOW, &facts),
+            "procprobe.agent.heartbeat",
+            Severity::Info,
+            "alive for 60 s: 0.25 s of CPU, 3.0 MiB, 7 processes known",
+            &[("kernel.time", json!(0.0015)), ("memory.usage", json!(3 << 20)), ("queue.events", json!(1))],
+        );
+    }
+}

@@ -1,0 +1,260 @@
+//! What can be typed. Values are checked here one by one; what they mean together is decided where they are used.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::config::{DEFAULT_SOCKET, values};
+use crate::engine::Processes;
+use crate::forward::Endpoint;
+use crate::telemetry::LogFormat;
+use crate::{output, yaml};
+
+/// Knows every process of this host and holds it against policies.
+#[derive(Debug, Parser)]
+#[command(name = "procprobe", version, max_term_width = 100, arg_required_else_help = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Watch this host: events go to stdout, and to a collector where one is configured
+    Run(RunArgs),
+    /// Validate policies, every error at once
+    Check(CheckArgs),
+    /// Say which groups a process belongs to, and why not to the others
+    Match(MatchArgs),
+    /// Say how the daemon stands: groups, alarms, losses, its own cost
+    Status(StatusArgs),
+    /// Say what this kernel and these capabilities allow, with the remedy
+    Doctor(DoctorArgs),
+    /// Print the JSON Schema of policy files, for editors
+    Schema(SchemaArgs),
+    /// Print the completions for a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page
+    Man(ManArgs),
+}
+
+/// `run`
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// Configuration file [default: /etc/procprobe/procprobe.yaml, if it is there]
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Policy files and directories [default: /etc/procprobe/policies, if it is there]
+    #[arg(long, value_name = "PATH", num_args = 1..)]
+    pub policies: Vec<PathBuf>,
+    /// Send events to this URL, as NDJSON over HTTP
+    #[arg(long, value_name = "URL", value_parser = endpoint)]
+    pub collector: Option<Endpoint>,
+    /// Directory for what must outlive the daemon [default: /var/lib/procprobe]
+    #[arg(long, value_name = "DIR")]
+    pub state_dir: Option<PathBuf>,
+    /// Socket of the local API [default: /run/procprobe/api.sock]
+    #[arg(long, value_name = "PATH", value_parser = socket)]
+    pub socket: Option<PathBuf>,
+    /// Metrics and browser page; only `off` in this version
+    #[arg(long, value_name = "ADDR|off", value_parser = http)]
+    pub http: Option<Off>,
+    /// How often usage is sampled while a policy asks for it [default: 1s]
+    #[arg(long, value_name = "DURATION", value_parser = sample_interval)]
+    pub sample_interval: Option<Duration>,
+    /// Nothing fires for so long after the start [default: 10s]
+    #[arg(long, value_name = "DURATION", value_parser = yaml::units::duration)]
+    pub start_grace: Option<Duration>,
+    /// For which processes start and exit are told [default: matched]
+    #[arg(long, value_name = "WHICH")]
+    pub events: Option<Told>,
+    /// How events look on stdout [default: text on a terminal, else json]
+    #[arg(long)]
+    pub format: Option<Format>,
+    /// How the log looks on stderr
+    #[arg(long, value_enum, default_value_t)]
+    pub log_format: LogFormat,
+    /// Size of the kernel's ring buffer, a power of two
+    #[arg(long, hide = true, value_name = "N", value_parser = ring_bytes)]
+    pub ring_bytes: Option<u32>,
+}
+
+/// `check`
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// Policy files and directories
+    #[arg(value_name = "PATH", required_unless_present = "config")]
+    pub paths: Vec<PathBuf>,
+    /// Configuration file to check as well; `hosts:` is held against its `node`
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+/// `match`
+#[derive(Debug, Args)]
+pub struct MatchArgs {
+    /// A process that lives
+    #[arg(required_unless_present = "fields", conflicts_with = "fields")]
+    pub pid: Option<u32>,
+    /// A process that might
+    #[command(flatten)]
+    pub fields: FieldArgs,
+    /// Ask these policies instead of a daemon
+    #[arg(long, value_name = "PATH", num_args = 1..)]
+    pub policies: Vec<PathBuf>,
+    /// Socket of the daemon to ask
+    #[arg(long, value_name = "PATH", value_parser = socket, default_value = DEFAULT_SOCKET)]
+    pub socket: PathBuf,
+    /// How the answer looks
+    #[arg(long, value_enum, default_value = "text")]
+    pub format: Format,
+}
+
+/// A process that might be.
+#[derive(Debug, Args)]
+#[group(id = "fields", multiple = true)]
+pub struct FieldArgs {
+    /// Path of its executable
+    #[arg(long)]
+    pub exe: Option<String>,
+    /// Its arguments, joined by spaces
+    #[arg(long, allow_hyphen_values = true)]
+    pub args: Option<String>,
+    /// Its user, by name or number
+    #[arg(long)]
+    pub user: Option<String>,
+    /// The kernel's name of it [default: the executable's file name]
+    #[arg(long)]
+    pub comm: Option<String>,
+    /// Path of its cgroup
+    #[arg(long)]
+    pub cgroup: Option<String>,
+}
+
+/// `status`
+#[derive(Debug, Args)]
+pub struct StatusArgs {
+    /// How the answer looks
+    #[arg(long, value_enum, default_value = "text")]
+    pub format: Format,
+    /// Socket of the daemon to ask
+    #[arg(long, value_name = "PATH", value_parser = socket, default_value = DEFAULT_SOCKET)]
+    pub socket: PathBuf,
+}
+
+/// `doctor`
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    /// Configuration file [default: /etc/procprobe/procprobe.yaml, if it is there]
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// State directory to try [default: /var/lib/procprobe]
+    #[arg(long, value_name = "DIR")]
+    pub state_dir: Option<PathBuf>,
+    /// Collector to try
+    #[arg(long, value_name = "URL", value_parser = endpoint)]
+    pub collector: Option<Endpoint>,
+}
+
+/// `schema`
+#[derive(Debug, Args)]
+pub struct SchemaArgs {
+    /// Of which file
+    #[arg(value_enum, default_value = "policies")]
+    pub of: SchemaOf,
+}
+
+/// `man`
+#[derive(Debug, Args)]
+pub struct ManArgs {
+    /// Of one command instead of the whole program
+    pub command: Option<String>,
+}
+
+/// Which file a schema is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum SchemaOf {
+    /// Policy files
+    Policies,
+    /// The configuration file
+    Config,
+}
+
+/// How an answer looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people
+    Text,
+    /// For programs
+    Json,
+}
+
+impl From<Format> for output::Format {
+    fn from(format: Format) -> Self {
+        match format {
+            Format::Text => Self::Text,
+            Format::Json => Self::Json,
+        }
+    }
+}
+
+/// For which processes start and exit are told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Told {
+    /// Those that belong to a group
+    Matched,
+    /// Every one
+    All,
+    /// None
+    None,
+}
+
+impl From<Told> for Processes {
+    fn from(told: Told) -> Self {
+        match told {
+            Told::Matched => Self::Matched,
+            Told::All => Self::All,
+            Told::None => Self::None,
+        }
+    }
+}
+
+/// The one thing that `--http` can say in this version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Off;
+
+fn http(text: &str) -> Result<Off, String> {
+    match text {
+        "off" => Ok(Off),
+        address if address.parse::<SocketAddr>().is_ok() => {
+            Err("listening for HTTP is not in this version; the local API is on --socket".into())
+        }
+        _ => Err("expected an address such as 127.0.0.1:9464, or off".into()),
+    }
+}
+
+fn endpoint(text: &str) -> Result<Endpoint, String> {
+    Endpoint::parse(text).map_err(|error| error.to_string())
+}
+
+fn socket(text: &str) -> Result<PathBuf, String> {
+    values::socket(PathBuf::from(text))
+}
+
+fn sample_interval(text: &str) -> Result<Duration, String> {
+    values::sample_interval(yaml::units::duration(text)?)
+}
+
+fn ring_bytes(text: &str) -> Result<u32, String> {
+    match text.parse::<u32>() {
+        Ok(bytes) if bytes.is_power_of_two() && (4096..=1 << 30).contains(&bytes) => Ok(bytes),
+        _ => Err("expected a power of two from 4096 to 1073741824".into()),
+    }
+}

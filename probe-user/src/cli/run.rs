@@ -1,0 +1,84 @@
+//! `procprobe run`: reads everything that can be wrong, then hands over to the pipeline.
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
+
+use super::args::RunArgs;
+use super::{Exit, complain};
+use crate::config::load::Flags;
+use crate::output::Format;
+use crate::pipeline::{self, Order, Start};
+use crate::telemetry;
+use crate::yaml::read::Trust;
+
+pub(super) fn run(args: &RunArgs) -> Exit {
+    if let Err(error) = telemetry::start(args.log_format) {
+        complain(&format!("procprobe: the log cannot be started: {error}"));
+    }
+    let prepared = match flags(args).load(Trust::OwnerOnly) {
+        Ok(prepared) => prepared,
+        Err(wrong) => {
+            let noun = if wrong.len() == 1 { "error" } else { "errors" };
+            complain(&format!("{wrong}\n\n{} {noun}: nothing is started", wrong.len()));
+            return Exit::Config;
+        }
+    };
+    let format = args.format.map_or_else(Format::for_stdout, Into::into);
+    let start = Start { prepared, format, ring_bytes: args.ring_bytes };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let ended = match runtime {
+        Ok(runtime) => runtime.block_on(async {
+            let orders = orders()?;
+            pipeline::run(start, orders).await
+        }),
+        Err(error) => Err(error.into()),
+    };
+    match ended {
+        Ok(()) => Exit::Well,
+        Err(error) => {
+            complain(&format!("procprobe: {error}"));
+            error.exit()
+        }
+    }
+}
+
+fn flags(args: &RunArgs) -> Flags {
+    Flags {
+        config: args.config.clone(),
+        policies: args.policies.clone(),
+        collector: args.collector.clone(),
+        state_dir: args.state_dir.clone(),
+        socket: args.socket.clone(),
+        sample_interval: args.sample_interval,
+        start_grace: args.start_grace,
+        processes: args.events.map(Into::into),
+    }
+}
+
+/// Signals as orders. From here on none of them ends the process by itself.
+fn orders() -> std::io::Result<mpsc::Receiver<Order>> {
+    let mut hangup = signal(SignalKind::hangup())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let (sender, orders) = mpsc::channel(4);
+    tokio::spawn(async move {
+        loop {
+            let order = tokio::select! {
+                () = heard(&mut hangup) => Order::Reload,
+                () = heard(&mut terminate) => Order::Stop("SIGTERM"),
+                () = heard(&mut interrupt) => Order::Stop("SIGINT"),
+            };
+            if sender.send(order).await.is_err() {
+                return;
+            }
+        }
+    });
+    Ok(orders)
+}
+
+async fn heard(signal: &mut Signal) {
+    if signal.recv().await.is_none() {
+        // The runtime ends; so does this task.
+        std::future::pending::<()>().await;
+    }
+}

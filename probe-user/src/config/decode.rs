@@ -1,0 +1,231 @@
+//! From the text of a configuration file to a [`Config`], every error at once. Pure.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use regex::{Regex, RegexBuilder};
+
+use super::keys::{self, CONFIG};
+use super::mask::masked;
+use super::{Api, Config, Events, Node as HostNode, values};
+use crate::diagnostic::{Diagnostic, Diagnostics, Source};
+use crate::engine::Processes;
+use crate::forward::{Endpoint, Limits, Settings};
+use crate::yaml::keys::Kind;
+use crate::yaml::{Decoder, Fields, Node, parse};
+use probe_common::record::ARGS_CAP;
+
+/// Most memory that one compiled pattern takes.
+const REGEX_BYTES: usize = 1 << 20;
+/// Longest name or label.
+const NAME_MAX: usize = 253;
+
+/// Reads a whole file's text.
+pub(super) fn decode(source: &Source) -> Result<Config, Diagnostics> {
+    // What is shown never holds a secret; what is read is the text itself.
+    let shown = Source { name: source.name.clone(), text: masked(&source.text).into_owned() };
+    let mut diagnostics = Diagnostics::new();
+    let mut config = Config::default();
+    if let Some(tree) = tree(source, &shown, &mut diagnostics) {
+        let mut decoder = Decoder::new(&shown, &mut diagnostics);
+        if let Some(fields) = decoder.fields(&tree, &CONFIG) {
+            whole(&mut decoder, &fields, &mut config);
+        }
+    }
+    diagnostics.or(config)
+}
+
+/// The tree of the text, with what is wrong with its syntax told about the text that is shown.
+fn tree(source: &Source, shown: &Source, diagnostics: &mut Diagnostics) -> Option<Node> {
+    let mut wrong = Diagnostics::new();
+    let tree = parse(source, &mut wrong);
+    if !wrong.is_empty() {
+        parse(shown, diagnostics);
+        if diagnostics.is_empty() {
+            // Starring out mended the syntax: then the place has to do without its line.
+            for diagnostic in wrong.iter() {
+                diagnostics.push(Diagnostic { snippet: None, ..diagnostic.clone() });
+            }
+        }
+    }
+    tree
+}
+
+fn whole(decoder: &mut Decoder<'_>, fields: &Fields<'_>, config: &mut Config) {
+    if let Some(fields) = table(decoder, fields, "node") {
+        config.node = node(decoder, &fields);
+    }
+    if let Some(given) = fields.get("policies") {
+        config.policies = Some(decoder.one_or_many(given).iter().filter_map(|item| path(decoder, item)).collect());
+    }
+    if let Some(given) = fields.get("sample_interval") {
+        set(&mut config.sample_interval, sample_interval(decoder, given));
+    }
+    if let Some(given) = fields.get("start_grace") {
+        set(&mut config.start_grace, decoder.duration(given));
+    }
+    if let Some(fields) = table(decoder, fields, "events") {
+        events(decoder, &fields, &mut config.events);
+    }
+    if let Some(given) = fields.get("collector") {
+        for item in decoder.one_or_many(given) {
+            config.collectors.extend(collector(decoder, item));
+        }
+    }
+    if let Some(fields) = table(decoder, fields, "state")
+        && let Some(given) = fields.get("dir")
+    {
+        set(&mut config.state_dir, path(decoder, given));
+    }
+    if let Some(fields) = table(decoder, fields, "api") {
+        api(decoder, &fields, &mut config.api);
+    }
+}
+
+/// The fields of the table under a key.
+fn table<'t>(decoder: &mut Decoder<'_>, fields: &Fields<'t>, name: &str) -> Option<Fields<'t>> {
+    let (key, entry) = fields.iter().find(|(key, _)| key.name == name)?;
+    match key.kind {
+        Kind::Table(table) => decoder.fields(&entry.value, table),
+        _ => None,
+    }
+}
+
+fn set<T>(place: &mut T, value: Option<T>) {
+    if let Some(value) = value {
+        *place = value;
+    }
+}
+
+fn node(decoder: &mut Decoder<'_>, fields: &Fields<'_>) -> HostNode {
+    let mut node = HostNode { name: fields.get("name").and_then(|given| name(decoder, given)), ..HostNode::default() };
+    if let Some(given) = fields.get("labels") {
+        for entry in decoder.entries(given, "labels (a map)", "`{ role: web }`") {
+            if let Some(value) = name(decoder, &entry.value) {
+                node.labels.insert(entry.key.clone(), value);
+            }
+        }
+    }
+    if let Some(given) = fields.get("zone")
+        && let Some(zone) = name(decoder, given)
+        && node.labels.insert("zone".into(), zone).is_some()
+    {
+        decoder.error_help(given.span, "the zone is given twice", "take the label `zone` out");
+    }
+    node
+}
+
+/// One short line of printable text.
+fn name(decoder: &mut Decoder<'_>, given: &Node) -> Option<String> {
+    decoder.form(given, &keys::NAME, |text| match text {
+        "" => Err("it is empty".into()),
+        _ if text.len() > NAME_MAX => Err(format!("it has more than {NAME_MAX} bytes")),
+        _ if text.contains(char::is_control) => Err("it has control characters in it".into()),
+        _ => Ok(text.to_owned()),
+    })
+}
+
+fn path(decoder: &mut Decoder<'_>, given: &Node) -> Option<PathBuf> {
+    decoder.form(given, &keys::PATH, |text| {
+        if text.starts_with('/') && !text.contains('\0') {
+            Ok(PathBuf::from(text))
+        } else {
+            Err("a daemon has no folder of its own to start from".into())
+        }
+    })
+}
+
+fn sample_interval(decoder: &mut Decoder<'_>, given: &Node) -> Option<Duration> {
+    let interval = decoder.duration(given)?;
+    match values::sample_interval(interval) {
+        Ok(interval) => Some(interval),
+        Err(why) => {
+            decoder.error(given.span, why);
+            None
+        }
+    }
+}
+
+fn events(decoder: &mut Decoder<'_>, fields: &Fields<'_>, events: &mut Events) {
+    if let Some(given) = fields.get("processes") {
+        let choices = [Processes::Matched, Processes::All, Processes::None];
+        let chosen = decoder.choice(given, &keys::PROCESSES);
+        set(&mut events.processes, chosen.and_then(|index| choices.get(index).copied()));
+    }
+    if let Some(given) = fields.get("forks") {
+        set(&mut events.forks, decoder.bool(given));
+    }
+    if let Some(given) = fields.get("args") {
+        set(&mut events.args, decoder.bool(given));
+    }
+    if let Some(given) = fields.get("args_max")
+        && let Some(size) = decoder.size(given)
+    {
+        match u32::try_from(size) {
+            Ok(size) if usize::try_from(size).is_ok_and(|size| size <= ARGS_CAP) => events.args_max = size,
+            _ => decoder.error(given.span, format!("{size} bytes are more than the {ARGS_CAP} that can be recorded")),
+        }
+    }
+    if let Some(given) = fields.get("redact") {
+        events.redact = decoder.one_or_many(given).iter().filter_map(|item| regex(decoder, item)).collect();
+    }
+}
+
+fn regex(decoder: &mut Decoder<'_>, given: &Node) -> Option<Regex> {
+    let text = decoder.text(given, &keys::REGEX)?;
+    match RegexBuilder::new(text).size_limit(REGEX_BYTES).build() {
+        Ok(regex) => Some(regex),
+        Err(error) => {
+            let why = error.to_string();
+            let why = why.lines().last().unwrap_or_default().trim_start_matches("error: ");
+            decoder.error(given.span, format!("the regular expression does not compile: {why}"));
+            None
+        }
+    }
+}
+
+fn collector(decoder: &mut Decoder<'_>, given: &Node) -> Option<Settings> {
+    let Kind::OneOrMany(Kind::Table(table)) = CONFIG.key("collector")?.kind else {
+        return None;
+    };
+    let fields = decoder.fields(given, table)?;
+    if let Some(given) = fields.get("protocol") {
+        decoder.choice(given, &keys::PROTOCOLS);
+    }
+    if let Some(given) = fields.get("compression") {
+        decoder.choice(given, &keys::COMPRESSIONS);
+    }
+    let urls = fields.get("url")?;
+    let endpoints = decoder.one_or_many(urls).iter().filter_map(|item| endpoint(decoder, item)).collect();
+    let token_file = fields.get("token_file").and_then(|given| path(decoder, given));
+    Some(Settings { endpoints, token_file, limits: Limits::default() })
+}
+
+/// Errors never repeat the URL.
+fn endpoint(decoder: &mut Decoder<'_>, given: &Node) -> Option<Endpoint> {
+    let text = decoder.text(given, &keys::URL)?;
+    Endpoint::parse(text).map_err(|error| decoder.error(given.span, error.to_string())).ok()
+}
+
+fn api(decoder: &mut Decoder<'_>, fields: &Fields<'_>, api: &mut Api) {
+    if let Some(given) = fields.get("socket")
+        && let Some(socket) = path(decoder, given)
+    {
+        match values::socket(socket) {
+            Ok(socket) => api.socket = socket,
+            Err(why) => decoder.error(given.span, why),
+        }
+    }
+    if let Some(given) = fields.get("mode") {
+        let mode = decoder.form(given, &keys::MODE, |text| {
+            let digits = text.strip_prefix('0').filter(|rest| rest.len() == 3).unwrap_or(text);
+            let octal = digits.len() == 3 && digits.bytes().all(|byte| (b'0'..=b'7').contains(&byte));
+            let mode = if octal { u32::from_str_radix(digits, 8).ok() } else { None };
+            mode.ok_or_else(|| "three octal digits, maybe after a 0".into())
+        });
+        set(&mut api.mode, mode);
+    }
+    if let Some(given) = fields.get("group") {
+        api.group = name(decoder, given);
+    }
+}

@@ -1,0 +1,131 @@
+//! The keys of the configuration file: the one table behind decoding, "did you mean" and the JSON Schema.
+
+use crate::yaml::keys::{Choice, Form, Key, Kind, Table};
+use crate::yaml::units;
+
+/// An absolute path.
+pub(super) const PATH: Form =
+    Form { what: "an absolute path", pattern: Some("^/"), examples: &["/var/lib/procprobe"] };
+/// A word or name.
+pub(super) const NAME: Form = Form { what: "a name", pattern: None, examples: &["web-1"] };
+/// A label's value.
+pub(super) const LABEL: Form = Form { what: "a text", pattern: None, examples: &["web"] };
+/// A collector's URL.
+pub(super) const URL: Form = Form {
+    what: "a URL",
+    pattern: Some("^https?://"),
+    examples: &["https://collector.example:4318/events"],
+};
+/// A regular expression.
+pub(super) const REGEX: Form =
+    Form { what: "a regular expression", pattern: None, examples: &["(?i)(password|token)=\\S+"] };
+/// A file mode.
+pub(super) const MODE: Form =
+    Form { what: "a file mode in octal digits", pattern: Some("^0?[0-7]{3}$"), examples: &["0660"] };
+/// A group of the host.
+pub(super) const GROUP: Form = Form { what: "a group's name or number", pattern: None, examples: &["procprobe"] };
+
+const PATHS: Kind = Kind::OneOrMany(&Kind::Form(&PATH));
+
+/// The whole file.
+pub static CONFIG: Table = Table {
+    what: "the configuration",
+    doc: "procprobe's configuration; everything has a default, and flags win over the file",
+    example: "{ sample_interval: 1s }",
+    keys: &[
+        Key::new("node", Kind::Table(&NODE), "this host among others"),
+        Key::new("policies", PATHS, "policy files and directories (*.yaml)"),
+        Key::new("sample_interval", Kind::Form(&units::DURATION), "how often usage is sampled, 100ms to 1h"),
+        Key::new("start_grace", Kind::Form(&units::DURATION), "nothing fires for so long after the start"),
+        Key::new("events", Kind::Table(&EVENTS), "what is told of processes"),
+        Key::new("collector", Kind::OneOrMany(&Kind::Table(&COLLECTOR)), "one or several; each gets every event"),
+        Key::new("state", Kind::Table(&STATE), "what outlives the daemon"),
+        Key::new("api", Kind::Table(&API), "the local API"),
+        Key::later("http", "metrics, health and the browser page"),
+        Key::later("peers", "hosts that watch each other"),
+        Key::later("limits", "bounds on the daemon's own CPU and memory"),
+    ],
+    one_of: &[],
+};
+
+static NODE: Table = Table {
+    what: "`node`",
+    doc: "this host among others",
+    example: "{ name: web-1 }",
+    keys: &[
+        Key::new("name", Kind::Form(&NAME), "instead of the kernel's host name"),
+        Key::new("zone", Kind::Form(&LABEL), "where the host stands; the label `zone`"),
+        Key::new("labels", Kind::Named(&NAME, &Kind::Form(&LABEL)), "what policies can select hosts by"),
+    ],
+    one_of: &[],
+};
+
+static EVENTS: Table = Table {
+    what: "`events`",
+    doc: "what is told of processes; policies see everything in any case",
+    example: "{ processes: all }",
+    keys: &[
+        Key::new("processes", Kind::Choice(&PROCESSES), "for which processes start and exit are told"),
+        Key::new("forks", Kind::Bool, "forks that have not executed anything are told too"),
+        Key::new("args", Kind::Bool, "arguments are told"),
+        Key::new("args_max", Kind::Form(&units::SIZE), "how much of the arguments is recorded, at most 4KiB"),
+        Key::new("redact", Kind::OneOrMany(&Kind::Form(&REGEX)), "what is replaced in arguments before they are told"),
+    ],
+    one_of: &[],
+};
+
+/// In the order of [`crate::engine::Processes`]' use in the decoder.
+pub(super) static PROCESSES: [Choice; 3] = [
+    Choice::new("matched", "processes that belong to a group"),
+    Choice::new("all", "every process"),
+    Choice::new("none", "no process"),
+];
+
+static COLLECTOR: Table = Table {
+    what: "a collector",
+    doc: "where events are sent",
+    example: r#"{ url: "https://collector.example:4318/events" }"#,
+    keys: &[
+        Key::required("url", Kind::OneOrMany(&Kind::Form(&URL)), "where; of several the first that answers"),
+        Key::new("protocol", Kind::Choice(&PROTOCOLS), "what is sent"),
+        Key::new("compression", Kind::Choice(&COMPRESSIONS), "of the request's body"),
+        Key::new("token_file", Kind::Form(&PATH), "a file with a bearer token, readable by its owner and group only"),
+        Key::later("tls", "a certificate authority or client certificate of your own"),
+    ],
+    one_of: &[],
+};
+
+pub(super) static PROTOCOLS: [Choice; 2] = [
+    Choice::new("ndjson", "POST of application/x-ndjson, one event a line"),
+    Choice::later("otlp", "OTLP/HTTP; use ndjson"),
+];
+
+pub(super) static COMPRESSIONS: [Choice; 3] = [
+    Choice::new("none", "as it is"),
+    Choice::later("gzip", "use none"),
+    Choice::later("zstd", "use none"),
+];
+
+static STATE: Table = Table {
+    what: "`state`",
+    doc: "what outlives the daemon",
+    example: "{ dir: /var/lib/procprobe }",
+    keys: &[
+        Key::new("dir", Kind::Form(&PATH), "the directory"),
+        Key::later("spool_max", "the size of the durable queue"),
+        Key::later("when_full", "what a full durable queue does"),
+    ],
+    one_of: &[],
+};
+
+static API: Table = Table {
+    what: "`api`",
+    doc: "the local API, read-only, on a unix socket",
+    example: "{ socket: /run/procprobe/api.sock }",
+    keys: &[
+        Key::new("socket", Kind::Form(&PATH), "the socket's path"),
+        Key::new("mode", Kind::Form(&MODE), "the socket's permissions"),
+        Key::new("group", Kind::Form(&GROUP), "the socket's group"),
+    ],
+    one_of: &[],
+};

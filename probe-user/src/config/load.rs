@@ -1,0 +1,160 @@
+//! File, flags and policies put together: once at the start, and again at each SIGHUP.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Config, DEFAULT_FILE, DEFAULT_POLICIES, decode};
+use crate::diagnostic::Diagnostics;
+use crate::engine::Processes;
+use crate::forward::{Endpoint, Limits, Settings};
+use crate::host::identity::kernel_name;
+use crate::policy::spec::{PolicySet, Users};
+use crate::policy::{self, HostLabels, users};
+use crate::yaml::read::{self, Trust};
+
+/// What the command line says; it wins over the file. Paths are as typed.
+#[derive(Clone, Debug, Default)]
+pub struct Flags {
+    /// `--config`; without it [`DEFAULT_FILE`], if it is there.
+    pub config: Option<PathBuf>,
+    /// `--policies`; instead of those of the file.
+    pub policies: Vec<PathBuf>,
+    /// `--collector`; instead of those of the file.
+    pub collector: Option<Endpoint>,
+    /// `--state-dir`
+    pub state_dir: Option<PathBuf>,
+    /// `--socket`
+    pub socket: Option<PathBuf>,
+    /// `--sample-interval`
+    pub sample_interval: Option<Duration>,
+    /// `--start-grace`
+    pub start_grace: Option<Duration>,
+    /// `--events`
+    pub processes: Option<Processes>,
+}
+
+/// Everything that the daemon is started or reloaded with.
+#[derive(Clone, Debug)]
+pub struct Prepared {
+    /// What it runs by.
+    pub config: Config,
+    /// What it holds processes against.
+    pub policies: Arc<PolicySet>,
+    /// The host's users.
+    pub users: Arc<Users>,
+    /// Policy files read.
+    pub files: usize,
+    /// What a person may want to know: what was left out and why.
+    pub notes: Vec<String>,
+    /// Where it all came from, to load it again.
+    pub flags: Flags,
+}
+
+impl Flags {
+    /// The configuration: the file under the flags. Every error of the file at once.
+    pub fn config(&self, trust: Trust) -> Result<Config, Diagnostics> {
+        let mut config = match self.config_file() {
+            Some(path) => decode::decode(&read::file(path, trust)?)?,
+            None => Config::default(),
+        };
+        if !self.policies.is_empty() {
+            config.policies = Some(self.policies.clone());
+        }
+        if let Some(endpoint) = &self.collector {
+            config.collectors =
+                vec![Settings { endpoints: vec![endpoint.clone()], token_file: None, limits: Limits::default() }];
+        }
+        set(&mut config.state_dir, self.state_dir.as_ref());
+        set(&mut config.api.socket, self.socket.as_ref());
+        set(&mut config.sample_interval, self.sample_interval.as_ref());
+        set(&mut config.start_grace, self.start_grace.as_ref());
+        set(&mut config.events.processes, self.processes.as_ref());
+        Ok(config)
+    }
+
+    /// Configuration and policies, all or nothing: the errors of both are told at once.
+    pub fn load(&self, trust: Trust) -> Result<Prepared, Diagnostics> {
+        let config = self.config(trust);
+        // With a wrong configuration the policies are still looked at, where the flags name them.
+        let looked_at = config.as_ref().ok().cloned().unwrap_or_else(|| self.without_file());
+        let policies = policy::load(&policy_paths(&looked_at), &host_labels(&looked_at), trust);
+        let (config, loaded) = match (config, policies) {
+            (Ok(config), Ok(loaded)) => (config, loaded),
+            (config, policies) => {
+                let mut all = Diagnostics::new();
+                for wrong in [config.err(), policies.err()].into_iter().flatten() {
+                    wrong.iter().for_each(|diagnostic| all.push(diagnostic.clone()));
+                }
+                return Err(all);
+            }
+        };
+        let mut notes: Vec<String> = loaded.notes.iter().map(ToString::to_string).collect();
+        let users = users::read().unwrap_or_else(|error| {
+            notes.push(format!("/etc/passwd cannot be read ({error}): users are known by number only"));
+            Users::default()
+        });
+        Ok(Prepared {
+            config,
+            policies: Arc::new(loaded.policies),
+            users: Arc::new(users),
+            files: loaded.files,
+            notes,
+            flags: self.clone(),
+        })
+    }
+
+    fn config_file(&self) -> Option<&Path> {
+        match &self.config {
+            Some(path) => Some(path),
+            None => Some(Path::new(DEFAULT_FILE)).filter(|path| path.exists()),
+        }
+    }
+
+    fn without_file(&self) -> Config {
+        Config { policies: Some(self.policies.clone()), ..Config::default() }
+    }
+}
+
+impl Prepared {
+    /// The same from the same places as they are now. On any error what is in force should stay.
+    pub fn again(&self) -> Result<Self, Diagnostics> {
+        self.flags.load(Trust::OwnerOnly)
+    }
+}
+
+impl Config {
+    /// The settings that differ and take a restart: a reload cannot put them in force.
+    pub fn fixed_differences(&self, other: &Self) -> Vec<&'static str> {
+        let differences = [
+            ("node", self.node != other.node),
+            ("events.args_max", self.events.args_max != other.events.args_max),
+            ("collector", self.collectors != other.collectors),
+            ("state.dir", self.state_dir != other.state_dir),
+            ("api", self.api != other.api),
+        ];
+        differences.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name).collect()
+    }
+}
+
+/// What policy files select hosts by.
+pub fn host_labels(config: &Config) -> HostLabels {
+    HostLabels {
+        name: config.node.name.clone().unwrap_or_else(kernel_name),
+        labels: config.node.labels.clone(),
+    }
+}
+
+/// The named policies, or the default directory if it is there.
+fn policy_paths(config: &Config) -> Vec<PathBuf> {
+    match &config.policies {
+        Some(paths) => paths.clone(),
+        None => Some(PathBuf::from(DEFAULT_POLICIES)).filter(|path| path.exists()).into_iter().collect(),
+    }
+}
+
+fn set<T: Clone>(place: &mut T, value: Option<&T>) {
+    if let Some(value) = value {
+        place.clone_from(value);
+    }
+}

@@ -1,0 +1,29 @@
+//! Checks that the file and the flags share.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// `sun_path`, without its closing NUL.
+const SOCKET_PATH_MAX: usize = 107;
+const SHORTEST_INTERVAL: Duration = Duration::from_millis(100);
+const LONGEST_INTERVAL: Duration = Duration::from_hours(1);
+
+/// A sample interval that is neither a load of its own nor blind.
+pub fn sample_interval(interval: Duration) -> Result<Duration, String> {
+    if (SHORTEST_INTERVAL..=LONGEST_INTERVAL).contains(&interval) {
+        Ok(interval)
+    } else {
+        Err(format!("a sample interval is from 100ms to 1h, not {interval:?}"))
+    }
+}
+
+/// A path that fits into a socket's address.
+pub fn socket(path: PathBuf) -> Result<PathBuf, String> {
+    match path.as_os_str().len() {
+        0 => Err("the socket's path is empty".into()),
+        length if length > SOCKET_PATH_MAX => {
+            Err(format!("a socket's path has at most {SOCKET_PATH_MAX} bytes, this one has {length}"))
+        }
+        _ => Ok(path),
+    }
+}

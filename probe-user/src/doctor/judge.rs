@@ -1,0 +1,260 @@
+//! From facts to lines. Pure.
+
+use std::fmt;
+
+use caps::Capability;
+
+use super::facts::Facts;
+
+/// The oldest kernel that has everything.
+const OLDEST: (u32, u32) = (5, 10);
+/// From here on maps are charged to the memory cgroup, no longer to RLIMIT_MEMLOCK.
+const NO_MEMLOCK: (u32, u32) = (5, 11);
+/// What the maps take at most.
+const MEMLOCK_ENOUGH: u64 = 64 << 20;
+
+/// How one thing stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    Ok,
+    /// The daemon runs, with less.
+    Warn,
+    /// The daemon does not run.
+    Fail,
+}
+
+/// One thing that was looked at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Line {
+    pub(super) verdict: Verdict,
+    what: &'static str,
+    found: String,
+    remedy: Option<&'static str>,
+}
+
+impl Line {
+    pub(super) const fn new(verdict: Verdict, what: &'static str, found: String) -> Self {
+        Self { verdict, what, found, remedy: None }
+    }
+
+    pub(super) const fn remedy(mut self, remedy: &'static str) -> Self {
+        self.remedy = Some(remedy);
+        self
+    }
+}
+
+impl fmt::Display for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let verdict = match self.verdict {
+            Verdict::Ok => "ok",
+            Verdict::Warn => "warn",
+            Verdict::Fail => "FAIL",
+        };
+        let found = self.found.replace('\n', "\n                        ");
+        writeln!(f, "{verdict:<6}{:<18}{found}", self.what)?;
+        match self.remedy {
+            Some(remedy) => writeln!(f, "{:24}-> {remedy}", ""),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Everything about the kernel and the daemon's rights.
+pub(super) fn judge(facts: &Facts) -> Vec<Line> {
+    let version = version(&facts.release);
+    let mut lines = vec![kernel(&facts.release, version), btf(&facts.btf)];
+    if facts.btf.is_ok() {
+        lines.extend(layout(&facts.missing));
+    }
+    lines.push(capabilities(&facts.capabilities));
+    if let Ok(held) = &facts.capabilities {
+        lines.push(other_processes(held));
+    }
+    lines.push(memlock(facts.memlock_bytes, version));
+    lines.push(lockdown(facts.lockdown.as_deref()));
+    lines.push(match &facts.unified_cgroup {
+        Some(place) => Line::new(Verdict::Ok, "cgroups", format!("the unified hierarchy is at {}", place.display())),
+        None => Line::new(Verdict::Warn, "cgroups", "the unified hierarchy is not mounted".into())
+            .remedy("`cgroup`, `unit` and `container` match nothing; mount -t cgroup2 none /sys/fs/cgroup"),
+    });
+    lines.push(match &facts.bpffs {
+        Some(place) => Line::new(Verdict::Ok, "bpf file system", format!("at {}", place.display())),
+        None => Line::new(Verdict::Ok, "bpf file system", "not mounted; this version does not need it".into()),
+    });
+    lines.push(if facts.bpf_stats {
+        Line::new(Verdict::Ok, "kernel statistics", "the programs' own cost is shown by `procprobe status`".into())
+    } else {
+        Line::new(Verdict::Ok, "kernel statistics", "off: the programs' own cost is not shown".into())
+            .remedy("sysctl kernel.bpf_stats_enabled=1, to see it")
+    });
+    lines
+}
+
+pub(super) fn collector(url: &str, reached: Result<(), String>) -> Line {
+    match reached {
+        Ok(()) => Line::new(Verdict::Ok, "collector", format!("{url} accepts connections")),
+        Err(why) => Line::new(Verdict::Warn, "collector", format!("{url}: {why}"))
+            .remedy("events wait in a bounded queue until it answers; look at its URL, its firewall, its state"),
+    }
+}
+
+/// Major and minor of `6.12.9-amd64`.
+fn version(release: &str) -> Option<(u32, u32)> {
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit());
+    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
+}
+
+fn kernel(release: &str, version: Option<(u32, u32)>) -> Line {
+    let found = format!("Linux {release}");
+    match version {
+        Some(version) if version >= OLDEST => Line::new(Verdict::Ok, "kernel", found),
+        Some(_) => Line::new(Verdict::Fail, "kernel", found).remedy("Linux 5.10 or later is needed"),
+        None => Line::new(Verdict::Warn, "kernel", found).remedy("its version is not understood; 5.10 or later is needed"),
+    }
+}
+
+fn btf(read: &Result<(), String>) -> Line {
+    match read {
+        Ok(()) => Line::new(Verdict::Ok, "type information", "the kernel describes its types (BTF)".into()),
+        Err(why) => Line::new(Verdict::Fail, "type information", why.clone())
+            .remedy("run a kernel built with CONFIG_DEBUG_INFO_BTF=y, as the distributions' own are"),
+    }
+}
+
+/// Fields and tracepoints, apart: the first are the kernel's age, the second its configuration.
+fn layout(missing: &[String]) -> Vec<Line> {
+    let (tracepoints, fields): (Vec<_>, Vec<_>) = missing.iter().partition(|name| name.starts_with("tracepoint "));
+    let line = |what, all: &str, names: &[&String], remedy| {
+        if names.is_empty() {
+            return Line::new(Verdict::Ok, what, format!("all {all} are there"));
+        }
+        let names: Vec<&str> = names.iter().map(|name| name.trim_start_matches("tracepoint ")).collect();
+        Line::new(Verdict::Fail, what, format!("missing: {}", names.join(", "))).remedy(remedy)
+    };
+    vec![
+        line(
+            "kernel fields",
+            "that the programs read",
+            &fields,
+            "the kernel is too old, too new, or lacks CONFIG_SCHED_INFO or CONFIG_TASK_IO_ACCOUNTING",
+        ),
+        line("hooks", "tracepoints", &tracepoints, "the kernel is built without these tracepoints"),
+    ]
+}
+
+fn capabilities(held: &Result<Vec<Capability>, String>) -> Line {
+    let what = "capabilities";
+    let held = match held {
+        Ok(held) => held,
+        Err(why) => return Line::new(Verdict::Warn, what, format!("cannot be read: {why}")),
+    };
+    let missing: Vec<String> = [Capability::CAP_BPF, Capability::CAP_PERFMON]
+        .iter()
+        .filter(|capability| !held.contains(capability))
+        .map(ToString::to_string)
+        .collect();
+    if missing.is_empty() {
+        Line::new(Verdict::Ok, what, "CAP_BPF and CAP_PERFMON".into())
+    } else if held.contains(&Capability::CAP_SYS_ADMIN) {
+        Line::new(Verdict::Ok, what, "CAP_SYS_ADMIN".into())
+    } else {
+        Line::new(Verdict::Fail, what, format!("missing: {}", missing.join(", "))).remedy(
+            "run as root, or grant both (systemd: AmbientCapabilities=CAP_BPF CAP_PERFMON CAP_SYS_PTRACE)",
+        )
+    }
+}
+
+fn other_processes(held: &[Capability]) -> Line {
+    let what = "other processes";
+    if held.contains(&Capability::CAP_SYS_PTRACE) {
+        Line::new(Verdict::Ok, what, "arguments of processes older than the daemon can be read".into())
+    } else {
+        Line::new(Verdict::Warn, what, "CAP_SYS_PTRACE is missing".into())
+            .remedy("arguments of other users' processes that are older than the daemon stay unknown")
+    }
+}
+
+fn memlock(limit: Option<u64>, version: Option<(u32, u32)>) -> Line {
+    let what = "locked memory";
+    match limit {
+        _ if version.is_some_and(|version| version >= NO_MEMLOCK) => {
+            Line::new(Verdict::Ok, what, "this kernel does not count maps as locked memory".into())
+        }
+        None => Line::new(Verdict::Ok, what, "no limit".into()),
+        Some(bytes) if bytes >= MEMLOCK_ENOUGH => Line::new(Verdict::Ok, what, format!("{} MiB", bytes >> 20)),
+        Some(bytes) => Line::new(Verdict::Warn, what, format!("at most {} KiB, which is too little for the maps", bytes >> 10))
+            .remedy("ulimit -l unlimited (systemd: LimitMEMLOCK=infinity); the daemon tries to raise it by itself"),
+    }
+}
+
+fn lockdown(mode: Option<&str>) -> Line {
+    match mode {
+        Some("confidentiality") => Line::new(Verdict::Fail, "lockdown", "confidentiality".into())
+            .remedy("this mode keeps programs from reading kernel memory; boot with lockdown=integrity or without"),
+        Some(mode) => Line::new(Verdict::Ok, "lockdown", mode.to_owned()),
+        None => Line::new(Verdict::Ok, "lockdown", "the kernel has none".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn well() -> Facts {
+        Facts {
+            release: "6.12.9-amd64".into(),
+            btf: Ok(()),
+            capabilities: Ok(super::super::facts::CAPABILITIES.to_vec()),
+            memlock_bytes: Some(8 << 20),
+            unified_cgroup: Some("/sys/fs/cgroup".into()),
+            bpffs: Some("/sys/fs/bpf".into()),
+            bpf_stats: true,
+            ..Facts::default()
+        }
+    }
+
+    /// Which lines are not ok.
+    fn check(change: impl FnOnce(&mut Facts), expected: &[(&str, Verdict)]) {
+        let mut facts = well();
+        change(&mut facts);
+        let lines = judge(&facts);
+        let odd: Vec<_> = lines
+            .iter()
+            .filter(|line| line.verdict != Verdict::Ok)
+            .map(|line| {
+                assert!(line.remedy.is_some(), "{line} has no remedy");
+                (line.what, line.verdict)
+            })
+            .collect();
+        assert_eq!(odd, expected);
+    }
+
+    #[test]
+    fn each_lack_is_told_with_its_remedy() {
+        use Verdict::{Fail, Warn};
+        check(|_| (), &[]);
+        check(|facts| facts.release = "5.10.0-28-amd64".into(), &[("locked memory", Warn)]);
+        check(|facts| facts.release = "5.4.0".into(), &[("kernel", Fail), ("locked memory", Warn)]);
+        check(|facts| facts.release = "strange".into(), &[("kernel", Warn), ("locked memory", Warn)]);
+        check(|facts| facts.release = "10.0.1".into(), &[]);
+        check(|facts| facts.btf = Err("no such file".into()), &[("type information", Fail)]);
+        check(|facts| facts.missing = vec!["task_struct.comm".into()], &[("kernel fields", Fail)]);
+        check(|facts| facts.missing = vec!["tracepoint mark_victim".into()], &[("hooks", Fail)]);
+        let only = |held: &'static [Capability]| move |facts: &mut Facts| facts.capabilities = Ok(held.to_vec());
+        check(only(&[Capability::CAP_BPF, Capability::CAP_PERFMON]), &[("other processes", Warn)]);
+        check(only(&[Capability::CAP_BPF, Capability::CAP_SYS_PTRACE]), &[("capabilities", Fail)]);
+        check(only(&[Capability::CAP_SYS_ADMIN, Capability::CAP_SYS_PTRACE]), &[]);
+        check(only(&[]), &[("capabilities", Fail), ("other processes", Warn)]);
+        check(|facts| facts.lockdown = Some("confidentiality".into()), &[("lockdown", Fail)]);
+        check(|facts| facts.lockdown = Some("integrity".into()), &[]);
+        check(|facts| facts.unified_cgroup = None, &[("cgroups", Warn)]);
+        check(|facts| facts.bpffs = None, &[]);
+    }
+
+    #[test]
+    fn a_line_shows_verdict_thing_and_remedy() {
+        let line = Line::new(Verdict::Fail, "kernel", "Linux 4\nvery old".into()).remedy("a newer one");
+        let expected = "FAIL  kernel            Linux 4\n                        very old\n                        -> a newer one\n";
+        assert_eq!(line.to_string(), expected);
+    }
+}

@@ -1,0 +1,218 @@
+//! One group as it stands: its members, what was counted of it, and the state of each of its bounds.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::evidence::Note;
+use super::timers::Slot;
+use super::{Engine, Watch};
+use crate::model::Totals;
+use crate::policy::bound::{Machine, Rule};
+use crate::policy::spec::{Bound, CgroupPattern, Group, HostFacts, Measure, PathGlob, Per, Selector, Side};
+use crate::policy::window::Window;
+use crate::record::ProcessKey;
+use crate::time::KTime;
+
+/// Alarms repeated faster than this would drown the others.
+const REPEAT_MIN: Duration = Duration::from_secs(1);
+
+/// One group.
+#[derive(Debug)]
+pub(super) struct GroupState {
+    pub(super) spec: Arc<Group>,
+    /// As declared, but blind to the difference between kernel threads and others.
+    pub(super) except: Option<Selector>,
+    /// Those alive.
+    pub(super) members: BTreeSet<ProcessKey>,
+    pub(super) bounds: Vec<BoundState>,
+    /// One for each counted measure and length.
+    pub(super) windows: Vec<Counted>,
+    /// Used in the present interval by members alive.
+    pub(super) used: Totals,
+    /// Used in the present interval by members that have ended.
+    pub(super) ended: Totals,
+    /// The last members that ended or left, oldest first.
+    pub(super) departed: VecDeque<Note>,
+    /// The last members that the OOM killer chose, oldest first.
+    pub(super) victims: VecDeque<Note>,
+    /// What is watched of each member.
+    pub(super) watch: Watch,
+    /// It has no members, and nothing of what they used is left to be judged.
+    pub(super) settled: bool,
+    /// Something counted has changed in this step.
+    pub(super) dirty: bool,
+}
+
+/// What happened within a window.
+#[derive(Debug)]
+pub(super) struct Counted {
+    pub(super) measure: Measure,
+    pub(super) window: Window,
+}
+
+/// One bound of a group.
+#[derive(Debug)]
+pub(super) struct BoundState {
+    pub(super) spec: Bound,
+    /// `group.measure.side`, with a number from 1 where several share that.
+    pub(super) name: String,
+    pub(super) rule: Rule,
+    /// Index among the group's windows.
+    pub(super) window: Option<usize>,
+    /// For the group as a whole.
+    pub(super) whole: Judge,
+    /// For each process, of a bound that is judged per process.
+    pub(super) each: BTreeMap<ProcessKey, Judge>,
+    /// How many breaches healed before they fired.
+    pub(super) dips: u64,
+    /// At a reload: the state of a bound that said the same has come here.
+    pub(super) taken_over: bool,
+}
+
+/// A state machine and its moments.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Judge {
+    pub(super) machine: Machine,
+    /// Its moment among the timers.
+    pub(super) armed: Option<KTime>,
+    /// When the alarm is told again.
+    pub(super) repeat_at: Option<KTime>,
+}
+
+impl GroupState {
+    /// A group of which nothing is known yet, watched from `began` on.
+    pub(super) fn new(spec: &Group, host: &HostFacts, began: KTime) -> Self {
+        let mut windows: Vec<Counted> = Vec::new();
+        let mut bounds = Vec::new();
+        for (position, bound) in spec.bounds.iter().enumerate() {
+            let window = bound.measure.is_windowed().then(|| {
+                let same =
+                    |counted: &Counted| counted.measure == bound.measure && counted.window.within() == bound.within;
+                windows.iter().position(same).unwrap_or_else(|| {
+                    windows.push(Counted { measure: bound.measure, window: Window::new(bound.within, began) });
+                    windows.len() - 1
+                })
+            });
+            bounds.push(BoundState {
+                name: bound_name(spec, position),
+                rule: Rule::of(bound, host),
+                spec: bound.clone(),
+                window,
+                whole: Judge::default(),
+                each: BTreeMap::new(),
+                dips: 0,
+                taken_over: false,
+            });
+        }
+        let except =
+            spec.except.clone().map(|except| Selector { kernel_threads: spec.select.kernel_threads, ..except });
+        Self {
+            spec: Arc::new(spec.clone()),
+            except,
+            members: BTreeSet::new(),
+            bounds,
+            windows,
+            used: Totals::default(),
+            ended: Totals::default(),
+            departed: VecDeque::new(),
+            victims: VecDeque::new(),
+            watch: watch_of(spec),
+            settled: true,
+            dirty: false,
+        }
+    }
+
+    /// Counting begins here.
+    pub(super) fn begin(&mut self, at: KTime) {
+        for counted in &mut self.windows {
+            counted.window.begin(at);
+        }
+    }
+
+    /// The limits on another host, or on this one with other CPUs.
+    pub(super) fn resolve_limits(&mut self, host: &HostFacts) {
+        for bound in &mut self.bounds {
+            bound.rule = Rule::of(&bound.spec, host);
+        }
+    }
+
+    /// Counts one occurrence in every window of the measure.
+    pub(super) fn count(&mut self, measure: Measure, at: KTime) {
+        for counted in self.windows.iter_mut().filter(|counted| counted.measure == measure) {
+            counted.window.add(at);
+        }
+    }
+
+    /// When a firing alarm is told again; never more often than each second.
+    pub(super) fn repeat(&self) -> Option<Duration> {
+        self.spec.repeat.map(|repeat| repeat.max(REPEAT_MIN))
+    }
+
+    /// Some bound is held against samples.
+    pub(super) fn is_sampled(&self) -> bool {
+        self.watch.usage
+    }
+}
+
+impl BoundState {
+    /// Each process is judged by itself. Counting one process makes no sense, so such bounds are the group's.
+    pub(super) fn is_per_process(&self) -> bool {
+        let measure = self.spec.measure;
+        measure == Measure::Age || (measure.is_sampled() && self.spec.per == Per::Process)
+    }
+
+    /// The machine of the group or of one process, if it is there.
+    pub(super) fn judge(&self, key: Option<ProcessKey>) -> Option<&Judge> {
+        key.map_or(Some(&self.whole), |key| self.each.get(&key))
+    }
+
+    /// The same, to change it.
+    pub(super) fn judge_mut(&mut self, key: Option<ProcessKey>) -> Option<&mut Judge> {
+        match key {
+            None => Some(&mut self.whole),
+            Some(key) => self.each.get_mut(&key),
+        }
+    }
+}
+
+impl Engine {
+    /// The bound of a slot; `None` only for a slot that outlived its policy.
+    pub(super) fn bound(&self, slot: Slot) -> Option<(&GroupState, &BoundState)> {
+        let group = self.groups.get(slot.group)?;
+        Some((group, group.bounds.get(slot.bound)?))
+    }
+}
+
+fn bound_name(group: &Group, position: usize) -> String {
+    let Some(bound) = group.bounds.get(position) else { return group.name.to_string() };
+    let alike = |other: &&Bound| other.measure == bound.measure && other.side == bound.side;
+    let base = format!("{}.{}.{}", group.name, bound.measure.as_str(), bound.side.as_str());
+    if group.bounds.iter().filter(alike).count() < 2 {
+        return base;
+    }
+    format!("{base}.{}", group.bounds.iter().take(position + 1).filter(alike).count())
+}
+
+/// Members' exits are told at once, with who killed them, but for groups that take in everything and have no bound that
+/// an exit could breach: waking up for every exit of the host would cost more than it tells.
+fn watch_of(group: &Group) -> Watch {
+    let waits = group.bounds.iter().any(|bound| match bound.measure {
+        Measure::Count => bound.side == Side::Min,
+        measure => matches!(measure, Measure::Exits | Measure::Failures | Measure::OomKills),
+    });
+    Watch {
+        exit: waits || !takes_in_everything(&group.select),
+        usage: group.bounds.iter().any(|bound| bound.measure.is_sampled()),
+    }
+}
+
+/// Nothing in it names a program, a unit or a parent.
+fn takes_in_everything(select: &Selector) -> bool {
+    let is_wild = |pattern: &str| pattern.chars().all(|c| matches!(c, '*' | '/'));
+    select.args.is_empty()
+        && select.parent.is_empty()
+        && select.exe.iter().all(|exe: &PathGlob| is_wild(exe.glob.as_str()))
+        && select.comm.iter().all(|comm| is_wild(comm.as_str()))
+        && select.cgroup.iter().all(|cgroup| matches!(cgroup, CgroupPattern::Path(_)))
+}

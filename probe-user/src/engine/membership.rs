@@ -1,0 +1,421 @@
+//! Which process belongs to which groups: decided at its appearance, at each exec, when something that a selector sees
+//! is known anew, and at a reload. What the table says has changed comes in here.
+//!
+//! - A process belongs when it is selected, or descends from a member of a group with `include_children`; `except` takes
+//!   it out in either case. Descent is decided once, by the groups of its parent when the process appears, and holds
+//!   while it lives, even when the parent is gone. Who is taken out passes nothing on.
+//! - Entering is a start when a fork or an exec did it, also when only new arguments after the fork showed it; a process
+//!   that goes out and in again by renaming itself counts once for each program it executes. What was already there (the
+//!   first scan, a reload) or was only found later counts as no start.
+//! - When a process enters or leaves a group that others name as `parent`, its children are looked at again.
+
+use super::evidence::{DEPARTED_MAX, Note};
+use super::group::GroupState;
+use super::measures::Rates;
+use super::reread::{Hope, next_look};
+use super::{Effect, Engine, Processes, Watch};
+use crate::model::{Appearance, Change, Process};
+use crate::policy::select::Field;
+use crate::policy::spec::{Measure, Users};
+use crate::record::{Body, ProcessKey, Record};
+use crate::time::KTime;
+
+/// A watch that was set less long ago may not have been there yet when a child was forked.
+const WATCH_LAG: std::time::Duration = std::time::Duration::from_millis(100);
+
+/// What the engine knows of a process beside the table. Lives as long as the process is in the table.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own, none excludes another")]
+#[derive(Debug, Default)]
+pub(super) struct Track {
+    /// The groups it belongs to, sorted; kept after its exit until its account is closed.
+    pub(super) belongs: Vec<usize>,
+    /// The groups it belongs to by descent, unless taken out.
+    pub(super) descends: Vec<usize>,
+    /// The groups it was in since its last exec: no further entry is a start.
+    pub(super) entered: Vec<usize>,
+    /// It belonged to some group once.
+    pub(super) ever: bool,
+    /// It has ended.
+    pub(super) ended: bool,
+    /// Its fork or an exec was recorded, so that entering a group late is a start.
+    pub(super) start_seen: bool,
+    /// What was not told because it belonged to no group.
+    pub(super) untold: Untold,
+    /// What the kernel side watches of it.
+    pub(super) watch: Watch,
+    /// When that was last changed.
+    pub(super) watch_set: KTime,
+    /// Whether the kernel side copied the forker's watch is in doubt.
+    pub(super) watch_unsure: bool,
+    /// Its usage has been counted up to here.
+    pub(super) used_until: Option<KTime>,
+    /// Its usage in the last interval.
+    pub(super) rates: Rates,
+    /// What new arguments could change.
+    pub(super) hope: Hope,
+    /// When to look at its arguments.
+    pub(super) look_at: Option<KTime>,
+}
+
+/// A start that was not told yet.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Untold {
+    #[default]
+    Nothing,
+    Fork,
+    Exec,
+}
+
+/// Where changes come from, as far as it matters here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Source {
+    /// A fork by this process.
+    Fork(ProcessKey),
+    /// An exec.
+    Exec,
+    /// A scan.
+    Scan,
+    /// Anything else.
+    Other,
+}
+
+impl Source {
+    pub(super) fn of(record: &Record) -> Self {
+        match &record.body {
+            Body::Fork { forker, .. } => Self::Fork(*forker),
+            Body::Exec { .. } => Self::Exec,
+            _ => Self::Other,
+        }
+    }
+}
+
+/// Why a process is held against the groups.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Cause {
+    Forked,
+    /// It was there before, or its fork was lost.
+    Found,
+    Executed,
+    Redefined,
+    Reload,
+}
+
+impl GroupState {
+    /// Whether the process belongs, and what new arguments could change about that.
+    fn admits(
+        &self,
+        process: &Process,
+        users: &Users,
+        parent_in: &dyn Fn(&str) -> bool,
+        descends: bool,
+    ) -> (bool, Hope) {
+        let field = self.spec.select.mismatch(process, users, parent_in);
+        if field.is_some() && !descends {
+            return (false, if field == Some(Field::Args) { Hope::Enters } else { Hope::None });
+        }
+        let by_args = !descends && !self.spec.select.args.is_empty();
+        let Some(except) = &self.except else { return (true, if by_args { Hope::Leaves } else { Hope::None }) };
+        match except.mismatch(process, users, parent_in) {
+            None => (false, if except.args.is_empty() { Hope::None } else { Hope::Enters }),
+            Some(field) => (true, if by_args || field == Field::Args { Hope::Leaves } else { Hope::None }),
+        }
+    }
+}
+
+impl Engine {
+    /// Follows what the table says has changed at `at`.
+    pub(super) fn apply(&mut self, changes: Vec<Change>, source: &Source, at: KTime, effects: &mut Vec<Effect>) {
+        let mut changes = changes.into_iter();
+        while let Some(change) = changes.next() {
+            match change {
+                Change::Appeared { key, how } => self.appeared(key, how, source, at, effects),
+                Change::Executed { key } => {
+                    if let Some(track) = self.tracks.get_mut(&key) {
+                        let belongs = &track.belongs;
+                        track.entered.retain(|group| belongs.contains(group));
+                        track.start_seen = true;
+                        track.untold = Untold::Exec;
+                    }
+                    self.evaluate(key, Cause::Executed, at, effects);
+                    self.tell_start(key, effects);
+                }
+                Change::Redefined { key } => {
+                    if let Some(track) = self.tracks.get_mut(&key) {
+                        // Its exit came before its exec: the start is told after the end.
+                        let late = track.ended && *source == Source::Exec;
+                        track.start_seen |= late || matches!(source, Source::Fork(_));
+                        track.untold = if late { Untold::Exec } else { track.untold };
+                    }
+                    self.evaluate(key, Cause::Redefined, at, effects);
+                    self.tell_start(key, effects);
+                }
+                Change::Exited { key } => {
+                    // What was closed in the same step is no longer in the table.
+                    let gone = changes.as_slice().iter().find_map(|change| match change {
+                        Change::Closed { process, .. } if process.key == key => Some(&**process),
+                        _ => None,
+                    });
+                    self.exited(key, gone, at, effects);
+                }
+                Change::OomVictim { key } => self.chosen_by_oom(key, at),
+                Change::Used { key, delta } => self.used(key, delta, at),
+                Change::Closed { process, account, delta } => {
+                    self.account_closed(&process, delta);
+                    if let Some(mut track) = self.tracks.remove(&process.key) {
+                        self.rereads.move_to(process.key, &mut track.look_at, None);
+                        self.tell_exit(&process, &track, account, effects);
+                    }
+                }
+            }
+        }
+    }
+
+    fn appeared(&mut self, key: ProcessKey, how: Appearance, source: &Source, at: KTime, effects: &mut Vec<Effect>) {
+        let mut track = Track::default();
+        let cause = match (how, source) {
+            (Appearance::Forked, _) => Cause::Forked,
+            // Its fork was lost, its exec was not.
+            (Appearance::Found, Source::Exec) => Cause::Executed,
+            (Appearance::Found | Appearance::Seeded, _) => Cause::Found,
+        };
+        track.start_seen = cause != Cause::Found;
+        if cause == Cause::Forked {
+            track.untold = Untold::Fork;
+        }
+        let parent = self.table.get(key).and_then(|process| process.identity.parent);
+        let forker = if let Source::Fork(forker) = source { Some(*forker) } else { parent };
+        // The fork program copies the forker's watch; what was there before the first scan was never watched.
+        let forker = forker.and_then(|forker| self.tracks.get(&forker));
+        if let Some(forker) = forker.filter(|_| how != Appearance::Seeded) {
+            let lately = forker.watch_set != KTime::default() && at.since(forker.watch_set) < WATCH_LAG;
+            track.watch = forker.watch;
+            track.watch_set = forker.watch_set;
+            track.watch_unsure = lately || (how == Appearance::Found && forker.watch != Watch::NONE);
+        }
+        if let Some(parent) = parent.and_then(|parent| self.tracks.get(&parent)) {
+            let passes_on = |group: &&usize| self.groups.get(**group).is_some_and(|group| group.spec.include_children);
+            track.descends = parent.belongs.iter().filter(passes_on).copied().collect();
+        }
+        self.tracks.insert(key, track);
+        self.evaluate(key, cause, at, effects);
+        if how == Appearance::Forked {
+            self.tell_start(key, effects);
+        }
+    }
+
+    /// Holds a process against every group that may be concerned, and its children where that changes something for
+    /// them.
+    pub(super) fn evaluate(&mut self, key: ProcessKey, cause: Cause, at: KTime, effects: &mut Vec<Effect>) {
+        if !self.evaluate_one(key, cause, at, effects) {
+            return;
+        }
+        let mut waiting: Vec<ProcessKey> = self.children_in_order(key);
+        // Ancestry has no circles; should the kernel ever tell of one, this ends all the same.
+        let mut budget = self.table.len();
+        while let Some(child) = waiting.pop().filter(|_| budget > 0) {
+            budget -= 1;
+            if self.evaluate_one(child, Cause::Redefined, at, effects) {
+                waiting.extend(self.children_in_order(child));
+            }
+            self.tell_start(child, effects);
+        }
+    }
+
+    /// The children's order in the table's index is not defined, the order of effects is.
+    fn children_in_order(&self, key: ProcessKey) -> Vec<ProcessKey> {
+        let mut children: Vec<ProcessKey> = self.table.children(key).collect();
+        children.sort_unstable_by(|a, b| b.cmp(a));
+        children
+    }
+
+    /// True when the process entered or left a group that selectors name as `parent`.
+    fn evaluate_one(&mut self, key: ProcessKey, cause: Cause, at: KTime, effects: &mut Vec<Effect>) -> bool {
+        let Some(process) = self.table.get(key) else { return false };
+        let Some(mut track) = self.tracks.remove(&key) else { return false };
+        let parent = process.identity.parent.and_then(|parent| self.tracks.get(&parent)).filter(|parent| !parent.ended);
+        let parent_in = |name: &str| {
+            let group = self.index.by_name(name);
+            parent.zip(group).is_some_and(|(parent, group)| parent.belongs.binary_search(&group).is_ok())
+        };
+        let mut concerned = Vec::new();
+        self.index.candidates(process, &mut concerned);
+        concerned.extend(&track.belongs);
+        concerned.extend(&track.descends);
+        concerned.sort_unstable();
+        concerned.dedup();
+        let mut turned = Vec::new();
+        let mut hope = Hope::None;
+        for group in concerned {
+            let Some(state) = self.groups.get(group) else { continue };
+            let (belongs, args) = state.admits(process, &self.users, &parent_in, track.descends.contains(&group));
+            hope = hope.max(args);
+            if belongs != track.belongs.contains(&group) {
+                turned.push((group, belongs));
+            }
+        }
+        let keeps_its_title = hope == Hope::Leaves && process.execs > 0;
+        if keeps_its_title || process.identity.kernel_thread || track.ended {
+            hope = Hope::None;
+        }
+        if track.hope != hope || cause == Cause::Executed {
+            let next = next_look(process.program_since, at, hope);
+            track.hope = hope;
+            self.rereads.move_to(key, &mut track.look_at, next);
+        }
+        let mut parenthood = false;
+        for (group, enters) in &turned {
+            parenthood |= self.index.is_parent(*group);
+            if *enters {
+                self.enter(*group, key, &mut track, cause, at);
+            } else {
+                self.leave(*group, key, &mut track, cause, at, effects);
+            }
+        }
+        if cause == Cause::Reload {
+            track.untold = Untold::Nothing;
+        }
+        self.watch(key, &mut track, at, effects);
+        self.tracks.insert(key, track);
+        for (group, _) in turned.iter().filter(|(_, enters)| *enters) {
+            self.judge_age(*group, key, at, effects);
+        }
+        parenthood
+    }
+
+    fn enter(&mut self, group: usize, key: ProcessKey, track: &mut Track, cause: Cause, at: KTime) {
+        let Some(state) = self.groups.get_mut(group) else { return };
+        if let Err(place) = track.belongs.binary_search(&group) {
+            track.belongs.insert(place, group);
+        }
+        track.ever = true;
+        let first = !track.entered.contains(&group);
+        if first {
+            track.entered.push(group);
+        }
+        let starts = match cause {
+            Cause::Forked | Cause::Executed => true,
+            Cause::Redefined => track.start_seen,
+            Cause::Found | Cause::Reload => false,
+        };
+        if starts && first {
+            state.count(Measure::Starts, at);
+        }
+        mark(&mut self.dirty, group, state);
+        if !track.ended {
+            self.sampling_may_change |= state.members.is_empty();
+            state.members.insert(key);
+            state.settled = false;
+        } else if let Some(process) = self.table.get(key).filter(|_| first && cause != Cause::Reload) {
+            // Known too late: it was a member, and has ended.
+            count_exit(state, process, at);
+        }
+    }
+
+    fn leave(
+        &mut self,
+        group: usize,
+        key: ProcessKey,
+        track: &mut Track,
+        cause: Cause,
+        at: KTime,
+        effects: &mut Vec<Effect>,
+    ) {
+        track.belongs.retain(|other| *other != group);
+        let Some(state) = self.groups.get_mut(group) else { return };
+        if state.members.remove(&key) {
+            self.sampling_may_change |= state.members.is_empty();
+            if let Some(process) = self.table.get(key).filter(|_| cause != Cause::Reload) {
+                remember(&mut state.departed, Note::left(process, at));
+            }
+            mark(&mut self.dirty, group, state);
+            self.drop_judges(group, key, at, "left the group", effects);
+        }
+    }
+
+    fn exited(&mut self, key: ProcessKey, gone: Option<&Process>, at: KTime, effects: &mut Vec<Effect>) {
+        let Some(process) = self.table.get(key).or(gone) else { return };
+        let Some(track) = self.tracks.get_mut(&key).filter(|track| !track.ended) else { return };
+        track.ended = true;
+        // The kernel side forgets it by itself.
+        track.watch = Watch::NONE;
+        self.rereads.move_to(key, &mut track.look_at, None);
+        let belongs = track.belongs.clone();
+        let mut parenthood = false;
+        for group in &belongs {
+            let Some(state) = self.groups.get_mut(*group) else { continue };
+            parenthood |= self.index.is_parent(*group);
+            if state.members.remove(&key) {
+                self.sampling_may_change |= state.members.is_empty();
+            }
+            count_exit(state, process, at);
+            mark(&mut self.dirty, *group, state);
+        }
+        for group in &belongs {
+            self.judge_age_at_exit(*group, key, at, effects);
+            self.drop_judges(*group, key, at, "exit", effects);
+        }
+        if parenthood {
+            for child in self.children_in_order(key).into_iter().rev() {
+                self.evaluate(child, Cause::Redefined, at, effects);
+            }
+        }
+    }
+
+    fn chosen_by_oom(&mut self, key: ProcessKey, at: KTime) {
+        let Some(process) = self.table.get(key) else { return };
+        let Some(track) = self.tracks.get(&key) else { return };
+        for group in &track.belongs {
+            let Some(state) = self.groups.get_mut(*group) else { continue };
+            state.count(Measure::OomKills, at);
+            remember(&mut state.victims, Note::chosen_by_oom(process, at));
+            mark(&mut self.dirty, *group, state);
+        }
+    }
+
+    /// Whether start and fork of such a process are told.
+    pub(super) fn is_told(&self, track: &Track) -> bool {
+        match self.settings.processes {
+            Processes::All => true,
+            Processes::Matched => !track.belongs.is_empty(),
+            Processes::None => false,
+        }
+    }
+
+    fn watch(&self, key: ProcessKey, track: &mut Track, at: KTime, effects: &mut Vec<Effect>) {
+        let mut wanted = Watch::NONE;
+        for state in track.belongs.iter().filter_map(|group| self.groups.get(*group)) {
+            wanted.exit |= state.watch.exit;
+            wanted.usage |= state.watch.usage;
+        }
+        if !track.ended && (wanted != track.watch || track.watch_unsure) {
+            track.watch = wanted;
+            track.watch_set = at;
+            effects.push(Effect::Watch(key, wanted));
+        }
+        track.watch_unsure = false;
+    }
+}
+
+/// The group is judged at the end of the step.
+pub(super) fn mark(dirty: &mut Vec<usize>, group: usize, state: &mut GroupState) {
+    if !state.dirty {
+        state.dirty = true;
+        dirty.push(group);
+    }
+}
+
+fn count_exit(state: &mut GroupState, process: &Process, at: KTime) {
+    state.count(Measure::Exits, at);
+    let status = process.exit.as_ref().and_then(|exit| exit.status);
+    if status.is_some_and(crate::record::ExitStatus::is_failure) {
+        state.count(Measure::Failures, at);
+    }
+    remember(&mut state.departed, Note::exited(process, at));
+}
+
+fn remember(notes: &mut std::collections::VecDeque<Note>, note: Note) {
+    if notes.len() >= DEPARTED_MAX {
+        notes.pop_front();
+    }
+    notes.push_back(note);
+}

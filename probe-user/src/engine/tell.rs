@@ -1,0 +1,266 @@
+//! The events of processes and policies: names, sentences and attributes as EVENTS.md fixes them.
+//!
+//! What processes bring along (comm, exe, arguments) is hostile and goes out cleaned and bounded; arguments only where
+//! the settings allow it, and redacted.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::evidence::{Evidence, end_of, program, put_exit};
+use super::membership::{Track, Untold};
+use super::timers::Slot;
+use super::{Effect, Engine, Processes, text};
+use crate::event::{Attribute, Attributes, Event, Severity, clean, name};
+use crate::model::Process;
+use crate::policy::select::container_id;
+use crate::policy::spec::Side;
+use crate::record::{Account, ProcessKey};
+use crate::time::KTime;
+
+/// What stands for redacted text.
+const REDACTED: &str = "[redacted]";
+
+/// Longest command line in a sentence, in characters.
+const COMMAND_MAX: usize = 160;
+
+/// A number as JSON: whole ones without a point.
+pub(super) fn number(value: f64) -> Value {
+    /// Up to here every whole number is one float.
+    const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
+    if value.fract() != 0.0 || value.abs() > EXACT_MAX {
+        return Value::from(value);
+    }
+    #[expect(clippy::cast_possible_truncation, reason = "whole and within the range just checked")]
+    let whole = value as i64;
+    Value::from(whole)
+}
+
+/// The least that tells which process is meant.
+pub(super) fn brief(process: &Process) -> Attributes {
+    let mut attributes = Attributes::default();
+    attributes.put("process.pid", process.key.tgid);
+    attributes.put("process.executable.path", clean(&process.program.exe));
+    attributes.put("process.executable.name", program(&process.program.exe, &process.identity.comm));
+    attributes
+}
+
+fn secs(duration: Duration) -> Value {
+    number(duration.as_secs_f64())
+}
+
+impl Engine {
+    /// Tells a fork or the start of a program that is to be told and was not yet.
+    pub(super) fn tell_start(&mut self, key: ProcessKey, effects: &mut Vec<Effect>) {
+        let Some(track) = self.tracks.get(&key).filter(|track| track.untold != Untold::Nothing && self.is_told(track))
+        else {
+            return;
+        };
+        let Some(process) = self.table.get(key) else { return };
+        let who = program(&process.program.exe, &process.identity.comm);
+        let tgid = key.tgid;
+        let (name, body) = if track.untold == Untold::Exec {
+            let command = self.command(process);
+            let command = if command.is_empty() { clean(&process.program.exe) } else { command };
+            (name::PROCESS_START, format!("{who} ({tgid}) started: {command}"))
+        } else {
+            let parent = process.identity.parent.map_or_else(|| "nobody".to_owned(), |parent| parent.tgid.to_string());
+            (name::PROCESS_FORK, format!("{who} ({tgid}) forked by {parent}"))
+        };
+        if name == name::PROCESS_START || self.settings.forks {
+            let attributes = self.describe(process, track);
+            let at = process.program_since;
+            effects.push(Effect::Emit(Event { name, severity: Severity::Info, at, body, attributes }));
+        }
+        if let Some(track) = self.tracks.get_mut(&key) {
+            track.untold = Untold::Nothing;
+        }
+    }
+
+    /// Tells the end of a process that belonged to a group once, or of every one.
+    pub(super) fn tell_exit(&self, process: &Process, track: &Track, account: Account, effects: &mut Vec<Effect>) {
+        let told = match self.settings.processes {
+            Processes::All => true,
+            Processes::Matched => track.ever,
+            Processes::None => false,
+        };
+        let Some(exit) = process.exit.as_ref().filter(|_| told) else { return };
+        let mut attributes = self.describe(process, track);
+        put_exit(&mut attributes, exit);
+        let uptime = exit.at.since(process.key.start);
+        attributes.put("process.cpu.time", number(account.cpu_ns as f64 / 1e9));
+        if !account.exact {
+            attributes.put("process.cpu.exact", false);
+        }
+        if exit.peak_rss_bytes > 0 {
+            attributes.put("process.memory.peak", exit.peak_rss_bytes);
+        }
+        attributes.put("process.uptime", secs(uptime));
+        let who = program(&process.program.exe, &process.identity.comm);
+        let body = format!("{who} ({}) {} after {}", process.key.tgid, end_of(exit), text::span(uptime));
+        effects.push(Effect::Emit(Event {
+            name: name::PROCESS_EXIT,
+            severity: Severity::Info,
+            at: exit.at,
+            body,
+            attributes,
+        }));
+    }
+
+    /// The alarm of a slot's bound; `None` only for a slot that outlived its policy.
+    pub(super) fn firing(&self, slot: Slot, at: KTime, since: KTime, value: f64, repeated: bool) -> Option<Event> {
+        let (group, bound) = self.bound(slot)?;
+        let Evidence { clause, list } = match slot.key {
+            None => self.evidence(group, bound, since, at),
+            Some(_) => Evidence::default(),
+        };
+        let mut body = self.breach(slot, value)?;
+        if let Some(clause) = clause {
+            body.push_str("; ");
+            body.push_str(&clause);
+        }
+        let mut attributes = self.policy_attributes(slot, value, since, at)?;
+        attributes.put_attribute("evidence", Attribute::List(list));
+        if repeated {
+            attributes.put("repeated", true);
+        }
+        self.append_process(slot, &mut attributes);
+        Some(Event { name: name::POLICY_FIRING, severity: bound.spec.severity, at, body, attributes })
+    }
+
+    /// The end of the alarm of a slot's bound. `reason` is told when it is not that the value is healthy again.
+    pub(super) fn resolved(
+        &self,
+        slot: Slot,
+        at: KTime,
+        duration: Duration,
+        reason: Option<&'static str>,
+    ) -> Option<Event> {
+        let (_, bound) = self.bound(slot)?;
+        let value = bound.judge(slot.key)?.machine.value().unwrap_or_default();
+        let lasted = text::span(duration);
+        let body = match reason {
+            None => format!("{}; healthy again after {lasted}", self.breach(slot, value)?),
+            Some(reason) => format!("{}; over after {lasted}: {reason}", self.subject(slot)?),
+        };
+        let mut attributes = self.policy_attributes(slot, value, at.before(duration), at)?;
+        attributes.put("duration", secs(duration));
+        attributes.put_some("reason", reason);
+        self.append_process(slot, &mut attributes);
+        Some(Event { name: name::POLICY_RESOLVED, severity: bound.spec.severity, at, body, attributes })
+    }
+
+    /// `nginx`, or `nginx: worker (4211)` where a process is judged by itself.
+    fn subject(&self, slot: Slot) -> Option<String> {
+        let (group, _) = self.bound(slot)?;
+        let process = slot.key.and_then(|key| self.table.get(key));
+        Some(match process {
+            None => group.spec.name.to_string(),
+            Some(process) => {
+                let who = program(&process.program.exe, &process.identity.comm);
+                format!("{}: {who} ({})", group.spec.name, process.key.tgid)
+            }
+        })
+    }
+
+    fn breach(&self, slot: Slot, value: f64) -> Option<String> {
+        let (_, bound) = self.bound(slot)?;
+        let (spec, rule) = (&bound.spec, &bound.rule);
+        let sentence = text::breach(spec.measure, spec.side, value, rule.limit, spec.within);
+        Some(format!("{}: {sentence}", self.subject(slot)?))
+    }
+
+    fn policy_attributes(&self, slot: Slot, value: f64, since: KTime, at: KTime) -> Option<Attributes> {
+        let (group, bound) = self.bound(slot)?;
+        let spec = &bound.spec;
+        let mut attributes = Attributes::default();
+        attributes.put("policy.name", &*group.spec.name);
+        attributes.put("policy.kind", "group");
+        attributes.put("measure", spec.measure.as_str());
+        attributes.put("bound", spec.side.as_str());
+        attributes.put("limit", number(bound.rule.limit));
+        attributes.put("value", number(value));
+        attributes.put_attribute("since", Attribute::Time(since));
+        attributes.put("degraded", self.is_degraded(slot, at));
+        attributes.put("declared", &*spec.declared);
+        if spec.measure.is_windowed() {
+            attributes.put("within", secs(spec.within));
+        }
+        if spec.side == Side::Max || spec.clear.is_some() {
+            attributes.put_some("clear", spec.clear.map(|_| number(bound.rule.clear)));
+        }
+        Some(attributes)
+    }
+
+    /// Whether what is told now may rest on less than what happened.
+    pub(super) fn is_degraded(&self, slot: Slot, at: KTime) -> bool {
+        let window = self.bound(slot).and_then(|(group, bound)| group.windows.get(bound.window?));
+        self.reconciling || self.losses.in_doubt() || window.is_some_and(|counted| counted.window.is_lower_limit(at))
+    }
+
+    fn append_process(&self, slot: Slot, attributes: &mut Attributes) {
+        let Some(key) = slot.key else { return };
+        if let (Some(process), Some(track)) = (self.table.get(key), self.tracks.get(&key)) {
+            attributes.0.extend(self.describe(process, track).0);
+        }
+    }
+
+    /// The process's own attributes.
+    fn describe(&self, process: &Process, track: &Track) -> Attributes {
+        let (identity, program) = (&process.identity, &process.program);
+        let mut attributes = Attributes::default();
+        attributes.put("process.pid", process.key.tgid);
+        attributes.put_some("process.parent_pid", identity.parent.map(|parent| parent.tgid));
+        attributes.put_attribute("process.creation.time", Attribute::BootTime(identity.start_boot_ns));
+        attributes.put("process.executable.path", clean(&program.exe));
+        attributes.put("process.executable.name", super::evidence::program(&program.exe, &identity.comm));
+        attributes.put("process.command", clean(&identity.comm));
+        if self.settings.args {
+            attributes.put("process.command_args", self.told_args(process).collect::<Vec<_>>());
+        }
+        attributes.put("process.args_count", program.args_count);
+        attributes.put_some("process.owner", self.users.0.get(&identity.uid).map(|name| clean(name)));
+        attributes.put("process.user.id", identity.uid);
+        if !process.cgroup.is_empty() {
+            attributes.put("process.linux.cgroup", clean(&process.cgroup));
+        }
+        attributes.put_some("container.id", container_id(&process.cgroup));
+        let names = track.belongs.iter().filter_map(|group| self.groups.get(*group)).map(|group| &*group.spec.name);
+        attributes.put("groups", names.collect::<Vec<_>>());
+        attributes
+    }
+
+    fn told_args<'a>(&'a self, process: &'a Process) -> impl Iterator<Item = String> + 'a {
+        process.program.args_list().map(|arg| {
+            let mut redacted = std::borrow::Cow::Borrowed(arg);
+            for pattern in &self.settings.redact {
+                if let std::borrow::Cow::Owned(replaced) = pattern.replace_all(&redacted, regex::NoExpand(REDACTED)) {
+                    redacted = std::borrow::Cow::Owned(replaced);
+                }
+            }
+            clean(&redacted)
+        })
+    }
+
+    /// The command line for a sentence; empty when arguments are not told.
+    fn command(&self, process: &Process) -> String {
+        if !self.settings.args {
+            return String::new();
+        }
+        let mut command = String::new();
+        for arg in self.told_args(process) {
+            if !command.is_empty() {
+                command.push(' ');
+            }
+            command.push_str(&arg);
+            if command.len() > COMMAND_MAX {
+                break;
+            }
+        }
+        if let Some((cut, _)) = command.char_indices().nth(COMMAND_MAX) {
+            command.truncate(cut);
+            command.push('…');
+        }
+        command
+    }
+}

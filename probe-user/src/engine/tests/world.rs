@@ -1,0 +1,418 @@
+//! A small world to test the engine in: real processes as a script tells them, a kernel side that does what the engine
+//! asks for, and a clock that wakes the engine when it wants.
+//!
+//! A script is one step a line: `seconds verb arguments`. `10@10.05` is a record of second 10 that is handed in at 10.05.
+//!
+//! | verb | |
+//! |---|---|
+//! | `have PID [EXE]` | it was there all along (before the first scan) |
+//! | `fork PID`, `exec PID EXE`, `run PID EXE` | `run` does both; options `from=PID`, `uid=N`, `comm=NAME`, `args=a_b` (`_` is a space) |
+//! | `exit PID` | options `code=N`, `sig=NAME`, `by=PID/COMM`; `close PID` gives its account, option `cpu=MS` |
+//! | `oom PID` | the OOM killer chose it |
+//! | `use PID` | what it has used so far: `cpu=MS`, `rss=MIB`, `threads=N`, `read=KIB` |
+//! | `sample`, `scan`, `tick` | hands the truth in |
+//! | `unseen ...` | any of the above without a record: it was lost |
+//! | `lost N` | so many records were lost |
+//! | `title PID TEXT` | it rewrites its arguments |
+//! | `policies N` | the other policies are loaded |
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use probe_common::maps::LossReason;
+
+use super::super::{Effect, Engine, Input, Processes, Settings, Watch};
+use crate::event::{Attribute, Event};
+use crate::policy::spec::{Group, HostFacts, PolicySet, Users};
+use crate::record::{
+    Account, Body, ExitStatus, Identity, Loss, Lost, ProcessKey, Program, Record, Scan, SignalSent, TaskRow, UsageRow,
+};
+use crate::signal;
+use crate::time::KTime;
+
+pub(super) const MIB: f64 = 1024.0 * 1024.0;
+
+#[derive(Clone)]
+struct Real {
+    key: ProcessKey,
+    identity: Identity,
+    program: Arc<Program>,
+    /// What stands in its memory.
+    title: String,
+    cpu_ms: u64,
+    rss_mib: u64,
+    read_kib: u64,
+    threads: u32,
+    watch: Watch,
+}
+
+pub(super) struct World {
+    pub(super) engine: Engine,
+    sets: Vec<Arc<PolicySet>>,
+    users: Arc<Users>,
+    reals: BTreeMap<u32, Real>,
+    now: KTime,
+    wake: Option<KTime>,
+    pub(super) told: Vec<Event>,
+    /// Everything that is not an event, in words.
+    pub(super) asked: Vec<String>,
+}
+
+pub(super) fn settings() -> Settings {
+    Settings {
+        host: HostFacts { cpus: 4, memory_bytes: 8 << 30 },
+        start_grace: Duration::ZERO,
+        processes: Processes::None,
+        forks: false,
+        args: true,
+        redact: Vec::new(),
+    }
+}
+
+pub(super) fn secs(at: KTime) -> String {
+    let text = format!("{:.3}", at.0 as f64 / 1e9);
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+fn time(text: &str) -> KTime {
+    let (secs, fraction) = text.split_once('.').unwrap_or((text, ""));
+    let nanos: u64 = format!("{fraction:0<9}").parse().unwrap();
+    KTime(secs.parse::<u64>().unwrap() * 1_000_000_000 + nanos)
+}
+
+struct Options<'a>(HashMap<&'a str, &'a str>);
+
+impl<'a> Options<'a> {
+    fn text(&self, name: &str) -> Option<&'a str> {
+        self.0.get(name).copied()
+    }
+
+    fn number<T: std::str::FromStr>(&self, name: &str) -> Option<T>
+    where
+        T::Err: std::fmt::Debug,
+    {
+        self.text(name).map(|text| text.parse().unwrap())
+    }
+}
+
+impl World {
+    pub(super) fn new(settings: Settings, sets: Vec<Vec<Group>>) -> Self {
+        let users = Arc::new(Users(HashMap::from([(0, "root".into()), (33, "www-data".into())])));
+        let sets: Vec<_> = sets.into_iter().map(|groups| Arc::new(PolicySet { groups })).collect();
+        let engine = Engine::new(settings, &sets[0], Arc::clone(&users));
+        let mut world = Self {
+            engine,
+            sets,
+            users,
+            reals: BTreeMap::new(),
+            now: KTime(0),
+            wake: None,
+            told: Vec::new(),
+            asked: Vec::new(),
+        };
+        world.have(1, "/sbin/init");
+        world
+    }
+
+    pub(super) fn play(&mut self, script: &str) {
+        for line in script.lines().map(str::trim).filter(|line| !line.is_empty()) {
+            let (moment, rest) = line.split_once(' ').unwrap_or((line, "tick"));
+            let (at, now) = moment.split_once('@').unwrap_or((moment, moment));
+            self.wake_until(time(now));
+            self.now = time(now);
+            self.line(time(at), rest);
+        }
+    }
+
+    /// One line for which the daemon wakes up too late: no tick comes before it.
+    pub(super) fn step_late(&mut self, line: &str) {
+        let (moment, rest) = line.split_once(' ').unwrap();
+        let (at, now) = moment.split_once('@').unwrap();
+        self.now = time(now);
+        self.line(time(at), rest);
+    }
+
+    /// Ticks at every moment that the engine asks for.
+    pub(super) fn wake_until(&mut self, until: KTime) {
+        let mut ticks = 0;
+        while let Some(wake) = self.wake.filter(|wake| *wake <= until) {
+            let wake = wake.max(self.now);
+            self.now = wake;
+            self.step(Input::Tick);
+            ticks += 1;
+            assert!(ticks < 10_000, "wakes up for ever at {wake:?}");
+        }
+    }
+
+    fn line(&mut self, at: KTime, line: &str) {
+        let (line, seen) = line.strip_prefix("unseen ").map_or((line, true), |line| (line, false));
+        let mut words = line.split_whitespace();
+        let verb = words.next().unwrap();
+        let (options, words): (Vec<_>, Vec<_>) = words.partition(|word| word.contains('='));
+        let options = Options(options.into_iter().filter_map(|option| option.split_once('=')).collect());
+        let pid = || words[0].parse::<u32>().unwrap();
+        match verb {
+            "tick" => self.step(Input::Tick),
+            "scan" => self.scan(at),
+            "sample" => self.sample(),
+            "lost" => self.step(Input::Lost(Loss {
+                reason: Lost::Kernel(LossReason::RingFull),
+                count: words[0].parse().unwrap(),
+            })),
+            "policies" => {
+                let set = Arc::clone(&self.sets[words[0].parse::<usize>().unwrap()]);
+                self.step(Input::Policies(set, Arc::clone(&self.users)));
+            }
+            "have" => {
+                self.have(pid(), words.get(1).copied().unwrap_or("/bin/sh"));
+                self.options(pid(), &options);
+            }
+            "fork" => self.fork(at, pid(), &options, seen),
+            "exec" => self.exec(at, pid(), words[1], &options, seen),
+            "run" => {
+                self.fork(at, pid(), &options, seen);
+                self.exec(at, pid(), words[1], &options, seen);
+            }
+            "exit" => self.exit(at, pid(), &options, seen),
+            "close" => self.close(at, pid(), &options),
+            "oom" => self.record(at, pid(), Body::Oom),
+            "use" => self.options(pid(), &options),
+            "title" => {
+                let title = words[1..].join(" ");
+                self.reals.get_mut(&pid()).unwrap().title = title;
+            }
+            other => panic!("no verb {other}"),
+        }
+    }
+
+    fn have(&mut self, pid: u32, exe: &str) {
+        let key = ProcessKey { tgid: pid, start: KTime(u64::from(pid)) };
+        let identity = Identity {
+            parent: (pid != 1).then(|| self.reals[&1].key),
+            start_boot_ns: key.start.0,
+            cgroup_id: 1,
+            uid: 0,
+            gid: 0,
+            comm: exe.rsplit('/').next().unwrap().into(),
+            kernel_thread: false,
+        };
+        let real = Real {
+            key,
+            identity,
+            program: program(exe, exe),
+            title: exe.to_owned(),
+            cpu_ms: 0,
+            rss_mib: 0,
+            read_kib: 0,
+            threads: 1,
+            watch: Watch::NONE,
+        };
+        self.reals.insert(pid, real);
+    }
+
+    fn options(&mut self, pid: u32, options: &Options<'_>) {
+        let parent = options.number::<u32>("from").map(|from| self.reals[&from].key);
+        let real = self.reals.get_mut(&pid).unwrap();
+        real.identity.parent = parent.or(real.identity.parent);
+        real.identity.uid = options.number("uid").unwrap_or(real.identity.uid);
+        if let Some(comm) = options.text("comm") {
+            real.identity.comm = comm.into();
+        }
+        if let Some(args) = options.text("args") {
+            real.title = args.replace('_', " ");
+            real.program = program(&real.program.exe, &real.title);
+        }
+        real.cpu_ms = options.number("cpu").unwrap_or(real.cpu_ms);
+        real.rss_mib = options.number("rss").unwrap_or(real.rss_mib);
+        real.read_kib = options.number("read").unwrap_or(real.read_kib);
+        real.threads = options.number("threads").unwrap_or(real.threads);
+    }
+
+    fn fork(&mut self, at: KTime, pid: u32, options: &Options<'_>, seen: bool) {
+        let forker = self.reals[&options.number("from").unwrap_or(1)].clone();
+        let key = ProcessKey { tgid: pid, start: at };
+        let identity = Identity { parent: Some(forker.key), start_boot_ns: at.0, ..forker.identity.clone() };
+        let child =
+            Real { key, identity: identity.clone(), cpu_ms: 0, rss_mib: 1, read_kib: 0, threads: 1, ..forker.clone() };
+        self.reals.insert(pid, child);
+        if seen {
+            self.record(at, pid, Body::Fork { identity, forker: forker.key });
+        }
+    }
+
+    fn exec(&mut self, at: KTime, pid: u32, exe: &str, options: &Options<'_>, seen: bool) {
+        let real = self.reals.get_mut(&pid).unwrap();
+        real.program = program(exe, exe);
+        real.title = exe.to_owned();
+        real.identity.comm = exe.rsplit('/').next().unwrap().into();
+        self.options(
+            pid,
+            &Options(options.0.iter().filter(|(name, _)| **name != "from").map(|(a, b)| (*a, *b)).collect()),
+        );
+        let real = &self.reals[&pid];
+        if seen {
+            let body = Body::Exec { identity: real.identity.clone(), program: Arc::clone(&real.program) };
+            self.record(at, pid, body);
+        }
+    }
+
+    fn exit(&mut self, at: KTime, pid: u32, options: &Options<'_>, seen: bool) {
+        let status = match options.text("sig") {
+            Some(name) => ExitStatus::Signal { number: signal::number(name).unwrap(), core_dumped: false },
+            None => ExitStatus::Code(options.number("code").unwrap_or(0)),
+        };
+        if let (Some(by), ExitStatus::Signal { number, .. }) = (options.text("by"), status) {
+            let (sender, comm) = by.split_once('/').unwrap();
+            let sent = SignalSent {
+                number,
+                by_kernel: false,
+                sender_tgid: sender.parse().unwrap(),
+                sender_uid: 0,
+                sender_comm: comm.into(),
+            };
+            self.record(at, pid, Body::Signal(sent));
+        }
+        let real = self.reals[&pid].clone();
+        if seen {
+            let body = Body::Exit {
+                status,
+                peak_rss_bytes: real.rss_mib << 20,
+                cpu_ns: real.cpu_ms * 1_000_000,
+                comm: real.identity.comm,
+                uid: real.identity.uid,
+                parent_tgid: 1,
+            };
+            self.record(at, pid, body);
+        }
+        if options.text("close").is_none_or(|close| close != "no") {
+            self.close(at, pid, options);
+        }
+        self.reals.remove(&pid);
+    }
+
+    fn close(&mut self, at: KTime, pid: u32, options: &Options<'_>) {
+        let real = &self.reals[&pid];
+        let cpu_ns = options.number("cpu").unwrap_or(real.cpu_ms) * 1_000_000;
+        let read_bytes = real.read_kib << 10;
+        let account = Account { cpu_ns, wait_ns: 0, read_bytes, write_bytes: 0, exact: true };
+        self.record(at, pid, Body::Account(account));
+    }
+
+    fn record(&mut self, at: KTime, pid: u32, body: Body) {
+        let key = self.reals[&pid].key;
+        self.step(Input::Record(Record { at, key, body }));
+    }
+
+    fn scan(&mut self, began: KTime) {
+        let rows = self.reals.values().map(|real| TaskRow {
+            key: real.key,
+            identity: real.identity.clone(),
+            exe: Arc::clone(&real.program.exe),
+            cgroup: "/".into(),
+            threads: real.threads,
+            zombie: None,
+            reaped_cpu_ns: 0,
+        });
+        let args = self.reals.values().map(|real| (real.key, real.title.replace(' ', "\0").into()));
+        let scan = Scan { began, rows: rows.collect(), args: args.collect() };
+        self.step(Input::Scan(scan));
+    }
+
+    fn sample(&mut self) {
+        let rows = self.reals.values().filter(|real| real.watch.usage).map(|real| UsageRow {
+            key: real.key,
+            threads: real.threads,
+            cpu_ns: real.cpu_ms * 1_000_000,
+            wait_ns: 0,
+            read_bytes: real.read_kib << 10,
+            write_bytes: 0,
+            rss_bytes: real.rss_mib << 20,
+        });
+        let rows = rows.collect();
+        self.step(Input::Sample(rows));
+    }
+
+    pub(super) fn step(&mut self, input: Input) {
+        let mut effects = Vec::new();
+        self.engine.step(self.now, input, &mut effects);
+        for effect in effects {
+            let now = secs(self.now);
+            match effect {
+                Effect::Emit(event) => self.told.push(event),
+                Effect::WakeAt(at) => self.wake = at,
+                Effect::Watch(key, watch) => {
+                    self.asked.push(format!("{now} watch {} {}", key.tgid, watch_word(watch)));
+                    if let Some(real) = self.reals.get_mut(&key.tgid).filter(|real| real.key == key) {
+                        real.watch = watch;
+                    }
+                }
+                Effect::Scan => self.asked.push(format!("{now} scan")),
+                Effect::Sampling(on) => self.asked.push(format!("{now} sampling {on}")),
+                Effect::ReadArgs(key) => {
+                    self.asked.push(format!("{now} args {}", key.tgid));
+                    let args = self.reals.get(&key.tgid).map(|real| real.title.replace(' ', "\0").into());
+                    self.step(Input::Args { key, args });
+                }
+            }
+        }
+    }
+
+    /// What the kernel side watches, as far as it is anything.
+    pub(super) fn watched(&self) -> String {
+        let watched = self.reals.iter().filter(|(_, real)| real.watch != Watch::NONE);
+        watched
+            .map(|(pid, real)| format!("{pid}:{} ", watch_word(real.watch)))
+            .collect::<String>()
+            .trim_end()
+            .to_owned()
+    }
+
+    /// Events as text: second, the last word of the name, body, and what is special about it.
+    pub(super) fn story(&self) -> String {
+        let mut story = String::new();
+        for event in &self.told {
+            let name = event.name.trim_start_matches("procprobe.").trim_start_matches("policy.");
+            let _ = write!(story, "{} {name} {}", secs(event.at), event.body);
+            for flag in ["degraded", "repeated"] {
+                if event.attributes.get(flag) == Some(&true.into()) {
+                    let _ = write!(story, " [{flag}]");
+                }
+            }
+            story.push('\n');
+        }
+        story
+    }
+}
+
+fn watch_word(watch: Watch) -> &'static str {
+    match watch {
+        Watch { exit: true, usage: true } => "both",
+        Watch { exit: true, usage: false } => "exit",
+        Watch { exit: false, usage: true } => "usage",
+        Watch::NONE => "none",
+    }
+}
+
+fn program(exe: &str, args: &str) -> Arc<Program> {
+    let args = args.replace(' ', "\0");
+    let args_count = u32::try_from(args.split('\0').count()).unwrap();
+    Arc::new(Program { exe: exe.into(), filename: exe.into(), args: args.into(), args_count, args_cut: false })
+}
+
+/// An attribute as JSON, with times as seconds.
+pub(super) fn shown(attribute: &Attribute) -> String {
+    match attribute {
+        Attribute::Json(value) => value.to_string(),
+        Attribute::Time(at) => secs(*at),
+        Attribute::BootTime(ns) => secs(KTime(*ns)),
+        Attribute::List(list) => {
+            let list = list.iter().map(|attributes| {
+                let pairs = attributes.0.iter().map(|(name, value)| format!("{name}={}", shown(value)));
+                pairs.collect::<Vec<_>>().join(" ")
+            });
+            format!("[{}]", list.collect::<Vec<_>>().join(" | "))
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! Words for people: values with their units, and the sentence of an alarm.
+
+use std::time::Duration;
+
+use crate::policy::spec::{Measure, Side};
+
+/// A value that no decimal tells from its limit is told exactly.
+const DECIMALS_MAX: usize = 6;
+
+/// `1 process, minimum 2`; a counted measure says its window too: `6 starts within 1m, maximum 5`.
+pub(super) fn breach(measure: Measure, side: Side, value: f64, limit: f64, within: Duration) -> String {
+    let end = match side {
+        Side::Min => "minimum",
+        Side::Max => "maximum",
+    };
+    let (shown, bound) = apart(measure, value, limit);
+    let shown = match measure {
+        Measure::Count => counted(&shown, value, "process", "processes"),
+        Measure::Threads => counted(&shown, value, "thread", "threads"),
+        Measure::Cpu => format!("{shown} of CPU"),
+        Measure::CpuWait => format!("{shown} waiting for a CPU"),
+        Measure::Memory => format!("{shown} of memory"),
+        Measure::Read => format!("{shown} read"),
+        Measure::Write => format!("{shown} written"),
+        Measure::Starts => counted(&shown, value, "start", "starts"),
+        Measure::Exits => counted(&shown, value, "exit", "exits"),
+        Measure::Failures => counted(&shown, value, "failure", "failures"),
+        Measure::OomKills => counted(&shown, value, "OOM kill", "OOM kills"),
+        Measure::Age => format!("{shown} old"),
+    };
+    if measure.is_windowed() {
+        format!("{shown} within {}, {end} {bound}", span(within))
+    } else {
+        format!("{shown}, {end} {bound}")
+    }
+}
+
+fn counted(shown: &str, value: f64, one: &str, many: &str) -> String {
+    #[expect(clippy::float_cmp, reason = "counts are whole numbers, which floats hold exactly")]
+    let is_one = value == 1.0;
+    format!("{shown} {}", if is_one { one } else { many })
+}
+
+/// Value and limit with as many decimals as it takes to tell them apart.
+fn apart(measure: Measure, value: f64, limit: f64) -> (String, String) {
+    let mut shown = (amount(measure, value, 2), amount(measure, limit, 2));
+    for decimals in 3..=DECIMALS_MAX {
+        if shown.0 != shown.1 {
+            break;
+        }
+        shown = (amount(measure, value, decimals), amount(measure, limit, decimals));
+    }
+    shown
+}
+
+/// A value in the measure's unit.
+pub(super) fn amount(measure: Measure, value: f64, decimals: usize) -> String {
+    match measure {
+        Measure::Cpu | Measure::CpuWait => {
+            let shown = number(value, decimals);
+            let unit = if shown == "1" { "core" } else { "cores" };
+            format!("{shown} {unit}")
+        }
+        Measure::Memory => bytes(value, decimals),
+        Measure::Read | Measure::Write => format!("{}/s", bytes(value, decimals)),
+        Measure::Age => span(Duration::try_from_secs_f64(value.max(0.0)).unwrap_or(Duration::MAX)),
+        Measure::Count
+        | Measure::Threads
+        | Measure::Starts
+        | Measure::Exits
+        | Measure::Failures
+        | Measure::OomKills => number(value, decimals),
+    }
+}
+
+/// At most so many decimals, none that are zero.
+fn number(value: f64, decimals: usize) -> String {
+    let text = format!("{value:.decimals$}");
+    if !text.contains('.') {
+        return text;
+    }
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+/// `1.5 GiB`.
+fn bytes(value: f64, decimals: usize) -> String {
+    const UNITS: [&str; 6] = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
+    let mut scaled = value;
+    let mut unit = UNITS[0];
+    for larger in &UNITS[1..] {
+        if scaled.abs() < 1024.0 {
+            break;
+        }
+        scaled /= 1024.0;
+        unit = larger;
+    }
+    format!("{} {unit}", number(scaled, decimals))
+}
+
+/// `2d 3h`, `1h 30m`, `1m 5s`, `3.2s`, `12ms`, `80us`: the two largest units that say something.
+pub(super) fn span(duration: Duration) -> String {
+    let secs = duration.as_secs();
+    if secs == 0 {
+        return match (duration.as_millis(), duration.as_micros()) {
+            (0, 0) => "0s".to_owned(),
+            (0, micros) => format!("{micros}us"),
+            (millis, _) => format!("{millis}ms"),
+        };
+    }
+    if secs < 60 {
+        // Cut, not rounded: 59.99 s must not read as 60s.
+        let tenths = duration.as_millis() / 100 % 10;
+        return if tenths == 0 { format!("{secs}s") } else { format!("{secs}.{tenths}s") };
+    }
+    let units = [("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1)];
+    let mut left = secs;
+    let mut parts: Vec<String> = Vec::new();
+    for (unit, length) in units {
+        let amount = left / length;
+        left %= length;
+        if amount > 0 {
+            parts.push(format!("{amount}{unit}"));
+        } else if !parts.is_empty() {
+            break;
+        }
+        if parts.len() == 2 {
+            break;
+        }
+    }
+    parts.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GIB: f64 = 1024.0 * 1024.0 * 1024.0;
+
+    #[track_caller]
+    fn check(measure: Measure, side: Side, value: f64, limit: f64, expected: &str) {
+        assert_eq!(breach(measure, side, value, limit, Duration::from_mins(1)), expected);
+    }
+
+    #[test]
+    fn each_measure_has_its_words_and_units() {
+        check(Measure::Count, Side::Min, 1.0, 2.0, "1 process, minimum 2");
+        check(Measure::Count, Side::Min, 0.0, 1.0, "0 processes, minimum 1");
+        check(Measure::Threads, Side::Max, 401.0, 400.0, "401 threads, maximum 400");
+        check(Measure::Cpu, Side::Max, 1.8437, 1.5, "1.84 cores of CPU, maximum 1.5 cores");
+        check(Measure::Cpu, Side::Min, 0.0, 1.0, "0 cores of CPU, minimum 1 core");
+        check(Measure::CpuWait, Side::Max, 0.5, 0.2, "0.5 cores waiting for a CPU, maximum 0.2 cores");
+        check(Measure::Memory, Side::Max, 2.1 * GIB, 2.0 * GIB, "2.1 GiB of memory, maximum 2 GiB");
+        check(Measure::Read, Side::Max, 12e6, 10.0 * 1024.0 * 1024.0, "11.44 MiB/s read, maximum 10 MiB/s");
+        check(Measure::Write, Side::Min, 0.0, 512.0, "0 B/s written, minimum 512 B/s");
+        check(Measure::Starts, Side::Max, 6.0, 5.0, "6 starts within 1m, maximum 5");
+        check(Measure::Exits, Side::Max, 1.0, 0.0, "1 exit within 1m, maximum 0");
+        check(Measure::Failures, Side::Max, 3.0, 0.0, "3 failures within 1m, maximum 0");
+        check(Measure::OomKills, Side::Max, 1.0, 0.0, "1 OOM kill within 1m, maximum 0");
+        check(Measure::Age, Side::Max, 7380.0, 7200.0, "2h 3m old, maximum 2h");
+    }
+
+    #[test]
+    fn a_value_never_reads_like_the_limit_it_breaks() {
+        check(Measure::Cpu, Side::Max, 1.5004, 1.5, "1.5004 cores of CPU, maximum 1.5 cores");
+        check(Measure::Memory, Side::Max, 2.0 * GIB + 4096.0, 2.0 * GIB, "2.000004 GiB of memory, maximum 2 GiB");
+    }
+
+    #[test]
+    fn spans_say_their_two_largest_units() {
+        let cases = [
+            (Duration::ZERO, "0s"),
+            (Duration::from_micros(80), "80us"),
+            (Duration::from_millis(12), "12ms"),
+            (Duration::from_millis(3_250), "3.2s"),
+            (Duration::from_secs(59), "59s"),
+            (Duration::from_mins(1), "1m"),
+            (Duration::from_secs(65), "1m 5s"),
+            (Duration::from_mins(90), "1h 30m"),
+            (Duration::from_secs(3_605), "1h"),
+            (Duration::from_hours(51), "2d 3h"),
+        ];
+        for (duration, expected) in cases {
+            assert_eq!(span(duration), expected);
+        }
+    }
+}

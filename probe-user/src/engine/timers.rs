@@ -1,0 +1,57 @@
+//! The moments at which bounds have to be looked at although nothing happens, in one ordered set.
+
+use std::collections::BTreeSet;
+
+use crate::record::ProcessKey;
+use crate::time::KTime;
+
+/// One state machine: a bound of a group, or of one process of the group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Slot {
+    /// Index of the group.
+    pub(super) group: usize,
+    /// Index of the bound in the group.
+    pub(super) bound: usize,
+    /// The process, for a bound `per: process`.
+    pub(super) key: Option<ProcessKey>,
+}
+
+/// At most one moment for each slot; whoever sets one remembers it, to take it back.
+#[derive(Debug, Default)]
+pub(super) struct Timers(BTreeSet<(KTime, Slot)>);
+
+impl Timers {
+    /// Moves a slot's moment from `armed` to `next`, and notes it there.
+    pub(super) fn move_to(&mut self, slot: Slot, armed: &mut Option<KTime>, next: Option<KTime>) {
+        if *armed == next {
+            return;
+        }
+        if let Some(old) = armed.take() {
+            self.0.remove(&(old, slot));
+        }
+        if let Some(next) = next {
+            self.0.insert((next, slot));
+        }
+        *armed = next;
+    }
+
+    /// The earliest moment.
+    pub(super) fn next(&self) -> Option<KTime> {
+        self.0.first().map(|(at, _)| *at)
+    }
+
+    /// The earliest moment if it has come by `now`. It stays until its slot is moved.
+    pub(super) fn due(&self, now: KTime) -> Option<(KTime, Slot)> {
+        self.0.first().copied().filter(|(at, _)| *at <= now)
+    }
+
+    /// Takes out a moment that nobody moved: its slot is gone.
+    pub(super) fn forget(&mut self, at: KTime, slot: Slot) {
+        self.0.remove(&(at, slot));
+    }
+
+    /// Forgets all: the slots are about to be numbered anew.
+    pub(super) fn clear(&mut self) {
+        self.0.clear();
+    }
+}

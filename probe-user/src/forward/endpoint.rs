@@ -1,0 +1,95 @@
+//! A collector's URL, which may carry secrets: only [`std::fmt::Display`] of this type is ever shown.
+
+use std::fmt;
+
+use reqwest::Url;
+
+/// Where a collector listens.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Endpoint {
+    url: Url,
+}
+
+/// Why a text is not a collector's URL. Says nothing of the text: it may hold a password.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EndpointError {
+    /// No URL at all.
+    #[error("not a URL ({0}); expected something like https://collector.example:4318/events")]
+    Malformed(String),
+    /// A URL of another kind.
+    #[error("a collector's URL starts with http:// or https://, not with {0}:")]
+    Scheme(String),
+}
+
+impl Endpoint {
+    /// From a URL as a person writes it.
+    pub fn parse(text: &str) -> Result<Self, EndpointError> {
+        let url = Url::parse(text).map_err(|error| EndpointError::Malformed(error.to_string()))?;
+        match url.scheme() {
+            "http" | "https" => Ok(Self { url }),
+            other => Err(EndpointError::Scheme(other.to_owned())),
+        }
+    }
+
+    /// The URL with its secrets: for the request alone.
+    pub(super) fn url(&self) -> Url {
+        self.url.clone()
+    }
+
+    /// It speaks TLS.
+    pub fn is_https(&self) -> bool {
+        self.url.scheme() == "https"
+    }
+
+    /// Host and port, for a connection test.
+    pub fn address(&self) -> (String, u16) {
+        let host = self.url.host_str().unwrap_or_default().trim_matches(['[', ']']).to_owned();
+        let fallback = if self.is_https() { 443 } else { 80 };
+        (host, self.url.port().unwrap_or(fallback))
+    }
+}
+
+impl fmt::Display for Endpoint {
+    /// Without user, password, query and fragment.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}://{}", self.url.scheme(), self.url.host_str().unwrap_or_default())?;
+        if let Some(port) = self.url.port() {
+            write!(f, ":{port}")?;
+        }
+        f.write_str(self.url.path())
+    }
+}
+
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Endpoint({self})")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(text: &str, shown: &str, address: (&str, u16)) {
+        let endpoint = Endpoint::parse(text).unwrap();
+        assert_eq!(endpoint.to_string(), shown);
+        assert_eq!(format!("{endpoint:?}"), format!("Endpoint({shown})"));
+        assert_eq!(endpoint.address(), (address.0.to_owned(), address.1));
+    }
+
+    #[test]
+    fn secrets_are_not_shown() {
+        check("http://c.example", "http://c.example/", ("c.example", 80));
+        check("https://c.example:4318/v1", "https://c.example:4318/v1", ("c.example", 4318));
+        check("https://ops:hunter2@c.example/v1?token=hunter2#x", "https://c.example/v1", ("c.example", 443));
+        check("http://[::1]:80/", "http://[::1]/", ("::1", 80));
+    }
+
+    #[test]
+    fn what_is_no_url_is_refused_without_repeating_it() {
+        for text in ["", "hunter2", "http://", "http://u:hunter2@h:port/", "ftp://u:hunter2@h/"] {
+            let error = Endpoint::parse(text).unwrap_err().to_string();
+            assert!(!error.contains("hunter2"), "{error}");
+        }
+    }
+}

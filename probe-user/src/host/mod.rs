@@ -1,0 +1,5 @@
+//! The host that the daemon runs on.
+
+pub mod facts;
+pub mod identity;
+pub mod processes;

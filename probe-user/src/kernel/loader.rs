@@ -1,0 +1,204 @@
+//! Loads and attaches the kernel programs. The only file that does.
+//!
+//! Order: the layout is resolved (everything missing is named), the object is loaded with it, the exit side is attached
+//! before the start side, so that no process can be seen starting whose end would be missed. On any failure everything
+//! already attached is detached again by dropping it.
+
+use std::path::Path;
+use std::time::Duration;
+
+use aya::maps::{HashMap, MapData, PerCpuArray, RingBuf};
+use aya::programs::{BtfTracePoint, Iter, ProgramError};
+use aya::{Ebpf, EbpfError, EbpfLoader};
+use probe_common::layout as names;
+use probe_common::maps as map_names;
+
+use super::btf::{Btf, BtfError, VMLINUX};
+use super::layout::{self, LayoutError};
+use super::losses::Losses;
+use super::object::OBJECT;
+use super::records::Records;
+use super::sampler::Sampler;
+use super::watched::Watched;
+
+/// What the programs are loaded with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LoadSettings {
+    /// Size of the ring buffer: a power of two, a multiple of the page size. It is mapped twice and counts as resident
+    /// memory of the daemon.
+    pub ring_bytes: u32,
+    /// Records that nobody waits for wake the daemon at most this often.
+    pub wake_gap: Duration,
+    /// Bytes of arguments taken along with each exec.
+    pub args_max: u32,
+}
+
+impl Default for LoadSettings {
+    fn default() -> Self {
+        Self { ring_bytes: 1 << 20, wake_gap: Duration::from_millis(100), args_max: 1024 }
+    }
+}
+
+/// Program and tracepoint; the end of processes first, see above.
+const PROGRAMS: [(&str, &str); 7] = [
+    ("process_free", "sched_process_free"),
+    ("process_exit", "sched_process_exit"),
+    ("oom_victim", "mark_victim"),
+    ("signal_generate", "signal_generate"),
+    ("process_rename", "task_rename"),
+    ("process_exec", "sched_process_exec"),
+    ("process_fork", "sched_process_fork"),
+];
+
+/// The two iterator programs.
+pub const SCAN_PROGRAM: &str = "scan";
+/// See [`SCAN_PROGRAM`].
+pub const SAMPLE_PROGRAM: &str = "sample";
+
+/// The programs could not be loaded or attached; nothing of them is left in the kernel.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// No type information.
+    #[error(transparent)]
+    Btf(#[from] BtfError),
+    /// The kernel lacks fields or tracepoints.
+    #[error(transparent)]
+    Layout(#[from] LayoutError),
+    /// aya could not read the type information.
+    #[error("cannot read the kernel's type information: {0}")]
+    AyaBtf(#[from] aya::BtfError),
+    /// The object as a whole was refused: maps, mostly.
+    #[error("the kernel refuses the maps of the kernel programs: {source}; {}", remedy())]
+    Object {
+        /// Why.
+        source: EbpfError,
+    },
+    /// One program was refused.
+    #[error("the kernel refuses the program {program}: {}; {}", describe(source), remedy())]
+    Program {
+        /// Which.
+        program: &'static str,
+        /// Why, with the verifier's words where there are any.
+        source: ProgramError,
+    },
+    /// The object in this binary does not fit this binary: it was built from other sources.
+    #[error("the kernel object in this binary lacks {0}; build both sides together with `cargo xtask build`")]
+    Mismatch(&'static str),
+    /// A map could not be opened or mapped.
+    #[error("cannot use the map {map}: {source}")]
+    Map {
+        /// Which.
+        map: &'static str,
+        /// Why.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+impl LoadError {
+    /// Whether another kernel or more capabilities would help, rather than another build.
+    pub const fn is_about_the_host(&self) -> bool {
+        !matches!(self, Self::Mismatch(_))
+    }
+}
+
+fn remedy() -> &'static str {
+    "run as root or with CAP_BPF and CAP_PERFMON (CAP_SYS_ADMIN before 5.8); `procprobe doctor` tells more"
+}
+
+/// The error with its causes; the verifier's log only by its last lines, it can be thousands.
+fn describe(error: &ProgramError) -> String {
+    let mut text = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    let lines: Vec<&str> = text.lines().collect();
+    match lines.len() {
+        0..=12 => text,
+        many => format!("{} … {}", lines[0], lines[many - 10..].join("\n")),
+    }
+}
+
+/// The programs at work. Dropping it detaches them all.
+pub struct Attached {
+    /// The ring buffer.
+    pub records: Records,
+    /// The iterators.
+    pub sampler: Sampler,
+    /// What the programs watch.
+    pub watched: Watched,
+    /// What they could not deliver, and what they cost.
+    pub losses: Losses,
+}
+
+/// Loads and attaches everything.
+pub fn attach(settings: LoadSettings) -> Result<Attached, LoadError> {
+    let (words, btf) = {
+        let types = Btf::read(Path::new(VMLINUX))?;
+        let words = layout::resolve(&types)?.words();
+        let outline = types.outline(&layout::TRACEPOINTS, &["bpf_iter_task"]);
+        (words, aya::Btf::parse(&outline, aya::Endianness::default())?)
+    };
+    let wake_gap_ns = u64::try_from(settings.wake_gap.as_nanos()).unwrap_or(u64::MAX);
+    let wake_fill_bytes = u64::from(settings.ring_bytes / 4);
+    let mut ebpf = EbpfLoader::new()
+        .btf(Some(&btf))
+        .override_global(names::LAYOUT_GLOBAL, &words[..], true)
+        .override_global(names::WAKE_GAP_GLOBAL, &wake_gap_ns, true)
+        .override_global(names::WAKE_FILL_GLOBAL, &wake_fill_bytes, true)
+        .override_global(names::ARGS_MAX_GLOBAL, &settings.args_max, true)
+        .map_max_entries(map_names::RECORDS, settings.ring_bytes)
+        .load(OBJECT)
+        .map_err(|source| LoadError::Object { source })?;
+    start_kernel_log(&mut ebpf);
+
+    let records = Records::new(take::<RingBuf<MapData>>(&mut ebpf, map_names::RECORDS)?)
+        .map_err(|source| LoadError::Map { map: map_names::RECORDS, source: source.into() })?;
+    let watched = Watched::new(take::<HashMap<MapData, u32, u32>>(&mut ebpf, map_names::WATCHED)?);
+    let cpu_state = take::<PerCpuArray<MapData, _>>(&mut ebpf, map_names::CPU_STATE)?;
+
+    for program in [SCAN_PROGRAM, SAMPLE_PROGRAM] {
+        let iterator: &mut Iter = typed(&mut ebpf, program)?;
+        iterator.load("task", &btf).map_err(|source| LoadError::Program { program, source })?;
+    }
+    for (program, tracepoint) in PROGRAMS {
+        let loaded: &mut BtfTracePoint = typed(&mut ebpf, program)?;
+        loaded.load(tracepoint, &btf).map_err(|source| LoadError::Program { program, source })?;
+    }
+    drop(btf);
+    for (program, _) in PROGRAMS {
+        let loaded: &mut BtfTracePoint = typed(&mut ebpf, program)?;
+        loaded.attach().map_err(|source| LoadError::Program { program, source })?;
+    }
+    let losses = Losses::new(cpu_state, &ebpf, &PROGRAMS.map(|(program, _)| program));
+    Ok(Attached { records, sampler: Sampler::new(ebpf), watched, losses })
+}
+
+fn take<T: TryFrom<aya::maps::Map, Error = aya::maps::MapError>>(
+    ebpf: &mut Ebpf,
+    map: &'static str,
+) -> Result<T, LoadError> {
+    let found = ebpf.take_map(map).ok_or(LoadError::Mismatch(map))?;
+    T::try_from(found).map_err(|source| LoadError::Map { map, source: source.into() })
+}
+
+fn typed<'a, T>(ebpf: &'a mut Ebpf, program: &'static str) -> Result<&'a mut T, LoadError>
+where
+    &'a mut T: TryFrom<&'a mut aya::programs::Program>,
+{
+    let found = ebpf.program_mut(program).ok_or(LoadError::Mismatch(program))?;
+    <&mut T>::try_from(found).map_err(|_| LoadError::Mismatch(program))
+}
+
+#[cfg(not(feature = "kernel-log"))]
+fn start_kernel_log(_: &mut Ebpf) {}
+
+/// Shows what the programs log through `tracing`'s `log` bridge. Only in diagnosis builds.
+#[cfg(feature = "kernel-log")]
+fn start_kernel_log(ebpf: &mut Ebpf) {
+    if let Err(error) = super::log::start(ebpf) {
+        tracing::warn!(%error, "the kernel programs' own log cannot be read");
+    }
+}

@@ -1,0 +1,122 @@
+//! What the kernel side could not deliver, and what it costs.
+//!
+//! Three sources: the programs' own per-CPU counters, the kernel's count of runs that it skipped because the program was
+//! already running on that CPU (`recursion_misses`, 5.12), and the run-time statistics that it keeps when
+//! `kernel.bpf_stats_enabled` is set.
+
+use std::os::fd::{AsFd as _, AsRawFd as _};
+
+use aya::Ebpf;
+use aya::maps::{MapData, PerCpuArray};
+use aya::programs::ProgramFd;
+use probe_common::maps::{LOSS_REASONS, LossReason};
+
+use crate::record::{Loss, Lost};
+
+/// A `CpuState` as aya can read it: the sequence number, then a counter for each reason.
+type CpuWords = [u64; 1 + LOSS_REASONS];
+
+/// Reads the counters and remembers what it has already told.
+pub struct Losses {
+    cpu_state: PerCpuArray<MapData, CpuWords>,
+    told: [u64; LOSS_REASONS],
+    programs: Vec<(&'static str, ProgramFd)>,
+    misses_told: u64,
+}
+
+/// What one program cost so far.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ProgramCost {
+    /// Its name.
+    pub program: &'static str,
+    /// How often it ran; 0 while `kernel.bpf_stats_enabled` is off.
+    pub runs: u64,
+    /// Time in it, ns; likewise.
+    pub run_time_ns: u64,
+}
+
+impl Losses {
+    pub(super) fn new(cpu_state: PerCpuArray<MapData, CpuWords>, ebpf: &Ebpf, names: &[&'static str]) -> Self {
+        let programs =
+            names.iter().filter_map(|name| Some((*name, ebpf.program(name)?.fd().ok()?.try_clone().ok()?))).collect();
+        Self { cpu_state, told: [0; LOSS_REASONS], programs, misses_told: 0 }
+    }
+
+    /// What was lost since the last call. One system call: cheap enough for every drain.
+    pub fn new_losses(&mut self, losses: &mut Vec<Loss>) {
+        let values = match self.cpu_state.get(&0, 0) {
+            Ok(values) => values,
+            Err(error) => {
+                tracing::error!(%error, "the loss counters cannot be read");
+                return;
+            }
+        };
+        for (index, reason) in LossReason::ALL.into_iter().enumerate() {
+            let total: u64 = values.iter().map(|words| words[1 + index]).sum();
+            let count = total.saturating_sub(self.told[index]);
+            if count > 0 {
+                self.told[index] = total;
+                losses.push(Loss { reason: Lost::Kernel(reason), count });
+            }
+        }
+    }
+
+    /// Runs that the kernel skipped since the last call. Reads a file for each program: for slow ticks only.
+    pub fn new_misses(&mut self) -> Option<Loss> {
+        let total: u64 = self.programs.iter().map(|(_, fd)| figures(fd).misses).sum();
+        let count = total.saturating_sub(self.misses_told);
+        self.misses_told = total;
+        (count > 0).then_some(Loss { reason: Lost::Recursion, count })
+    }
+
+    /// What each program cost so far.
+    pub fn costs(&self) -> Vec<ProgramCost> {
+        let cost = |(program, fd): &(&'static str, ProgramFd)| {
+            let figures = figures(fd);
+            ProgramCost { program, runs: figures.runs, run_time_ns: figures.run_time_ns }
+        };
+        self.programs.iter().map(cost).collect()
+    }
+}
+
+/// What the kernel says of one program.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Figures {
+    runs: u64,
+    run_time_ns: u64,
+    misses: u64,
+}
+
+/// Reads the program's entry under /proc/self/fdinfo; aya's own view of it lacks the misses.
+fn figures(fd: &ProgramFd) -> Figures {
+    let path = format!("/proc/self/fdinfo/{}", fd.as_fd().as_raw_fd());
+    std::fs::read_to_string(path).map(|text| parse(&text)).unwrap_or_default()
+}
+
+/// Lines of `name: number`; what a kernel does not know yet is 0.
+fn parse(fdinfo: &str) -> Figures {
+    let mut figures = Figures::default();
+    for line in fdinfo.lines() {
+        let Some((name, value)) = line.split_once(':') else { continue };
+        let Ok(value) = value.trim().parse() else { continue };
+        match name {
+            "run_cnt" => figures.runs = value,
+            "run_time_ns" => figures.run_time_ns = value,
+            "recursion_misses" => figures.misses = value,
+            _ => {}
+        }
+    }
+    figures
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fdinfo_is_read_by_name() {
+        let text = "pos:\t0\nprog_type:\t26\nprog_tag:\t5f6e\nrun_time_ns:\t420\nrun_cnt:\t7\nrecursion_misses:\t2\n";
+        assert_eq!(parse(text), Figures { runs: 7, run_time_ns: 420, misses: 2 });
+        assert_eq!(parse("run_cnt:\tx\n:\nrun_time_ns"), Figures::default());
+    }
+}

@@ -1,0 +1,145 @@
+//! Runs the task iterators: who is there, and what the watched ones use.
+//!
+//! Both run in the daemon's own context for as long as it reads; nothing of them costs anything in between.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{self, Read as _};
+
+use aya::Ebpf;
+use aya::programs::links::LinkError;
+use aya::programs::{Iter, ProgramError};
+use probe_common::decode::{DecodeError, Raw, decode_next};
+use probe_common::record::Usage;
+
+use super::convert::{key, task_row};
+use super::loader::{SAMPLE_PROGRAM, SCAN_PROGRAM};
+use crate::record::{TaskRow, UsageRow};
+
+/// What the kernel hands out at most with one read of an iterator: eight pages (`bpf_iter.c`, since 5.8).
+const READ_BYTES: usize = 32 << 10;
+
+/// The programs and their iterators. Holds the programs attached; dropping it detaches them.
+pub struct Sampler {
+    ebpf: Ebpf,
+    page_bytes: u64,
+    buffer: Vec<u8>,
+    /// Where the row of a process with several threads is.
+    rows_of: HashMap<u32, usize>,
+}
+
+/// An iterator could not be run or read.
+#[derive(Debug, thiserror::Error)]
+pub enum SampleError {
+    /// The program is not in the object.
+    #[error("the kernel object lacks the iterator {0}")]
+    Missing(&'static str),
+    /// The kernel refused it.
+    #[error("cannot start the task iterator: {0}")]
+    Attach(#[from] ProgramError),
+    /// The kernel refused it.
+    #[error("cannot open the task iterator: {0}")]
+    Open(#[from] LinkError),
+    /// Reading failed.
+    #[error("cannot read the task iterator: {0}")]
+    Read(#[from] io::Error),
+    /// What was read is no record.
+    #[error("the task iterator gives unreadable rows: {0}")]
+    Decode(#[from] DecodeError),
+}
+
+impl Sampler {
+    pub(super) fn new(ebpf: Ebpf) -> Self {
+        Self { ebpf, page_bytes: rustix::param::page_size() as u64, buffer: Vec::new(), rows_of: HashMap::new() }
+    }
+
+    /// Every thread group there is.
+    pub fn scan(&mut self) -> Result<Vec<TaskRow>, SampleError> {
+        self.read(SCAN_PROGRAM)?;
+        let mut rows = Vec::new();
+        let mut rest = &self.buffer[..];
+        while !rest.is_empty() {
+            let (raw, next) = decode_next(rest)?;
+            if let Raw::Task { task, exe, cgroup } = raw {
+                rows.push(task_row(&task, exe, cgroup));
+            }
+            rest = next;
+        }
+        // A host's worth of rows is read once; the buffer need not keep its size.
+        self.buffer = Vec::new();
+        Ok(rows)
+    }
+
+    /// What each process watched for its usage uses, its threads summed.
+    pub fn sample(&mut self) -> Result<Vec<UsageRow>, SampleError> {
+        self.read(SAMPLE_PROGRAM)?;
+        let mut rows: Vec<UsageRow> = Vec::with_capacity(self.buffer.len() / size_of::<Usage>());
+        self.rows_of.clear();
+        let mut rest = &self.buffer[..];
+        while !rest.is_empty() {
+            let (raw, next) = decode_next(rest)?;
+            rest = next;
+            let Raw::Usage(usage) = raw else { continue };
+            let thread = self.of_thread(&usage);
+            // Most processes have one thread: no looking up for them.
+            let at = if usage.threads == 1 && usage.tid == usage.header.tgid {
+                rows.len()
+            } else {
+                *self.rows_of.entry(usage.header.tgid).or_insert(rows.len())
+            };
+            match rows.get_mut(at) {
+                Some(row) => add(row, &thread),
+                None => rows.push(thread),
+            }
+        }
+        Ok(rows)
+    }
+
+    /// The programs, for their own figures.
+    pub fn programs(&self) -> &Ebpf {
+        &self.ebpf
+    }
+
+    /// Runs one iterator to its end; its rows are in the buffer then.
+    fn read(&mut self, name: &'static str) -> Result<(), SampleError> {
+        let mut iterator = open(&mut self.ebpf, name)?;
+        self.buffer.clear();
+        loop {
+            let filled = self.buffer.len();
+            self.buffer.resize(filled + READ_BYTES, 0);
+            let read = iterator.read(&mut self.buffer[filled..])?;
+            self.buffer.truncate(filled + read);
+            if read == 0 {
+                return Ok(());
+            }
+        }
+    }
+
+    fn of_thread(&self, usage: &Usage) -> UsageRow {
+        UsageRow {
+            key: key(&usage.header),
+            threads: usage.threads,
+            cpu_ns: usage.cpu_ns + usage.gone_cpu_ns,
+            wait_ns: usage.wait_ns + usage.gone_wait_ns,
+            read_bytes: usage.read_bytes + usage.gone_read_bytes,
+            write_bytes: usage.write_bytes + usage.gone_write_bytes,
+            rss_bytes: usage.rss_pages.saturating_mul(self.page_bytes),
+        }
+    }
+}
+
+fn open(ebpf: &mut Ebpf, name: &'static str) -> Result<File, SampleError> {
+    let program = ebpf.program_mut(name).ok_or(SampleError::Missing(name))?;
+    let iterator: &mut Iter = program.try_into()?;
+    let link = iterator.attach()?;
+    Ok(iterator.take_link(link)?.into_file()?)
+}
+
+/// Adds a thread to its process. Memory is shared by the threads; one that has already let go of it shows none.
+fn add(row: &mut UsageRow, thread: &UsageRow) {
+    row.cpu_ns += thread.cpu_ns;
+    row.wait_ns += thread.wait_ns;
+    row.read_bytes += thread.read_bytes;
+    row.write_bytes += thread.write_bytes;
+    row.rss_bytes = row.rss_bytes.max(thread.rss_bytes);
+}

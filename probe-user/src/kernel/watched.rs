@@ -1,0 +1,74 @@
+//! Tells the kernel side which processes somebody waits for.
+//!
+//! The map is bounded. When it is full a process is simply not watched: its exit is told with the next drain instead of
+//! at once. That is counted, and said once.
+
+use std::collections::HashSet;
+
+use aya::maps::{HashMap, MapData, MapError};
+use probe_common::maps::Watch as Bits;
+
+use crate::engine::Watch;
+use crate::record::ProcessKey;
+
+/// The kernel's map of watched processes.
+pub struct Watched {
+    map: HashMap<MapData, u32, u32>,
+    /// What is in the map because of us; children that inherited an entry are not in here until the engine names them.
+    set: HashSet<u32>,
+    refused: u64,
+}
+
+impl Watched {
+    pub(super) fn new(map: HashMap<MapData, u32, u32>) -> Self {
+        Self { map, set: HashSet::new(), refused: 0 }
+    }
+
+    /// Sets what is watched of a process.
+    pub fn set(&mut self, key: ProcessKey, watch: Watch) {
+        if watch == Watch::NONE {
+            self.set.remove(&key.tgid);
+            self.remove(key.tgid);
+            return;
+        }
+        match self.map.insert(key.tgid, bits(watch), 0) {
+            Ok(()) => {
+                self.set.insert(key.tgid);
+            }
+            Err(error) => {
+                self.refused += 1;
+                if self.refused == 1 {
+                    tracing::warn!(%error, tgid = key.tgid, "cannot watch a process; its exit will be told up to a drain later");
+                }
+            }
+        }
+    }
+
+    /// The process is gone. The exit program has taken it out; but when the daemon put it in after that, for it had not
+    /// read of the exit yet, the entry would stay and meet the next process of that number.
+    pub fn exited(&mut self, tgid: u32) {
+        if self.set.remove(&tgid) {
+            self.remove(tgid);
+        }
+    }
+
+    /// How many processes could not be watched.
+    pub const fn refused(&self) -> u64 {
+        self.refused
+    }
+
+    fn remove(&mut self, tgid: u32) {
+        match self.map.remove(&tgid) {
+            Ok(()) | Err(MapError::KeyNotFound) => {}
+            // Deleting what is not there is the ordinary case after an exit; aya reports it as a failed system call.
+            Err(MapError::SyscallError(error)) if error.io_error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => tracing::warn!(%error, tgid, "cannot take a process out of the watched ones"),
+        }
+    }
+}
+
+fn bits(watch: Watch) -> u32 {
+    let exit = if watch.exit { Bits::EXIT | Bits::SIGNALS } else { 0 };
+    let usage = if watch.usage { Bits::USAGE } else { 0 };
+    exit | usage
+}

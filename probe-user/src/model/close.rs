@@ -1,0 +1,215 @@
+//! The end of a process: its exit, its account, and what happens when one of them does not come.
+//!
+//! A process is closed once, with what it used in its whole life, when both are there, in whichever order they came.
+//! Without the other, each waits [`ACCOUNT_GRACE`]: a zombie that nobody waits for has no account yet, and a lost exit
+//! record leaves the account alone. What comes after the closing is ignored.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::blame::KILL;
+use super::hash::trim;
+use super::store::{Ending, Entry, Source};
+use super::table::{Standing, Table};
+use super::{Account, Appearance, Change, Exit, KTime, Process, ProcessKey};
+use crate::record::{Body, ExitStatus, Identity};
+
+/// How long an exited process waits for its account, and an account for its exit.
+pub const ACCOUNT_GRACE: Duration = Duration::from_secs(2);
+/// Most accounts that are kept for processes of which nothing else is known.
+pub(super) const ORPHANS_MAX: usize = 64;
+/// Most zombies that are counted.
+pub(super) const ZOMBIES_MAX: usize = 65_536;
+/// What the kernel writes for "no group"; an exit record does not tell the group id.
+const NO_GID: u32 = u32::MAX;
+
+/// The account of a process of which nothing is known yet: its other records are late, or lost.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Orphan {
+    at: KTime,
+    key: ProcessKey,
+    account: Account,
+}
+
+impl Table {
+    /// `body` is a [`Body::Exit`].
+    pub(super) fn exit(&mut self, at: KTime, key: ProcessKey, body: &Body, changes: &mut Vec<Change>) {
+        let Body::Exit { status, peak_rss_bytes, cpu_ns, comm, uid, parent_tgid } = body else { return };
+        match self.standing(at, key, changes) {
+            Standing::Past => return,
+            Standing::Known => {}
+            Standing::New => {
+                let parent = self.of_tgid(*parent_tgid).filter(|parent| parent.key.start <= key.start);
+                let identity = Identity {
+                    parent: parent.map(|parent| parent.key),
+                    start_boot_ns: key.start.0.saturating_add(self.boot_ahead_ns),
+                    cgroup_id: 0,
+                    uid: *uid,
+                    gid: NO_GID,
+                    comm: Arc::clone(comm),
+                    kernel_thread: parent.is_some_and(|parent| parent.identity.kernel_thread),
+                };
+                let process = Process::new(key, identity, Arc::clone(&self.nothing), key.start);
+                // Even the oldest record that is still to come tells more than this one, but for comm and uid.
+                let mut entry = Entry::new(process, Source::Nothing, KTime(0));
+                entry.name_at = at;
+                entry.counted = self.seeded.is_some();
+                self.appear(entry, Appearance::Found, changes);
+            }
+        }
+        let Some(entry) = self.store.get_mut(key) else { return };
+        if entry.ending == Ending::Record {
+            // Two threads can both be the last one.
+            return;
+        }
+        entry.exit_cpu_ns = *cpu_ns;
+        let announced = entry.ending != Ending::None;
+        entry.end(Exit { at, status: Some(*status), killer: None, oom: false, peak_rss_bytes: *peak_rss_bytes });
+        entry.ending = Ending::Record;
+        if !announced {
+            changes.push(Change::Exited { key });
+        }
+        self.close_or_wait(key, changes);
+    }
+
+    /// The end of a process without its exit record. If that still comes before the closing, it fills in the rest.
+    pub(super) fn notice_end(
+        &mut self,
+        at: KTime,
+        key: ProcessKey,
+        status: Option<ExitStatus>,
+        ending: Ending,
+        changes: &mut Vec<Change>,
+    ) {
+        let Some(entry) = self.store.get_mut(key) else { return };
+        entry.end(Exit { at, status, killer: None, oom: false, peak_rss_bytes: 0 });
+        entry.ending = ending;
+        changes.push(Change::Exited { key });
+        self.close_or_wait(key, changes);
+    }
+
+    /// The end of a process whose tgid has been taken by another: nothing more is to come.
+    pub(super) fn retire(&mut self, at: KTime, key: ProcessKey, changes: &mut Vec<Change>) {
+        self.notice_end(at, key, None, Ending::Missing, changes);
+        self.close(key, changes);
+    }
+
+    pub(super) fn account(&mut self, at: KTime, key: ProcessKey, account: Account, changes: &mut Vec<Change>) {
+        if self.zombies.get(&key.tgid) == Some(&key.start) {
+            self.zombies.remove(&key.tgid);
+            trim(&mut self.zombies);
+        }
+        let Some(entry) = self.store.get_mut(key) else {
+            let stale = self.store.holder(key.tgid).is_some_and(|holder| key.start < holder.process.key.start);
+            if !stale && !self.closed.contains(key) {
+                if self.orphans.len() >= ORPHANS_MAX {
+                    self.orphans.pop_front();
+                }
+                self.orphans.push_back(Orphan { at, key, account });
+            }
+            return;
+        };
+        if entry.account.is_some() {
+            return;
+        }
+        entry.account = Some((at, account));
+        if entry.ending == Ending::None { self.set_deadline(key) } else { self.close(key, changes) }
+    }
+
+    /// The account that came before anything else about this process.
+    pub(super) fn claim_orphan(&mut self, key: ProcessKey) -> Option<(KTime, Account)> {
+        let place = self.orphans.iter().position(|orphan| orphan.key == key)?;
+        self.orphans.remove(place).map(|orphan| (orphan.at, orphan.account))
+    }
+
+    fn close_or_wait(&mut self, key: ProcessKey, changes: &mut Vec<Change>) {
+        if self.store.get(key).is_some_and(|entry| entry.account.is_some()) {
+            self.close(key, changes);
+        } else {
+            self.set_deadline(key);
+        }
+    }
+
+    /// Sets until when a process waits, if it waits for anything.
+    pub(super) fn set_deadline(&mut self, key: ProcessKey) {
+        let Some(entry) = self.store.get_mut(key) else { return };
+        if entry.deadline.is_some() {
+            return;
+        }
+        let exited = entry.process.exit.as_ref().map(|exit| exit.at);
+        let Some(since) = exited.or(entry.account.map(|(at, _)| at)) else { return };
+        let deadline = since.after(ACCOUNT_GRACE);
+        entry.deadline = Some(deadline);
+        self.deadlines.insert((deadline, key));
+    }
+
+    /// When [`Table::expire`] has something to do next; `None` while nothing waits.
+    pub fn next_expiry(&self) -> Option<KTime> {
+        self.deadlines.first().map(|(deadline, _)| *deadline)
+    }
+
+    /// Closes what has waited for its account for [`ACCOUNT_GRACE`], with the CPU time known from its exit or its last
+    /// sample; and what was accounted for without an exit, whose exit record was lost.
+    pub fn expire(&mut self, now: KTime, changes: &mut Vec<Change>) {
+        while let Some(orphan) = self.orphans.front()
+            && orphan.at.after(ACCOUNT_GRACE) <= now
+        {
+            self.orphans.pop_front();
+        }
+        while let Some((deadline, key)) = self.deadlines.first().copied()
+            && deadline <= now
+        {
+            self.deadlines.pop_first();
+            let Some(entry) = self.store.get(key) else { continue };
+            match (entry.ending, entry.account) {
+                (Ending::None, Some((at, _))) => self.notice_end(at, key, None, Ending::Noticed, changes),
+                (Ending::Record | Ending::Noticed, None) => {
+                    self.count_zombie(key);
+                    self.close(key, changes);
+                }
+                (Ending::None, None) => {}
+                (Ending::Record | Ending::Noticed, Some(_)) | (Ending::Missing, _) => self.close(key, changes),
+            }
+        }
+    }
+
+    /// Remembers a zombie, to be counted.
+    pub(super) fn count_zombie(&mut self, key: ProcessKey) {
+        if self.zombies.len() < ZOMBIES_MAX {
+            self.zombies.insert(key.tgid, key.start);
+        }
+    }
+
+    /// Takes an ended process out of the table and hands it over.
+    fn close(&mut self, key: ProcessKey, changes: &mut Vec<Change>) {
+        let Some(entry) = self.store.remove(key) else { return };
+        if let Some(deadline) = entry.deadline {
+            self.deadlines.remove(&(deadline, key));
+        }
+        self.kin.forget(key);
+        if entry.process.cgroup.is_empty() && entry.process.identity.cgroup_id != 0 {
+            self.cgroups.stop_waiting(entry.process.identity.cgroup_id);
+        }
+        self.closed.remember(key);
+        let (account, delta) = entry.balance();
+        changes.push(Change::Closed { process: Box::new(entry.process), account, delta });
+    }
+}
+
+impl Entry {
+    fn end(&mut self, exit: Exit) {
+        self.process.exit = Some(exit);
+        self.find_cause();
+    }
+
+    /// Finds out what ended the process, once it has ended: the OOM killer, or who sent the signal that it died of.
+    pub(super) fn find_cause(&mut self) {
+        let Process { key, exit: Some(exit), oom, .. } = &mut self.process else { return };
+        // A victim that was on its way out already ends as it would have anyway.
+        exit.oom = *oom && matches!(exit.status, None | Some(ExitStatus::Signal { number: KILL, .. }));
+        exit.killer = match exit.status {
+            Some(ExitStatus::Signal { number, .. }) if !exit.oom => self.signals.killer(key.tgid, number, exit.at),
+            _ => None,
+        };
+    }
+}

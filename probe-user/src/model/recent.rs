@@ -1,0 +1,56 @@
+//! The keys closed last: what still comes for one of them must not bring it back.
+//!
+//! Bounded: the oldest is forgotten for each new one. Records are late by one batch at most, a few milliseconds; the
+//! kernel cannot end as many processes in that time as are remembered here without losing records anyway.
+
+use std::collections::VecDeque;
+
+use super::ProcessKey;
+use super::hash::Set;
+
+/// How many keys are remembered.
+pub(super) const REMEMBERED: usize = 4096;
+
+/// The keys, with a look-up that does not depend on how many there are.
+#[derive(Debug, Default)]
+pub(super) struct Recent {
+    order: VecDeque<ProcessKey>,
+    keys: Set<ProcessKey>,
+}
+
+impl Recent {
+    pub(super) fn contains(&self, key: ProcessKey) -> bool {
+        self.keys.contains(&key)
+    }
+
+    pub(super) fn remember(&mut self, key: ProcessKey) {
+        if !self.keys.insert(key) {
+            return;
+        }
+        if self.order.len() >= REMEMBERED
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.keys.remove(&oldest);
+        }
+        self.order.push_back(key);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::time::KTime;
+
+    #[test]
+    fn only_the_last_are_remembered() {
+        let mut recent = Recent::default();
+        let key = |n: usize| ProcessKey { tgid: 1, start: KTime(u64::try_from(n).unwrap()) };
+        for n in 0..3 * REMEMBERED {
+            recent.remember(key(n));
+            recent.remember(key(n));
+        }
+        assert!(recent.contains(key(2 * REMEMBERED)) && recent.contains(key(3 * REMEMBERED - 1)));
+        assert!(!recent.contains(key(2 * REMEMBERED - 1)));
+        assert_eq!((recent.order.len(), recent.keys.len()), (REMEMBERED, REMEMBERED));
+    }
+}

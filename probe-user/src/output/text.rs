@@ -1,0 +1,46 @@
+//! An event as one line for people: local time, severity, what it is, the sentence.
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+use crate::event::{Severity, Stamped, clean};
+
+/// Renders events for a terminal.
+#[derive(Clone, Debug)]
+pub struct Text {
+    colours: bool,
+    zone: TimeZone,
+}
+
+impl Text {
+    /// In the host's time zone.
+    pub fn new(colours: bool) -> Self {
+        Self::in_zone(colours, TimeZone::system())
+    }
+
+    /// In this time zone.
+    pub const fn in_zone(colours: bool, zone: TimeZone) -> Self {
+        Self { colours, zone }
+    }
+
+    /// One line with its newline.
+    pub fn render(&self, event: &Stamped) -> Bytes {
+        let time = event.time.parse::<Timestamp>().map_or_else(
+            |_| event.time.clone(),
+            |time| time.to_zoned(self.zone.clone()).strftime("%H:%M:%S%.3f").to_string(),
+        );
+        let short = event.name.strip_prefix("procprobe.").unwrap_or(event.name);
+        let severity = event.severity.as_str();
+        // A body is one sentence; should a newline slip in, it must not look like another event.
+        let body = if event.body.contains(char::is_control) { clean(&event.body) } else { event.body.clone() };
+        let (dim, strong, end) = match (self.colours, event.severity) {
+            (false, _) => ("", "", ""),
+            (true, Severity::Info) => ("\x1b[2m", "", "\x1b[0m"),
+            (true, Severity::Warning) => ("\x1b[2m", "\x1b[33m", "\x1b[0m"),
+            (true, Severity::Critical) => ("\x1b[2m", "\x1b[1;31m", "\x1b[0m"),
+        };
+        let (severity_end, short_end) = if strong.is_empty() { ("", end) } else { (end, end) };
+        format!("{dim}{time}{end} {strong}{severity:<8}{severity_end} {dim}{short:<15}{short_end} {body}\n").into()
+    }
+}

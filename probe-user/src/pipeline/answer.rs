@@ -1,0 +1,65 @@
+//! Answers the local API's questions from what the daemon holds at this moment.
+
+use serde_json::Value;
+
+use super::{Daemon, clock};
+use crate::agent::{self, Cost, KernelCost, ProgramCost};
+use crate::outlet::Dropped;
+use crate::serve::{AgentReport, MatchReport, Query, StatusReport, Subject, explain};
+
+impl Daemon {
+    /// Whoever asked may be gone by now: then the answer is thrown away.
+    pub(super) fn answer(&mut self, query: Query) {
+        match query {
+            Query::Status { reply } => drop(reply.send(self.status())),
+            Query::Match { subject, reply } => drop(reply.send(self.matches(&subject))),
+        }
+    }
+
+    /// What the programs cost.
+    pub(super) fn kernel_cost(&self) -> KernelCost {
+        let kernel = self.core.kernel();
+        let costs = kernel.losses.costs();
+        let programs = costs.into_iter().map(|cost| ProgramCost {
+            name: cost.program.to_owned(),
+            run_count: cost.runs,
+            run_time_ns: cost.run_time_ns,
+        });
+        KernelCost { programs: programs.collect(), records: kernel.records.stats().by_kind() }
+    }
+
+    fn status(&self) -> StatusReport {
+        let now = clock::now();
+        let status = self.core.engine().status(now);
+        let lost = status.losses.iter().map(|loss| Dropped {
+            place: "kernel".to_owned(),
+            reason: loss.reason.clone(),
+            count: loss.count,
+        });
+        StatusReport {
+            agent: AgentReport {
+                version: agent::VERSION.to_owned(),
+                pid: std::process::id(),
+                host: self.outlets.host_name().to_owned(),
+                uptime: now.since(self.began).as_secs_f64(),
+                seq: self.outlets.last_seq(),
+                processes: status.processes,
+                degraded: self.degraded.clone(),
+                // Without /proc there is no figure; the rest of the answer is still worth having.
+                cost: agent::own_cost().unwrap_or(Cost::default()),
+                kernel: self.kernel_cost(),
+            },
+            lost: lost.collect(),
+            engine: serde_json::to_value(&status).unwrap_or(Value::Null),
+            collectors: self.outlets.collectors(),
+            dropped: self.outlets.dropped(),
+        }
+    }
+
+    fn matches(&self, subject: &Subject) -> Result<MatchReport, String> {
+        match subject {
+            Subject::Pid(pid) => Ok(explain::of_living(self.core.engine(), *pid)),
+            Subject::Fields(fields) => explain::of_fields(&self.prepared.policies, &self.prepared.users, fields),
+        }
+    }
+}

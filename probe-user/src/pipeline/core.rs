@@ -1,0 +1,212 @@
+//! The engine and its kernel sources, fed one with the other; what is left over are events.
+//!
+//! The order in which things are handed to the engine is what keeps the table right:
+//! - losses are told before the records of the same drain, so that nothing is judged on a table with a hole in it;
+//! - before a scan the ring is drained, so that every end that came before the scan is known as what it was;
+//! - before a deadline is acted on the ring is drained, so that what healed in time counts;
+//! - after arguments were read the ring is drained, so that those of a reused number are not taken for the old process's.
+
+use crate::engine::{Effect, Engine, Input};
+use crate::event::Event;
+use crate::kernel::args;
+use crate::kernel::loader::Attached;
+use crate::kernel::sampler::SampleError;
+use crate::record::{Body, Loss, Lost, ProcessKey, Record, Scan};
+use crate::time::KTime;
+
+use super::clock;
+
+/// Records handed to the engine at a time: bounds what one drain holds in memory.
+const BATCH: usize = 4096;
+
+/// Batches in one drain, so that a storm cannot keep the daemon from everything else.
+const BATCHES: usize = 64;
+
+/// Kernel sources and engine.
+pub(super) struct Core {
+    kernel: Attached,
+    engine: Engine,
+    args_max: usize,
+    effects: Vec<Effect>,
+    records: Vec<Record>,
+    losses: Vec<Loss>,
+    undecodable_told: u64,
+    events: Vec<Event>,
+    wake_at: Option<KTime>,
+    sampling: bool,
+    scan_wanted: bool,
+    args_wanted: Vec<ProcessKey>,
+}
+
+impl Core {
+    /// Takes the attached programs and an engine that has not been told anything, and looks round once.
+    pub(super) fn start(kernel: Attached, engine: Engine, args_max: usize) -> Result<Self, SampleError> {
+        let mut core = Self {
+            kernel,
+            engine,
+            args_max,
+            effects: Vec::new(),
+            records: Vec::new(),
+            losses: Vec::new(),
+            undecodable_told: 0,
+            events: Vec::new(),
+            wake_at: None,
+            sampling: false,
+            scan_wanted: false,
+            args_wanted: Vec::new(),
+        };
+        core.scan()?;
+        core.settle()?;
+        Ok(core)
+    }
+
+    /// Takes everything out of the ring and hands it to the engine; returns how many records there were.
+    pub(super) fn drain(&mut self) -> Result<usize, SampleError> {
+        let taken = self.take_records();
+        self.settle()?;
+        Ok(taken)
+    }
+
+    /// Samples usage.
+    pub(super) fn sample(&mut self) -> Result<(), SampleError> {
+        self.take_records();
+        let rows = self.kernel.sampler.sample()?;
+        self.step(Input::Sample(rows));
+        self.settle()
+    }
+
+    /// Acts on a deadline that has come.
+    pub(super) fn tick(&mut self) -> Result<(), SampleError> {
+        self.take_records();
+        self.step(Input::Tick);
+        self.settle()
+    }
+
+    /// Hands the engine something from outside.
+    pub(super) fn input(&mut self, input: Input) -> Result<(), SampleError> {
+        self.step(input);
+        self.settle()
+    }
+
+    /// Asks the kernel how many runs of the programs it skipped. Reads some files: for slow ticks.
+    pub(super) fn check_misses(&mut self) -> Result<(), SampleError> {
+        if let Some(loss) = self.kernel.losses.new_misses() {
+            self.step(Input::Lost(loss));
+        }
+        self.settle()
+    }
+
+    /// The events since the last call.
+    pub(super) fn take_events(&mut self) -> Vec<Event> {
+        std::mem::take(&mut self.events)
+    }
+
+    /// When [`Core::tick`] is to be called.
+    pub(super) const fn wake_at(&self) -> Option<KTime> {
+        self.wake_at
+    }
+
+    /// Whether usage is to be sampled.
+    pub(super) const fn is_sampling(&self) -> bool {
+        self.sampling
+    }
+
+    /// For status and explanations.
+    pub(super) const fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// For changes that are no input.
+    pub(super) const fn engine_mut(&mut self) -> &mut Engine {
+        &mut self.engine
+    }
+
+    /// For waiting and figures.
+    pub(super) const fn kernel(&self) -> &Attached {
+        &self.kernel
+    }
+
+    fn take_records(&mut self) -> usize {
+        let mut total = 0;
+        for _ in 0..BATCHES {
+            let taken = self.kernel.records.drain(BATCH, &mut self.records);
+            self.tell_losses();
+            let mut records = std::mem::take(&mut self.records);
+            for record in records.drain(..) {
+                let ended = matches!(record.body, Body::Exit { .. }).then_some(record.key.tgid);
+                self.step(Input::Record(record));
+                if let Some(tgid) = ended {
+                    self.kernel.watched.exited(tgid);
+                }
+            }
+            self.records = records;
+            total += taken;
+            if taken < BATCH {
+                break;
+            }
+        }
+        total
+    }
+
+    fn tell_losses(&mut self) {
+        self.kernel.losses.new_losses(&mut self.losses);
+        let undecodable = self.kernel.records.stats().undecodable;
+        if undecodable > self.undecodable_told {
+            self.losses.push(Loss { reason: Lost::Undecodable, count: undecodable - self.undecodable_told });
+            self.undecodable_told = undecodable;
+        }
+        for loss in std::mem::take(&mut self.losses) {
+            self.step(Input::Lost(loss));
+        }
+    }
+
+    /// Does what the engine asked for and what that leads to, until nothing is left. Each round is caused by a scan or
+    /// by arguments that were read, and leads to fewer of them.
+    fn settle(&mut self) -> Result<(), SampleError> {
+        while self.scan_wanted || !self.args_wanted.is_empty() {
+            if self.scan_wanted {
+                self.scan_wanted = false;
+                self.take_records();
+                self.scan()?;
+            }
+            let wanted = std::mem::take(&mut self.args_wanted);
+            let read: Vec<_> = wanted.into_iter().map(|key| (key, args::read(key.tgid, self.args_max))).collect();
+            if !read.is_empty() {
+                self.take_records();
+            }
+            for (key, args) in read {
+                self.step(Input::Args { key, args });
+            }
+        }
+        Ok(())
+    }
+
+    fn scan(&mut self) -> Result<(), SampleError> {
+        let began = clock::now();
+        let rows = self.kernel.sampler.scan()?;
+        let unknown = |key: &ProcessKey| self.engine.table().get(*key).is_none();
+        let args = rows
+            .iter()
+            .filter(|row| !row.identity.kernel_thread && row.zombie.is_none() && unknown(&row.key))
+            .filter_map(|row| Some((row.key, args::read(row.key.tgid, self.args_max)?)))
+            .collect();
+        self.step(Input::Scan(Scan { began, rows, args }));
+        Ok(())
+    }
+
+    fn step(&mut self, input: Input) {
+        let mut effects = std::mem::take(&mut self.effects);
+        self.engine.step(clock::now(), input, &mut effects);
+        for effect in effects.drain(..) {
+            match effect {
+                Effect::Emit(event) => self.events.push(event),
+                Effect::Watch(key, watch) => self.kernel.watched.set(key, watch),
+                Effect::WakeAt(at) => self.wake_at = at,
+                Effect::Scan => self.scan_wanted = true,
+                Effect::ReadArgs(key) => self.args_wanted.push(key),
+                Effect::Sampling(on) => self.sampling = on,
+            }
+        }
+        self.effects = effects;
+    }
+}

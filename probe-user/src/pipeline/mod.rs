@@ -1,0 +1,297 @@
+//! Wires kernel, engine and edges together, and owns the daemon's life.
+//!
+//! One task does it all, in turns: drain the ring, sample, act on deadlines, answer queries, obey orders. Nothing in it
+//! waits for the outside: events go into the bounded queues of the [`outlets`]. When a kernel source fails for good the
+//! daemon ends with an error, for it would otherwise report a quiet host.
+//!
+//! It is woken by the ring, by a deadline of the engine, by the sample interval while something is sampled, by its
+//! heartbeat, by a query or by a signal; an idle host with policies that need no sampling wakes it for the heartbeat
+//! alone.
+
+mod answer;
+pub mod clock;
+mod core;
+mod heap;
+mod outlets;
+mod privileges;
+
+use std::io;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::time::{Instant, MissedTickBehavior, interval, interval_at, sleep_until};
+
+use crate::agent::{self, HEARTBEAT_EVERY};
+use crate::cli::Exit;
+use crate::config::load::Prepared;
+use crate::engine::{Engine, Input, Settings};
+use crate::forward::StartError;
+use crate::host::facts;
+use crate::host::identity::{identify, kernel_release};
+use crate::kernel::loader::{self, LoadError, LoadSettings};
+use crate::kernel::sampler::SampleError;
+use crate::output::Format;
+use crate::serve::{self, BindError, Query};
+use crate::stamp::{OpenError, Stamper};
+use crate::time::KTime;
+
+use self::core::Core;
+use outlets::Outlets;
+
+/// What the daemon is started with.
+#[derive(Debug)]
+pub struct Start {
+    /// Configuration and policies.
+    pub prepared: Prepared,
+    /// How events look on stdout.
+    pub format: Format,
+    /// Size of the kernel's ring buffer, where the command line names one.
+    pub ring_bytes: Option<u32>,
+}
+
+/// What the outside wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// Load policies and configuration again.
+    Reload,
+    /// Drain and end; the signal's name is told.
+    Stop(&'static str),
+}
+
+/// Why the daemon did not start, or ended.
+#[derive(Debug, thiserror::Error)]
+pub enum PipelineError {
+    /// The state directory is another daemon's.
+    #[error(transparent)]
+    State(#[from] OpenError),
+    /// The local API cannot listen.
+    #[error(transparent)]
+    Api(#[from] BindError),
+    /// A collector cannot be fed.
+    #[error(transparent)]
+    Collector(#[from] StartError),
+    /// The kernel programs cannot be loaded.
+    #[error(transparent)]
+    Kernel(#[from] LoadError),
+    /// The iterators stopped working.
+    #[error(transparent)]
+    Sample(#[from] SampleError),
+    /// The system refused something basic.
+    #[error("the system refused: {0}")]
+    Io(#[from] io::Error),
+}
+
+impl PipelineError {
+    /// The exit code that tells it.
+    pub const fn exit(&self) -> Exit {
+        match self {
+            Self::State(_) | Self::Api(_) | Self::Collector(_) => Exit::Config,
+            Self::Kernel(error) if error.is_about_the_host() => Exit::Kernel,
+            Self::Kernel(_) | Self::Sample(_) | Self::Io(_) => Exit::NotWell,
+        }
+    }
+}
+
+/// Runs until it is told to stop.
+pub async fn run(start: Start, orders: mpsc::Receiver<Order>) -> Result<(), PipelineError> {
+    let began = clock::now();
+    let Start { prepared, format, ring_bytes } = start;
+    let config = &prepared.config;
+    let identified = identify(config.node.name.as_deref());
+    let mut degraded = identified.notes;
+    // First what another daemon on this host would refuse, then the kernel.
+    let (stamper, notes) = Stamper::open(identified.host, &config.state_dir, clock::read().boot_ns)?;
+    degraded.extend(notes);
+    let (server, queries) = serve::spawn(&config.api)?;
+    let settings = LoadSettings {
+        ring_bytes: ring_bytes.unwrap_or(LoadSettings::default().ring_bytes),
+        args_max: config.events.args_max,
+        ..LoadSettings::default()
+    };
+    let attached = match loader::attach(settings) {
+        Ok(attached) => attached,
+        Err(error) => {
+            server.close();
+            return Err(error.into());
+        }
+    };
+    let attached_after = clock::now().since(began);
+    if let Err(error) = privileges::drop_all() {
+        degraded.push(format!("privileges are kept: {error}"));
+    }
+    let engine = Engine::new(engine_settings(&prepared), &prepared.policies, prepared.users.clone());
+    let args_max = usize::try_from(config.events.args_max).unwrap_or(usize::MAX);
+    let core = Core::start(attached, engine, args_max)?;
+    heap::trim();
+    let mut outlets = Outlets::open(stamper, format, &config.collectors)?;
+
+    degraded.extend(prepared.notes.iter().cloned());
+    for note in &degraded {
+        tracing::warn!("{note}");
+    }
+    let kernel = kernel_release();
+    let sequence = outlets.sequence();
+    outlets.tell(agent::started(
+        began,
+        &agent::Started {
+            kernel: &kernel,
+            degraded: &degraded,
+            groups: prepared.policies.groups.len(),
+            attached_after: Some(attached_after),
+            sequence,
+        },
+    ));
+    let daemon = Daemon { core, outlets, prepared, degraded, began, wake_gap: settings.wake_gap };
+    let ended = daemon.run(orders, queries).await;
+    server.close();
+    ended
+}
+
+/// Everything that lives as long as the daemon.
+struct Daemon {
+    core: Core,
+    outlets: Outlets,
+    prepared: Prepared,
+    degraded: Vec<String>,
+    began: KTime,
+    wake_gap: Duration,
+}
+
+impl Daemon {
+    async fn run(
+        mut self,
+        mut orders: mpsc::Receiver<Order>,
+        mut queries: mpsc::Receiver<Query>,
+    ) -> Result<(), PipelineError> {
+        let mut heartbeat = interval_at(Instant::now() + HEARTBEAT_EVERY, HEARTBEAT_EVERY);
+        heartbeat.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        let mut sample = self.sample_interval();
+        // The scan at the start may have taken a while: the ring has something in it.
+        let mut drain_at = Some(Instant::now());
+        let reason = loop {
+            self.tell_events();
+            let wake_at = self.core.wake_at().map(instant);
+            tokio::select! {
+                order = orders.recv() => match order {
+                    Some(Order::Reload) => {
+                        self.reload()?;
+                        sample = self.sample_interval();
+                    }
+                    Some(Order::Stop(signal)) => break signal,
+                    None => break "nobody gives orders any more",
+                },
+                ready = self.core.kernel().records.ready() => {
+                    ready?;
+                    self.core.drain()?;
+                    drain_at = Some(Instant::now() + self.wake_gap);
+                }
+                // What came in the gap woke nobody.
+                () = until(drain_at) => {
+                    let some = self.core.drain()? > 0;
+                    drain_at = some.then(|| Instant::now() + self.wake_gap);
+                }
+                () = until(wake_at) => self.core.tick()?,
+                _ = sample.tick(), if self.core.is_sampling() => self.core.sample()?,
+                _ = heartbeat.tick() => self.beat()?,
+                Some(query) = queries.recv() => self.answer(query),
+            }
+        };
+        self.stop(reason).await
+    }
+
+    fn tell_events(&mut self) {
+        for event in self.core.take_events() {
+            self.outlets.tell(event);
+        }
+        self.outlets.tell_drops();
+    }
+
+    fn sample_interval(&self) -> tokio::time::Interval {
+        let mut sample = interval(self.prepared.config.sample_interval);
+        sample.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        sample
+    }
+
+    /// All or nothing: what is wrong leaves everything as it is.
+    fn reload(&mut self) -> Result<(), PipelineError> {
+        let now = clock::now();
+        let new = match self.prepared.again() {
+            Ok(new) => new,
+            Err(wrong) => {
+                tracing::error!("reload refused:\n{wrong}");
+                self.outlets.tell(agent::reload_failed(now, &wrong.to_string(), wrong.len()));
+                return Ok(());
+            }
+        };
+        let mut notes = new.notes.clone();
+        for setting in self.prepared.config.fixed_differences(&new.config) {
+            notes.push(format!("{setting} has changed in the configuration: it takes a restart"));
+        }
+        for note in &notes {
+            tracing::warn!("{note}");
+        }
+        self.prepared = new;
+        self.core.engine_mut().settings_changed(engine_settings(&self.prepared));
+        self.core.input(Input::Policies(self.prepared.policies.clone(), self.prepared.users.clone()))?;
+        self.outlets.tell(agent::reloaded(now, self.prepared.policies.groups.len(), &notes));
+        Ok(())
+    }
+
+    fn beat(&mut self) -> Result<(), PipelineError> {
+        self.core.check_misses()?;
+        self.core.drain()?;
+        let clock = clock::read();
+        let (queued_events, queued_bytes) = self.outlets.queued();
+        let heartbeat = agent::heartbeat(
+            clock.mono,
+            &agent::Heartbeat {
+                uptime: clock.mono.since(self.began),
+                host_uptime: Duration::from_nanos(clock.boot_ns),
+                cost: agent::own_cost()?,
+                kernel: &self.kernel_cost(),
+                processes: self.core.engine().table().len(),
+                queued_events,
+                queued_bytes,
+            },
+        );
+        self.outlets.tell(heartbeat);
+        Ok(())
+    }
+
+    /// Drains, detaches, says so, and gives the ways out some time.
+    async fn stop(mut self, reason: &str) -> Result<(), PipelineError> {
+        self.core.drain()?;
+        self.tell_events();
+        let Self { core, mut outlets, began, .. } = self;
+        drop(core);
+        let now = clock::now();
+        outlets.tell(agent::stopped(now, reason, now.since(began)));
+        outlets.close().await;
+        Ok(())
+    }
+}
+
+fn engine_settings(prepared: &Prepared) -> Settings {
+    let config = &prepared.config;
+    Settings {
+        host: facts::read(),
+        start_grace: config.start_grace,
+        processes: config.events.processes,
+        forks: config.events.forks,
+        args: config.events.args,
+        redact: config.events.redact.clone(),
+    }
+}
+
+/// Waits for a moment, or for ever.
+async fn until(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => sleep_until(moment).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// A kernel time as the runtime's: both follow CLOCK_MONOTONIC.
+fn instant(at: KTime) -> Instant {
+    Instant::now() + at.since(clock::now())
+}

@@ -1,0 +1,120 @@
+//! The ways out of the daemon: events get their place in the stream and go to stdout and to each collector.
+//!
+//! Each event is written as JSON once, whoever gets it. Nothing here waits: what a way out cannot take it drops, counts,
+//! and tells as an event of its own.
+
+use std::io;
+use std::time::Duration;
+
+use super::clock;
+use crate::agent;
+use crate::event::{Event, Severity, Stamped};
+use crate::forward::{self, Forwarder};
+use crate::outlet::Dropped;
+use crate::output::{Format, Sink};
+use crate::stamp::{Stamper, line};
+
+use super::PipelineError;
+
+/// How long each way out may take at the end.
+const CLOSE_WITHIN: Duration = Duration::from_secs(5);
+
+/// All ways out.
+pub(super) struct Outlets {
+    stamper: Stamper,
+    sink: Sink,
+    forwarders: Vec<Forwarder>,
+}
+
+impl Outlets {
+    pub(super) fn open(
+        stamper: Stamper,
+        format: Format,
+        collectors: &[forward::Settings],
+    ) -> Result<Self, PipelineError> {
+        let forwarders = collectors.iter().cloned().map(Forwarder::spawn).collect::<Result<_, _>>()?;
+        Ok(Self { stamper, sink: Sink::stdout(format)?, forwarders })
+    }
+
+    /// Gives an event its place and sends it off.
+    pub(super) fn tell(&mut self, event: Event) {
+        let urgent = event.severity > Severity::Info;
+        let stamped = self.stamper.stamp(event, &clock::read());
+        match line(&stamped) {
+            Ok(line) => {
+                self.sink.offer(&stamped, &line);
+                for forwarder in &self.forwarders {
+                    forwarder.offer(line.clone(), urgent);
+                }
+            }
+            Err(error) => cannot_write(&stamped, &error),
+        }
+    }
+
+    /// Tells what the ways out have dropped, where it is time to.
+    pub(super) fn tell_drops(&mut self) {
+        let now = clock::now();
+        let mut untold = self.sink.untold(now);
+        untold.extend(self.forwarders.iter().flat_map(|forwarder| forwarder.untold(now)));
+        for dropped in &untold {
+            self.tell(agent::lost(now, dropped));
+        }
+    }
+
+    /// How the stream goes on after the last run.
+    pub(super) const fn sequence(&self) -> &'static str {
+        self.stamper.resumed().as_str()
+    }
+
+    /// Number of the last event.
+    pub(super) const fn last_seq(&self) -> u64 {
+        self.stamper.next_seq().saturating_sub(1)
+    }
+
+    /// The host's name as events carry it.
+    pub(super) fn host_name(&self) -> &str {
+        &self.stamper.host().name
+    }
+
+    /// Events that wait for collectors, and their bytes.
+    pub(super) fn queued(&self) -> (usize, usize) {
+        self.collectors().iter().fold((0, 0), |sum, status| (sum.0 + status.queued_events, sum.1 + status.queued_bytes))
+    }
+
+    /// How delivery to each collector stands.
+    pub(super) fn collectors(&self) -> Vec<forward::Status> {
+        self.forwarders.iter().map(Forwarder::status).collect()
+    }
+
+    /// Everything dropped since the start.
+    pub(super) fn dropped(&self) -> Vec<Dropped> {
+        let mut dropped = self.sink.dropped();
+        dropped.extend(self.collectors().into_iter().flat_map(|status| status.dropped));
+        dropped
+    }
+
+    /// Lets out what waits, for a bounded time.
+    pub(super) async fn close(self) {
+        for forwarder in self.forwarders {
+            let left = forwarder.close(CLOSE_WITHIN).await;
+            if left > 0 {
+                tracing::warn!(left, "events did not reach the collector before the end");
+            }
+        }
+        let left = self.sink.close(CLOSE_WITHIN).await;
+        if left > 0 {
+            tracing::warn!(left, "events did not reach stdout before the end");
+        }
+        if let Err(error) = self.stamper.close() {
+            note_unwritten(&error);
+        }
+    }
+}
+
+fn cannot_write(event: &Stamped, error: &serde_json::Error) {
+    tracing::error!(%error, id = event.id, "an event cannot be written as JSON");
+}
+
+fn note_unwritten(error: &io::Error) {
+    tracing::warn!(%error, "the next event number could not be written: the next run leaves a gap in them");
+}

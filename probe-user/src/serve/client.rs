@@ -1,0 +1,118 @@
+//! The command line's side of the local API.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::{MatchReport, Subject};
+use crate::event::clean;
+
+/// A little longer than the daemon lets a query wait, so that its own words arrive.
+const WITHIN: Duration = Duration::from_secs(8);
+/// An answer larger than this comes from something else.
+const ANSWER_MAX: usize = 64 << 20;
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum AskError {
+    /// No socket, or nobody behind it.
+    #[error("no procprobe daemon answers on {}: {why}; start one with `procprobe run`, or name its --socket", .socket.display())]
+    NoDaemon {
+        /// Where it was looked for.
+        socket: PathBuf,
+        /// What the system said.
+        why: String,
+    },
+    /// The socket is not for this user.
+    #[error("{}: permission denied; ask as root or as a member of the socket's group", .0.display())]
+    Denied(PathBuf),
+    /// The daemon said no.
+    #[error("the daemon answered: {0}")]
+    Refused(String),
+    /// What came is no answer.
+    #[error("{} answered something that is not procprobe's: {why}", .socket.display())]
+    Garbled {
+        /// Who answered.
+        socket: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+}
+
+/// `GET /v1/status`, as it came: a newer daemon may say more than this version knows.
+pub async fn status(socket: &Path) -> Result<Value, AskError> {
+    get(socket, "/v1/status").await
+}
+
+/// `GET /v1/match`.
+pub async fn matches(socket: &Path, subject: &Subject) -> Result<MatchReport, AskError> {
+    let mut url = reqwest::Url::parse("http://procprobe/v1/match").map_err(|error| garbled(socket, &error))?;
+    match subject {
+        Subject::Pid(pid) => {
+            url.query_pairs_mut().append_pair("pid", &pid.to_string());
+        }
+        Subject::Fields(fields) => {
+            let given = [
+                ("exe", &fields.exe),
+                ("args", &fields.args),
+                ("user", &fields.user),
+                ("comm", &fields.comm),
+                ("cgroup", &fields.cgroup),
+            ];
+            for (name, value) in given {
+                if let Some(value) = value {
+                    url.query_pairs_mut().append_pair(name, value);
+                }
+            }
+        }
+    }
+    let path = format!("{}?{}", url.path(), url.query().unwrap_or_default());
+    get(socket, &path).await
+}
+
+async fn get<T: DeserializeOwned>(socket: &Path, path: &str) -> Result<T, AskError> {
+    check(socket).await?;
+    // The client is built for TLS even where none is spoken.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let client = reqwest::Client::builder()
+        .unix_socket(socket)
+        .no_proxy()
+        .tls_certs_only([])
+        .timeout(WITHIN)
+        .build()
+        .map_err(|error| garbled(socket, &error))?;
+    let mut response = client
+        .get(format!("http://procprobe{path}"))
+        .send()
+        .await
+        .map_err(|error| garbled(socket, &error.without_url()))?;
+    let status = response.status();
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(|error| garbled(socket, &error.without_url()))? {
+        body.extend_from_slice(&chunk);
+        if body.len() > ANSWER_MAX {
+            return Err(AskError::Garbled { socket: socket.to_owned(), why: "it does not end".into() });
+        }
+    }
+    if !status.is_success() {
+        let told: Option<Value> = serde_json::from_slice(&body).ok();
+        let told = told.as_ref().and_then(|body| body.get("error")?.as_str()).map(clean);
+        return Err(AskError::Refused(told.unwrap_or_else(|| format!("HTTP {status}"))));
+    }
+    serde_json::from_slice(&body).map_err(|error| garbled(socket, &error))
+}
+
+/// A connection on its own tells the ordinary cases apart better than the client's errors.
+async fn check(socket: &Path) -> Result<(), AskError> {
+    match tokio::net::UnixStream::connect(socket).await {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => Err(AskError::Denied(socket.to_owned())),
+        Err(error) => Err(AskError::NoDaemon { socket: socket.to_owned(), why: error.to_string() }),
+    }
+}
+
+fn garbled(socket: &Path, error: &dyn std::error::Error) -> AskError {
+    AskError::Garbled { socket: socket.to_owned(), why: clean(&error.to_string()) }
+}

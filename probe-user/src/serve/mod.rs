@@ -1,0 +1,191 @@
+//! The local API: read-only HTTP on a unix socket, for `procprobe status`, `procprobe match` and scripts.
+//!
+//! - `GET /v1/status`: [`StatusReport`];
+//! - `GET /v1/match?pid=N`, or `?exe=..&args=..&user=..&comm=..&cgroup=..`: a [`MatchReport`].
+//!
+//! The pipeline owns all state: a request becomes a [`Query`] with a place for the answer, and the pipeline answers
+//! between two records. Hostile or stuck clients cost little: so many connections, each so long ([`listener`]), so many
+//! queries waiting, each so long ([`routes`]). Who may connect is decided by the socket's permissions ([`socket`]).
+
+pub mod client;
+pub mod explain;
+mod listener;
+mod routes;
+mod socket;
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+
+pub use socket::BindError;
+
+use crate::agent::{Cost, KernelCost};
+use crate::config::Api;
+use crate::forward;
+use crate::outlet::Dropped;
+
+/// Queries that may wait for the pipeline.
+const QUERIES: usize = 8;
+/// The whole life of a connection: answers are short, and whoever needs more asks again.
+const CONNECTION_LIFETIME: Duration = Duration::from_secs(30);
+
+/// A question to the pipeline. An answer that nobody waits for any more may be thrown away.
+#[derive(Debug)]
+pub enum Query {
+    /// How the daemon stands.
+    Status {
+        /// Where the answer goes.
+        reply: oneshot::Sender<StatusReport>,
+    },
+    /// Which groups a process belongs to.
+    Match {
+        /// Which process.
+        subject: Subject,
+        /// Where the answer goes; an error is a question that cannot be answered as it is ([`explain::of_fields`]).
+        reply: oneshot::Sender<Result<MatchReport, String>>,
+    },
+}
+
+/// The process that a match is asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Subject {
+    /// One that lives.
+    Pid(u32),
+    /// One that might.
+    Fields(Fields),
+}
+
+/// A process that might be. What is not given is empty, and no pattern on it matches.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Fields {
+    /// Path of its executable.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exe: Option<String>,
+    /// Its arguments, joined by spaces.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub args: Option<String>,
+    /// Its user, by name or number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+    /// The kernel's name of it; the executable's file name when not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub comm: Option<String>,
+    /// Path of its cgroup.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cgroup: Option<String>,
+}
+
+/// How the daemon stands.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct StatusReport {
+    /// The daemon itself.
+    pub agent: AgentReport,
+    /// Groups, bounds, alarms: `engine::Status` as JSON.
+    pub engine: Value,
+    /// Each collector.
+    pub collectors: Vec<forward::Status>,
+    /// Events dropped on the way to stdout and to collectors since the start.
+    pub dropped: Vec<Dropped>,
+    /// Records lost inside the kernel or on the way from it, by reason, since the start.
+    pub lost: Vec<Dropped>,
+}
+
+/// The daemon itself.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct AgentReport {
+    /// Its version.
+    pub version: String,
+    /// Its process.
+    pub pid: u32,
+    /// The host's name.
+    pub host: String,
+    /// Seconds since it started.
+    pub uptime: f64,
+    /// Number of the last event.
+    pub seq: u64,
+    /// Processes in the table.
+    pub processes: usize,
+    /// What works less well than it should.
+    pub degraded: Vec<String>,
+    /// What it costs.
+    pub cost: Cost,
+    /// What its programs cost inside the kernel.
+    pub kernel: KernelCost,
+}
+
+/// Which groups a process belongs to, and why not to the others.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct MatchReport {
+    /// The process; `None` when there is none by that pid.
+    pub process: Option<Described>,
+    /// One for each group, in order.
+    pub groups: Vec<Verdict>,
+}
+
+/// A process as selectors see it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Described {
+    /// Its pid; 0 for one that might be.
+    pub pid: u32,
+    /// Path of its executable.
+    pub exe: String,
+    /// Its arguments, joined by spaces.
+    pub args: String,
+    /// The kernel's name of it.
+    pub comm: String,
+    /// Its user's number.
+    pub uid: u32,
+    /// Path of its cgroup.
+    pub cgroup: String,
+}
+
+/// Whether a process belongs to one group.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Verdict {
+    /// The group.
+    pub group: String,
+    /// Where it is declared.
+    pub declared: String,
+    /// It does.
+    pub belongs: bool,
+    /// By what, or what keeps it out, in words.
+    pub why: String,
+}
+
+/// The running API. Dropping it leaves the socket behind; [`Server::close`] takes it away.
+#[derive(Debug)]
+pub struct Server {
+    task: JoinHandle<()>,
+    socket: socket::Bound,
+}
+
+/// Listens on the configured socket and hands queries over. Runs on the present tokio runtime. Giving the socket to a
+/// group may take CAP_CHOWN: call it before capabilities are dropped.
+pub fn spawn(api: &Api) -> Result<(Server, mpsc::Receiver<Query>), BindError> {
+    spawn_with(api, CONNECTION_LIFETIME)
+}
+
+fn spawn_with(api: &Api, lifetime: Duration) -> Result<(Server, mpsc::Receiver<Query>), BindError> {
+    let (listener, socket) = socket::bind(api)?;
+    let (queries, inbox) = mpsc::channel(QUERIES);
+    let listener = listener::Bounded::new(listener, lifetime);
+    let task = tokio::spawn(async move {
+        // It only ends with its task.
+        let _ = axum::serve(listener, routes::router(queries)).await;
+    });
+    Ok((Server { task, socket }, inbox))
+}
+
+impl Server {
+    /// Stops answering and takes the socket away.
+    pub fn close(self) {
+        self.task.abort();
+        self.socket.remove();
+    }
+}

@@ -1,0 +1,90 @@
+//! Requests to queries to answers.
+
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query as Params, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, http::Uri};
+use serde::Deserialize;
+use serde_json::json;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
+
+use super::{Fields, Query, Subject};
+use crate::event::clean;
+
+/// How long the pipeline may take; it answers between two records, so this is a daemon in trouble.
+const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+
+pub(super) fn router(queries: mpsc::Sender<Query>) -> Router {
+    Router::new()
+        .route("/v1/status", get(status))
+        .route("/v1/match", get(matches))
+        .fallback(async |uri: Uri| refuse(StatusCode::NOT_FOUND, &format!("there is no {}", clean(uri.path()))))
+        .with_state(queries)
+}
+
+async fn status(State(queries): State<mpsc::Sender<Query>>) -> Response {
+    let (reply, answer) = oneshot::channel();
+    ask(&queries, Query::Status { reply }, answer, |report| Json(report).into_response()).await
+}
+
+/// The query string of a match: a pid, or fields.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Wanted {
+    pid: Option<u32>,
+    exe: Option<String>,
+    args: Option<String>,
+    user: Option<String>,
+    comm: Option<String>,
+    cgroup: Option<String>,
+}
+
+async fn matches(
+    State(queries): State<mpsc::Sender<Query>>,
+    wanted: Result<Params<Wanted>, QueryRejection>,
+) -> Response {
+    let wanted = match wanted {
+        Ok(Params(wanted)) => wanted,
+        Err(error) => return refuse(StatusCode::BAD_REQUEST, &clean(&error.body_text())),
+    };
+    let Wanted { pid, exe, args, user, comm, cgroup } = wanted;
+    let fields = Fields { exe, args, user, comm, cgroup };
+    let subject = match (pid, fields == Fields::default()) {
+        (Some(pid), true) => Subject::Pid(pid),
+        (None, false) => Subject::Fields(fields),
+        _ => return refuse(StatusCode::BAD_REQUEST, "give either pid, or at least one of exe, args, user, comm, cgroup"),
+    };
+    let (reply, answer) = oneshot::channel();
+    ask(&queries, Query::Match { subject, reply }, answer, |report| match report {
+        Ok(report) => Json(report).into_response(),
+        Err(why) => refuse(StatusCode::BAD_REQUEST, &why),
+    })
+    .await
+}
+
+async fn ask<T>(
+    queries: &mpsc::Sender<Query>,
+    query: Query,
+    answer: oneshot::Receiver<T>,
+    respond: impl FnOnce(T) -> Response,
+) -> Response {
+    let asked = async {
+        queries.send(query).await.ok()?;
+        answer.await.ok()
+    };
+    match timeout(ANSWER_WITHIN, asked).await {
+        Ok(Some(answer)) => respond(answer),
+        Ok(None) => refuse(StatusCode::SERVICE_UNAVAILABLE, "the daemon is ending"),
+        Err(_) => refuse(StatusCode::GATEWAY_TIMEOUT, "the daemon is too busy to answer"),
+    }
+}
+
+fn refuse(status: StatusCode, why: &str) -> Response {
+    (status, Json(json!({ "error": why }))).into_response()
+}

@@ -1,0 +1,94 @@
+//! Processes for the daemon to see, all of them `src/bin/actor.rs`.
+
+use std::ffi::OsStr;
+use std::io::{BufRead as _, BufReader};
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+/// A process that a test started. Dropped, it is killed.
+#[derive(Debug)]
+pub struct Actor {
+    child: Child,
+    stdin: Option<ChildStdin>,
+    stdout: BufReader<ChildStdout>,
+}
+
+/// `actor ARGUMENTS... -- MARK`, not yet started; `actor` is the path of the binary.
+pub fn command<A: AsRef<OsStr>>(actor: &str, arguments: impl IntoIterator<Item = A>, mark: &str) -> Command {
+    let mut command = Command::new(actor);
+    command.args(arguments).arg("--").arg(mark);
+    command
+}
+
+impl Actor {
+    /// `actor WORDS... -- MARK`, the words separated by spaces.
+    pub fn start(actor: &str, words: &str, mark: &str) -> Self {
+        Self::of(&mut command(actor, words.split(' '), mark))
+    }
+
+    /// Any command.
+    pub fn of(command: &mut Command) -> Self {
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"));
+        let stdin = child.stdin.take();
+        let Some(stdout) = child.stdout.take() else { panic!("no pipe") };
+        Self { child, stdin, stdout: BufReader::new(stdout) }
+    }
+
+    /// Its pid.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap_or_else(|error| panic!("kill: {error}"));
+    }
+
+    /// Closes its stdin, which ends a herd, and waits for its end.
+    pub fn wait(&mut self) -> ExitStatus {
+        self.stdin = None;
+        self.child.wait().unwrap_or_else(|error| panic!("wait: {error}"))
+    }
+
+    /// The next line that it tells, as JSON.
+    pub fn told(&mut self) -> Value {
+        let mut line = String::new();
+        self.stdout.read_line(&mut line).unwrap_or_else(|error| panic!("actor's stdout: {error}"));
+        serde_json::from_str(&line).unwrap_or_else(|error| panic!("actor said {line:?}: {error}"))
+    }
+
+    /// One of the figures in a line that it tells.
+    pub fn told_number(told: &Value, name: &str) -> u64 {
+        told[name].as_u64().unwrap_or_else(|| panic!("no {name} in {told}"))
+    }
+
+    /// Runs it to its end, which must be a success.
+    pub fn finish(&mut self) {
+        let status = self.wait();
+        assert!(status.success(), "the actor ended with {status}, signal {:?}", status.signal());
+    }
+}
+
+impl Drop for Actor {
+    fn drop(&mut self) {
+        // It may have ended already; both are right.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A policy that has the actors of one mode and mark as its group; `bounds` is YAML, one bound a line.
+pub fn group(name: &str, mode: &str, mark: &str, bounds: &str) -> String {
+    let mut policy = format!("groups:\n  {name}:\n    match: {{ args: \"^[^ ]*actor {mode} (.* )?{mark}$\" }}\n");
+    for bound in bounds.lines() {
+        policy.extend(["    ", bound.trim(), "\n"]);
+    }
+    policy
+}

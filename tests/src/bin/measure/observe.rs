@@ -1,0 +1,116 @@
+//! What the kernel says of the daemon from outside: its CPU time, wake-ups and memory. Never its own word, but for the
+//! run time of its programs, which the kernel counts and only their owner can name.
+
+use std::error::Error;
+use std::fs;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use procprobe_tests::daemon::Daemon;
+
+const BPF_STATS: &str = "/proc/sys/kernel/bpf_stats_enabled";
+
+/// The binary that plays the processes: it is built beside this one.
+pub(crate) fn actor() -> Result<String, Box<dyn Error>> {
+    let path = std::env::current_exe()?.with_file_name("actor");
+    if !path.is_file() {
+        return Err(format!("{} is not built; `cargo xtask bench` builds it", path.display()).into());
+    }
+    Ok(path.display().to_string())
+}
+
+/// Totals at one moment.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Reading {
+    at: Instant,
+    cpu_ns: u64,
+    wakeups: u64,
+    forks: u64,
+}
+
+/// What came between two readings, a second.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rates {
+    /// Share of one core, 0.01 for 1 %.
+    pub(crate) cpu: f64,
+    /// Times that a thread of the daemon was woken.
+    pub(crate) wakeups: f64,
+    /// Processes and threads that the whole host started.
+    pub(crate) forks: f64,
+    /// How long.
+    pub(crate) seconds: f64,
+}
+
+impl Reading {
+    pub(crate) fn take(daemon: &Daemon) -> Result<Self, Box<dyn Error>> {
+        let (mut cpu_ns, mut wakeups) = (0, 0);
+        for task in fs::read_dir(format!("/proc/{}/task", daemon.pid()))? {
+            let task = task?.path();
+            cpu_ns += first_number(&fs::read_to_string(task.join("schedstat"))?)?;
+            wakeups += field(&fs::read_to_string(task.join("status"))?, "voluntary_ctxt_switches:")?;
+        }
+        let forks = field(&fs::read_to_string("/proc/stat")?, "processes ")?;
+        Ok(Self { at: Instant::now(), cpu_ns, wakeups, forks })
+    }
+
+    pub(crate) fn until(self, later: Self) -> Rates {
+        let seconds = (later.at - self.at).as_secs_f64();
+        let rate = |before: u64, after: u64| after.saturating_sub(before) as f64 / seconds;
+        Rates {
+            cpu: rate(self.cpu_ns, later.cpu_ns) / 1e9,
+            wakeups: rate(self.wakeups, later.wakeups),
+            forks: rate(self.forks, later.forks),
+            seconds,
+        }
+    }
+}
+
+/// `VmRSS` or `VmHWM`, bytes.
+pub(crate) fn memory(daemon: &Daemon, name: &str) -> Result<u64, Box<dyn Error>> {
+    Ok(field(&fs::read_to_string(format!("/proc/{}/status", daemon.pid()))?, name)? << 10)
+}
+
+/// Run time of the daemon's programs so far, ns; counts only under [`BpfStats`]. The iterators are not in it: they run
+/// on the daemon's own time.
+pub(crate) fn programs_ns(daemon: &Daemon) -> Result<u64, Box<dyn Error>> {
+    let status = daemon.status();
+    let programs =
+        status["agent"]["kernel"]["programs"].as_array().ok_or_else(|| format!("no programs in {status}"))?;
+    Ok(programs.iter().filter_map(|program| program["run_time_ns"].as_u64()).sum())
+}
+
+/// The kernel counts the run time of BPF programs while this lives.
+pub(crate) struct BpfStats {
+    before: String,
+}
+
+impl BpfStats {
+    pub(crate) fn on() -> Result<Self, Box<dyn Error>> {
+        let before = fs::read_to_string(BPF_STATS)?;
+        fs::write(BPF_STATS, "1")?;
+        Ok(Self { before })
+    }
+}
+
+impl Drop for BpfStats {
+    fn drop(&mut self) {
+        if let Err(error) = fs::write(BPF_STATS, self.before.trim()) {
+            eprintln!("measure: {BPF_STATS} could not be set back to {}: {error}", self.before.trim());
+        }
+    }
+}
+
+/// The workspace's root.
+pub(crate) fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+fn field(text: &str, name: &str) -> Result<u64, Box<dyn Error>> {
+    let line = text.lines().find_map(|line| line.strip_prefix(name)).ok_or_else(|| format!("no {name} in:\n{text}"))?;
+    first_number(line.trim_start_matches(':'))
+}
+
+fn first_number(text: &str) -> Result<u64, Box<dyn Error>> {
+    let word = text.split_whitespace().next().ok_or("an empty line")?;
+    Ok(word.parse().map_err(|error| format!("{word}: {error}"))?)
+}

@@ -1,0 +1,122 @@
+//! A collector in a thread: just enough HTTP to take NDJSON and to answer as told.
+
+use std::collections::VecDeque;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+
+use serde_json::Value;
+
+use crate::event::Event;
+
+/// A listening collector. It goes on until the test process ends.
+#[derive(Clone, Debug)]
+pub struct Collector {
+    address: SocketAddr,
+    heard: Arc<Mutex<Heard>>,
+}
+
+#[derive(Debug, Default)]
+struct Heard {
+    answers: VecDeque<u16>,
+    accepted: Vec<Event>,
+    refused: usize,
+    faults: Vec<String>,
+}
+
+impl Collector {
+    /// Answers the first requests with these codes, all others with 200.
+    pub fn start(answers: impl IntoIterator<Item = u16>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap_or_else(|error| panic!("listen: {error}"));
+        let address = listener.local_addr().unwrap_or_else(|error| panic!("listen: {error}"));
+        let heard = Arc::new(Mutex::new(Heard { answers: answers.into_iter().collect(), ..Heard::default() }));
+        let shared = Arc::clone(&heard);
+        thread::spawn(move || {
+            for stream in listener.incoming().map_while(Result::ok) {
+                let heard = Arc::clone(&shared);
+                thread::spawn(move || {
+                    // An error is the client closing its connection.
+                    let _ = converse(stream, &heard);
+                });
+            }
+        });
+        Self { address, heard }
+    }
+
+    /// For `--collector`.
+    pub fn url(&self) -> String {
+        format!("http://{}/events", self.address)
+    }
+
+    /// Events of requests that were answered with 2xx, in the order in which they came.
+    pub fn accepted(&self) -> Vec<Event> {
+        lock(&self.heard).accepted.clone()
+    }
+
+    /// Requests that were answered with something else.
+    pub fn refused(&self) -> usize {
+        lock(&self.heard).refused
+    }
+
+    /// What was wrong with requests: method, content type, lines that are not JSON.
+    pub fn faults(&self) -> Vec<String> {
+        lock(&self.heard).faults.clone()
+    }
+}
+
+fn lock(heard: &Mutex<Heard>) -> std::sync::MutexGuard<'_, Heard> {
+    heard.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Requests of one connection, until the client closes it.
+fn converse(stream: TcpStream, heard: &Mutex<Heard>) -> std::io::Result<()> {
+    let mut writer = stream.try_clone()?;
+    let mut reader = BufReader::new(stream);
+    loop {
+        let mut request = String::new();
+        if reader.read_line(&mut request)? == 0 {
+            return Ok(());
+        }
+        let (mut length, mut ndjson) = (0, false);
+        loop {
+            let mut header = String::new();
+            reader.read_line(&mut header)?;
+            let header = header.trim_end().to_ascii_lowercase();
+            if header.is_empty() {
+                break;
+            }
+            match header.split_once(':') {
+                Some(("content-length", value)) => length = value.trim().parse().unwrap_or(0),
+                Some(("content-type", value)) => ndjson = value.trim().starts_with("application/x-ndjson"),
+                _ => {}
+            }
+        }
+        let mut body = vec![0; length];
+        reader.read_exact(&mut body)?;
+        let code = take(&request, ndjson, &body, heard);
+        write!(writer, "HTTP/1.1 {code} Told So\r\nContent-Length: 0\r\n\r\n")?;
+        writer.flush()?;
+    }
+}
+
+fn take(request: &str, ndjson: bool, body: &[u8], heard: &Mutex<Heard>) -> u16 {
+    let mut heard = lock(heard);
+    let mut events = Vec::new();
+    for line in body.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+        match serde_json::from_slice::<Value>(line) {
+            Ok(value) => events.push(Event(value)),
+            Err(error) => heard.faults.push(format!("{error}: {}", String::from_utf8_lossy(line))),
+        }
+    }
+    if !request.starts_with("POST /events ") || !ndjson || events.is_empty() {
+        heard.faults.push(format!("{} lines, application/x-ndjson: {ndjson}, {request:?}", events.len()));
+    }
+    let code = heard.answers.pop_front().unwrap_or(200);
+    if (200..300).contains(&code) {
+        heard.accepted.extend(events);
+    } else {
+        heard.refused += 1;
+    }
+    code
+}

@@ -1,0 +1,54 @@
+//! CPU time as the daemon tells it, held against what the kernel tells the processes' parent.
+
+use procprobe_tests::actor::{Actor, group};
+use procprobe_tests::daemon::Setup;
+use procprobe_tests::event::Event;
+use procprobe_tests::mark;
+
+const ACTOR: &str = env!("CARGO_BIN_EXE_actor");
+
+/// Runs so many `burn` children and compares the sum of their exits' CPU time with `getrusage(RUSAGE_CHILDREN)`.
+fn check(count: usize, burn: &str) {
+    let mark = mark();
+    let policy = group("burners", "burn", &mark, "starts: { max: 1000000, within: 1s }");
+    let daemon = Setup::new().policy(&policy).start();
+    let mut parent = Actor::start(ACTOR, &format!("spawn {count} 2 burn {burn}"), &mark);
+    let told = parent.told();
+    parent.finish();
+    let exits = daemon.wait_for_count("all exits", count, Event::is_exit);
+    assert_eq!(exits.len(), count);
+    let sum: f64 =
+        exits.iter().map(|exit| exit.float("process.cpu.time").unwrap_or_else(|| panic!("{}", exit.0))).sum();
+    let truth = std::time::Duration::from_nanos(Actor::told_number(&told, "children_cpu_ns")).as_secs_f64();
+    let ratio = sum / truth;
+    assert!((ratio - 1.0).abs() < 0.01, "{count} x burn {burn}: told {sum} s, true {truth} s, ratio {ratio}");
+}
+
+#[test]
+fn cpu_time_of_short_processes_is_exact() {
+    check(300, "5");
+}
+
+#[test]
+fn cpu_time_of_all_threads_is_in_the_account() {
+    check(40, "5 4");
+}
+
+#[test]
+fn cpu_time_of_processes_that_do_next_to_nothing_is_not_lost() {
+    check(300, "0");
+}
+
+#[test]
+fn a_group_that_uses_too_much_cpu_fires_and_names_who() {
+    let mark = mark();
+    let policy = group("busy", "burn", &mark, "cpu: { max: 0.2 cores }");
+    let daemon = Setup::new().policy(&policy).args(["--sample-interval", "200ms"]).start();
+    let burner = Actor::start(ACTOR, "burn 20000 2", &mark);
+    let firing = daemon.wait_for("the alarm", |event| event.is_alarm("firing", "busy.cpu.max"));
+    assert!(firing.float("value") > Some(0.2) && firing.float("limit") == Some(0.2), "{}", firing.0);
+    let named = firing.evidence().iter().any(|process| process["process.pid"] == burner.pid());
+    assert!(named, "{}", firing.0);
+    drop(burner);
+    daemon.wait_for("healthy again", |event| event.is_alarm("resolved", "busy.cpu.max"));
+}

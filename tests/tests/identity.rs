@@ -1,0 +1,86 @@
+//! One process is one process: across the daemon's start, and when its pid comes again.
+
+use std::collections::HashMap;
+use std::fs;
+
+use procprobe_tests::actor::{Actor, group};
+use procprobe_tests::daemon::{PATIENCE, Setup};
+use procprobe_tests::event::Event;
+use procprobe_tests::mark;
+
+const ACTOR: &str = env!("CARGO_BIN_EXE_actor");
+
+#[test]
+fn what_lived_before_the_daemon_and_what_started_meanwhile_is_known_once() {
+    let mark = mark();
+    let mut old = Actor::start(ACTOR, "herd 10 sleep 600000", &mark);
+    old.told();
+    // These come and go while the daemon attaches, scans and goes on.
+    let mut churn = Actor::start(ACTOR, "spawn 1500 2 exit 0", &mark);
+    let policies = [
+        group("sleepers", "sleep", &mark, "count: { min: 10, max: 10 }"),
+        group("churn", "exit", &mark, "starts: { max: 1000000, within: 1s }"),
+    ];
+    let mut daemon = Setup::new().policy(&policies[0]).policy(&policies[1]).start();
+    churn.told();
+    churn.finish();
+    daemon.assert_none("ten live", |event| event.is_alarm("firing", "sleepers.count.min"));
+    daemon.assert_none("ten live", |event| event.is_alarm("firing", "sleepers.count.max"));
+
+    // All ten go: the alarm says how many are left, and each exit is told.
+    old.finish();
+    daemon.wait_for_count("ten exits", 10, |event| event.is_exit() && event.has_arg("sleep"));
+    assert_eq!(daemon.stop(), Some(0));
+    daemon.assert_none("what was there before did not start", |event| event.is_start() && event.has_arg("sleep"));
+    let mut starts = HashMap::new();
+    let mut exits = HashMap::new();
+    for event in daemon.stream.events() {
+        let key = (event.pid(), event.text("process.creation.time").to_owned());
+        if event.is_start() {
+            *starts.entry(key).or_insert(0) += 1;
+        } else if event.is_exit() {
+            *exits.entry(key).or_insert(0) += 1;
+        }
+    }
+    assert!(starts.values().chain(exits.values()).all(|count| *count == 1), "starts {starts:?}, exits {exits:?}");
+    assert!(!starts.is_empty(), "the churn ended before the daemon looked; this test needs a longer one");
+    assert!(starts.keys().all(|key| exits.contains_key(key)), "a start without an exit");
+    daemon.assert_none("nothing may be lost", |event| event.name() == "procprobe.agent.lost");
+}
+
+#[test]
+fn a_pid_that_comes_again_is_another_process() {
+    let mark = mark();
+    let policy = group("lives", "exit", &mark, "starts: { max: 1000000, within: 1s }");
+    let daemon = Setup::new().policy(&policy).start();
+    let mut first = Actor::start(ACTOR, "exit 11", &mark);
+    first.wait();
+    let wanted = first.pid();
+
+    // The kernel gives the next free pid above the last one. Others take pids as well, so it may need several tries;
+    // when the kernel has no ns_last_pid, turning the counter around does it.
+    let tries = if fs::exists("/proc/sys/kernel/ns_last_pid").unwrap() { 2_000 } else { 5_000_000 };
+    let again = (0..tries).any(|_| {
+        // Refused only where it does not exist.
+        let _ = fs::write("/proc/sys/kernel/ns_last_pid", (wanted - 1).to_string());
+        let mut actor = Actor::start(ACTOR, "exit 22", &mark);
+        actor.wait();
+        actor.pid() == wanted
+    });
+    assert!(again, "pid {wanted} never came again");
+
+    let of_pid = |events: &[Event], fits: fn(&Event) -> bool| -> Vec<Event> {
+        events.iter().filter(|event| fits(event) && event.pid() == Some(wanted)).cloned().collect()
+    };
+    let exits = daemon.stream.find("both exits", PATIENCE, |events| {
+        let exits = of_pid(events, Event::is_exit);
+        (exits.len() == 2).then_some(exits)
+    });
+    let starts = of_pid(&daemon.stream.events(), Event::is_start);
+    assert_eq!(starts.len(), 2);
+    let codes: Vec<_> = exits.iter().map(|exit| exit.number("process.exit.code")).collect();
+    assert_eq!(codes, [Some(11), Some(22)]);
+    let births: Vec<_> = starts.iter().chain(&exits).map(|event| event.text("process.creation.time")).collect();
+    assert_eq!((births[0], births[1]), (births[2], births[3]));
+    assert_ne!(births[0], births[1]);
+}

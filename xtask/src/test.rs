@@ -1,0 +1,95 @@
+//! `cargo xtask test`: everything that must hold before a change is good, as CI runs it.
+//!
+//! The steps share what they compile: one profile (dev) and always the same set of packages, for another set would
+//! give some dependency other features and compile it a second time. End-to-end tests are never skipped: on a host that
+//! cannot run them the command fails and says what is missing.
+
+use std::process::Command;
+
+use anyhow::Result;
+
+use crate::place::{self, Profile};
+use crate::step::{note, run, step};
+use crate::toolchain::Choice;
+use crate::{host, object};
+
+/// Lints (unless filtered), unit tests, end-to-end tests.
+pub(crate) fn all(choice: Choice, filter: &[String]) -> Result<()> {
+    // First what needs no compiling: a host that cannot run the last step should say so at once.
+    host::ready_for_kernel_programs()?;
+    object::build(choice, false)?;
+    if filter.is_empty() {
+        lint_built(choice)?;
+    }
+    step("test build", "the daemon and all tests, dev profile", || {
+        run(cargo("build").args(["--bin", "procprobe"]))?;
+        run(cargo("test").arg("--no-run"))
+    })?;
+    step("unit tests", "each crate's own", || run(tests().args(["--lib", "--bins"]).args(to_harness(filter, None))))?;
+    step(
+        "end-to-end tests",
+        "the daemon in the running kernel, with real processes; and the crates' test folders",
+        || {
+            let mut command = tests();
+            command.args(["--test", "*"]).env("PROCPROBE_BIN", place::binary(Profile::Debug, "procprobe"));
+            if !host::is_root() {
+                let sudo = "sudo --preserve-env=PROCPROBE_BIN,RUST_LOG,RUST_BACKTRACE --";
+                command.env(format!("CARGO_TARGET_{}_RUNNER", host_triple()?), sudo);
+            }
+            // Each test starts a daemon of its own; more of them at a time than cores only makes them slow.
+            run(command.args(to_harness(filter, Some(2))))
+        },
+    )
+}
+
+/// rustfmt and clippy on both sides.
+pub(crate) fn lint(choice: Choice) -> Result<()> {
+    object::build(choice, false)?;
+    lint_built(choice)
+}
+
+fn lint_built(choice: Choice) -> Result<()> {
+    step("rustfmt", "one way to write it", || run(place::cargo().args(["fmt", "--all", "--check"])))?;
+    step("clippy", "user side, all targets, warnings are errors", || {
+        run(cargo("clippy").args(["--all-targets", "--", "-D", "warnings"]))
+    })?;
+    step("clippy", "kernel side", || {
+        if !object::lint(choice)? {
+            note(
+                "clippy",
+                "this compiler has none for the kernel side; `rustup component add clippy` for a nightly adds it",
+            );
+        }
+        Ok(())
+    })
+}
+
+/// Always the default members: the same set for every step.
+fn cargo(subcommand: &str) -> Command {
+    let mut command = place::cargo();
+    command.arg(subcommand);
+    command
+}
+
+fn tests() -> Command {
+    let mut command = cargo("test");
+    command.arg("--no-fail-fast");
+    command
+}
+
+/// Arguments for the test harness itself.
+fn to_harness(filter: &[String], threads: Option<u32>) -> Vec<String> {
+    let mut arguments = vec!["--".to_owned()];
+    arguments.extend(filter.iter().cloned());
+    if let Some(threads) = threads {
+        arguments.push(format!("--test-threads={threads}"));
+    }
+    arguments
+}
+
+/// As cargo spells it in the names of its variables.
+fn host_triple() -> Result<String> {
+    let text = crate::step::output_of(Command::new("rustc").arg("-vV"))?;
+    let triple = text.lines().find_map(|line| line.strip_prefix("host: ")).unwrap_or_default();
+    Ok(triple.to_uppercase().replace('-', "_"))
+}
