@@ -359,6 +359,15 @@ impl World {
         }
     }
 
+    /// Members of each group: `app:10,11 other:`.
+    pub(super) fn members(&self) -> String {
+        let groups = self.engine.groups.iter().map(|group| {
+            let pids: Vec<String> = group.members.iter().map(|key| key.tgid.to_string()).collect();
+            format!("{}:{}", group.spec.name, pids.join(","))
+        });
+        groups.collect::<Vec<_>>().join(" ")
+    }
+
     /// What the kernel side watches, as far as it is anything.
     pub(super) fn watched(&self) -> String {
         let watched = self.reals.iter().filter(|(_, real)| real.watch != Watch::NONE);
