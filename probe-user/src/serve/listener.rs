@@ -15,18 +15,17 @@ use tokio::time::{Sleep, sleep};
 
 /// Connections at a time; others wait in the kernel's backlog.
 const CONNECTIONS: usize = 16;
-/// The whole life of a connection: answers are short, and whoever needs more asks again.
-const LIFETIME: Duration = Duration::from_secs(30);
 
 #[derive(Debug)]
 pub(super) struct Bounded {
     listener: UnixListener,
     places: Arc<Semaphore>,
+    lifetime: Duration,
 }
 
 impl Bounded {
-    pub(super) fn new(listener: UnixListener) -> Self {
-        Self { listener, places: Arc::new(Semaphore::new(CONNECTIONS)) }
+    pub(super) fn new(listener: UnixListener, lifetime: Duration) -> Self {
+        Self { listener, places: Arc::new(Semaphore::new(CONNECTIONS)), lifetime }
     }
 }
 
@@ -37,7 +36,7 @@ impl Listener for Bounded {
     async fn accept(&mut self) -> (Connection, SocketAddr) {
         let place = Arc::clone(&self.places).acquire_owned().await.ok();
         let (stream, address) = Listener::accept(&mut self.listener).await;
-        (Connection { stream, end: Box::pin(sleep(LIFETIME)), _place: place }, address)
+        (Connection { stream, end: Box::pin(sleep(self.lifetime)), _place: place }, address)
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {

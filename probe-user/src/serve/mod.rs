@@ -8,11 +8,14 @@
 //! queries waiting, each so long ([`routes`]). Who may connect is decided by the socket's permissions ([`socket`]).
 
 pub mod client;
+pub mod explain;
 mod listener;
 mod routes;
 mod socket;
 #[cfg(test)]
 mod tests;
+
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -28,6 +31,8 @@ use crate::outlet::Dropped;
 
 /// Queries that may wait for the pipeline.
 const QUERIES: usize = 8;
+/// The whole life of a connection: answers are short, and whoever needs more asks again.
+const CONNECTION_LIFETIME: Duration = Duration::from_secs(30);
 
 /// A question to the pipeline. An answer that nobody waits for any more may be thrown away.
 #[derive(Debug)]
@@ -41,8 +46,8 @@ pub enum Query {
     Match {
         /// Which process.
         subject: Subject,
-        /// Where the answer goes.
-        reply: oneshot::Sender<MatchReport>,
+        /// Where the answer goes; an error is a question that cannot be answered as it is ([`explain::of_fields`]).
+        reply: oneshot::Sender<Result<MatchReport, String>>,
     },
 }
 
@@ -160,11 +165,16 @@ pub struct Server {
     socket: socket::Bound,
 }
 
-/// Listens on the configured socket and hands queries over. Runs on the present tokio runtime.
+/// Listens on the configured socket and hands queries over. Runs on the present tokio runtime. Giving the socket to a
+/// group may take CAP_CHOWN: call it before capabilities are dropped.
 pub fn spawn(api: &Api) -> Result<(Server, mpsc::Receiver<Query>), BindError> {
+    spawn_with(api, CONNECTION_LIFETIME)
+}
+
+fn spawn_with(api: &Api, lifetime: Duration) -> Result<(Server, mpsc::Receiver<Query>), BindError> {
     let (listener, socket) = socket::bind(api)?;
     let (queries, inbox) = mpsc::channel(QUERIES);
-    let listener = listener::Bounded::new(listener);
+    let listener = listener::Bounded::new(listener, lifetime);
     let task = tokio::spawn(async move {
         // It only ends with its task.
         let _ = axum::serve(listener, routes::router(queries)).await;

@@ -30,7 +30,7 @@ pub(super) fn router(queries: mpsc::Sender<Query>) -> Router {
 
 async fn status(State(queries): State<mpsc::Sender<Query>>) -> Response {
     let (reply, answer) = oneshot::channel();
-    ask(&queries, Query::Status { reply }, answer).await
+    ask(&queries, Query::Status { reply }, answer, |report| Json(report).into_response()).await
 }
 
 /// The query string of a match: a pid, or fields.
@@ -61,20 +61,25 @@ async fn matches(
         _ => return refuse(StatusCode::BAD_REQUEST, "give either pid, or at least one of exe, args, user, comm, cgroup"),
     };
     let (reply, answer) = oneshot::channel();
-    ask(&queries, Query::Match { subject, reply }, answer).await
+    ask(&queries, Query::Match { subject, reply }, answer, |report| match report {
+        Ok(report) => Json(report).into_response(),
+        Err(why) => refuse(StatusCode::BAD_REQUEST, &why),
+    })
+    .await
 }
 
-async fn ask<T: serde::Serialize>(
+async fn ask<T>(
     queries: &mpsc::Sender<Query>,
     query: Query,
     answer: oneshot::Receiver<T>,
+    respond: impl FnOnce(T) -> Response,
 ) -> Response {
     let asked = async {
         queries.send(query).await.ok()?;
         answer.await.ok()
     };
     match timeout(ANSWER_WITHIN, asked).await {
-        Ok(Some(answer)) => Json(answer).into_response(),
+        Ok(Some(answer)) => respond(answer),
         Ok(None) => refuse(StatusCode::SERVICE_UNAVAILABLE, "the daemon is ending"),
         Err(_) => refuse(StatusCode::GATEWAY_TIMEOUT, "the daemon is too busy to answer"),
     }

@@ -1,0 +1,38 @@
+//! `procprobe status`: asks the daemon how it stands. Exit code 1 when something fires, is in doubt or cannot be
+//! delivered, or when no daemon answers.
+
+mod render;
+
+use serde_json::Value;
+
+use super::args::{Format, StatusArgs};
+use super::{Exit, block_on, complain, print};
+use crate::serve::client;
+
+pub(super) fn status(args: &StatusArgs) -> Exit {
+    let report = match block_on(client::status(&args.socket)) {
+        Ok(Ok(report)) => report,
+        Ok(Err(error)) => {
+            complain(&format!("procprobe: {error}"));
+            return Exit::NotWell;
+        }
+        Err(error) => {
+            complain(&format!("procprobe: {error}"));
+            return Exit::NotWell;
+        }
+    };
+    match args.format {
+        Format::Text => print(&render::text(&report)),
+        // `{:#}` of a JSON value is its indented text.
+        Format::Json => print(&format!("{report:#}\n")),
+    }
+    if is_healthy(&report) { Exit::Well } else { Exit::NotWell }
+}
+
+/// Nothing fires, the process table is not in doubt, every collector takes events.
+fn is_healthy(report: &Value) -> bool {
+    let firing = report["engine"]["firing"].as_array().is_some_and(|firing| !firing.is_empty());
+    let in_doubt = report["engine"]["degraded"].as_bool().unwrap_or(false);
+    let mut collectors = report["collectors"].as_array().into_iter().flatten();
+    !firing && !in_doubt && collectors.all(|collector| collector["healthy"].as_bool().unwrap_or(true))
+}

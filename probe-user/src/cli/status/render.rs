@@ -1,0 +1,262 @@
+//! The daemon's answer as text. What is missing in it (an older daemon) is left out.
+
+use std::fmt::Write as _;
+
+use serde_json::Value;
+
+use crate::event::clean;
+
+/// One page: the daemon, its cost, groups and bounds, alarms, ways out, losses.
+pub(super) fn text(report: &Value) -> String {
+    let mut page = String::new();
+    agent(&mut page, &report["agent"], &report["engine"]);
+    page.push('\n');
+    groups(&mut page, &report["engine"]);
+    page.push('\n');
+    for collector in list(&report["collectors"]) {
+        self::collector(&mut page, collector);
+    }
+    if list(&report["collectors"]).is_empty() {
+        page.push_str("collector: none\n");
+    }
+    losses(&mut page, report);
+    page
+}
+
+fn agent(page: &mut String, agent: &Value, engine: &Value) {
+    let uptime = agent["uptime"].as_f64().unwrap_or(0.0);
+    let _ = writeln!(
+        page,
+        "procprobe {} on {}, pid {}, up {}, {} processes, {} events",
+        word(&agent["version"]),
+        word(&agent["host"]),
+        agent["pid"],
+        span(uptime),
+        engine["processes"].as_u64().or_else(|| agent["processes"].as_u64()).unwrap_or(0),
+        agent["seq"],
+    );
+    let (cost, kernel) = (&agent["cost"], &agent["kernel"]);
+    let cpu = cost["cpu_seconds"].as_f64().unwrap_or(0.0);
+    let wakeups = cost["wakeups"].as_f64().unwrap_or(0.0);
+    let per_second = |amount: f64| if uptime > 0.0 { amount / uptime } else { 0.0 };
+    let _ = writeln!(
+        page,
+        "cost: {cpu:.2} s of CPU ({:.3} % of a core), {} resident (at most {}), {:.1} wake-ups/s",
+        per_second(cpu) * 100.0,
+        bytes(cost["rss_bytes"].as_f64().unwrap_or(0.0)),
+        bytes(cost["peak_rss_bytes"].as_f64().unwrap_or(0.0)),
+        per_second(wakeups),
+    );
+    let programs = list(&kernel["programs"]);
+    let runs: u64 = programs.iter().filter_map(|program| program["run_count"].as_u64()).sum();
+    if runs == 0 {
+        page.push_str("kernel side: not measured (sysctl kernel.bpf_stats_enabled=1 does)\n");
+    } else {
+        let time: f64 = programs.iter().filter_map(|program| program["run_time_ns"].as_f64()).sum::<f64>() / 1e9;
+        let _ = writeln!(page, "kernel side: {time:.3} s in {runs} runs ({:.3} % of a core)", per_second(time) * 100.0);
+        for program in programs {
+            let runs = program["run_count"].as_f64().unwrap_or(0.0);
+            let each = if runs > 0.0 { program["run_time_ns"].as_f64().unwrap_or(0.0) / runs } else { 0.0 };
+            let _ = writeln!(page, "  {:<20} {runs:>10} runs, {each:.0} ns each", word(&program["name"]));
+        }
+    }
+    let records: Vec<String> = list(&kernel["records"])
+        .iter()
+        .filter_map(|pair| Some(format!("{} {}", pair[1].as_u64()?, word(&pair[0]))))
+        .collect();
+    if !records.is_empty() {
+        let _ = writeln!(page, "records: {}", records.join(", "));
+    }
+    for note in list(&agent["degraded"]) {
+        let _ = writeln!(page, "degraded: {}", word(note));
+    }
+}
+
+fn groups(page: &mut String, engine: &Value) {
+    if let Some(grace) = engine["grace_seconds"].as_f64() {
+        let _ = writeln!(page, "start grace: nothing fires for another {}", span(grace));
+    }
+    if engine["degraded"].as_bool() == Some(true) {
+        page.push_str("records were lost: nothing is judged until the process table is right again\n");
+    }
+    let groups = list(&engine["groups"]);
+    if groups.is_empty() {
+        page.push_str("no groups: policies are empty\n");
+        return;
+    }
+    let mut rows = vec![["GROUP", "MEMBERS", "BOUND", "VALUE", "LIMIT", "NEAR", "STATE"].map(str::to_owned)];
+    for group in groups {
+        let mut head = [word(&group["name"]), group["members"].to_string()];
+        if list(&group["bounds"]).is_empty() {
+            let [name, members] = head.clone();
+            rows.push([name, members, "-".into(), String::new(), String::new(), String::new(), String::new()]);
+        }
+        for bound in list(&group["bounds"]) {
+            // Names are told once, above the bounds that belong to them.
+            let [name, members] = std::mem::take(&mut head);
+            rows.push(bound_row(name, members, bound));
+        }
+    }
+    table(page, &rows);
+    let firing: Vec<String> = list(&engine["firing"]).iter().map(word).collect();
+    let firing = if firing.is_empty() { "nothing".to_owned() } else { firing.join(", ") };
+    let _ = writeln!(page, "firing: {firing}");
+}
+
+fn bound_row(group: String, members: String, bound: &Value) -> [String; 7] {
+    let measure = bound["measure"].as_str().unwrap_or_default();
+    let within = bound["within_seconds"].as_f64().map(|within| format!(" in {}", span(within))).unwrap_or_default();
+    let value = bound["value"].as_f64().map_or_else(|| "?".to_owned(), |value| amount(measure, value));
+    let at_least = if bound["lower_limit"].as_bool() == Some(true) { ">= " } else { "" };
+    let near = bound["nearness"].as_f64().map(|near| format!("{:.0} %", near * 100.0)).unwrap_or_default();
+    let since = bound["since_seconds"].as_f64().map(|since| format!(" {}", span(since))).unwrap_or_default();
+    [
+        group,
+        members,
+        format!("{measure}{within}"),
+        format!("{at_least}{value}"),
+        format!("{} {}", word(&bound["bound"]), amount(measure, bound["limit"].as_f64().unwrap_or(0.0))),
+        near,
+        format!("{}{since}", word(&bound["state"])),
+    ]
+}
+
+fn collector(page: &mut String, collector: &Value) {
+    let urls: Vec<String> = list(&collector["urls"]).iter().map(word).collect();
+    let state = if collector["healthy"].as_bool() == Some(true) { "takes events" } else { "does not take events" };
+    let _ = writeln!(
+        page,
+        "collector {}: {state}; {} sent, {} waiting ({})",
+        urls.join(", "),
+        collector["sent_events"],
+        collector["queued_events"],
+        bytes(collector["queued_bytes"].as_f64().unwrap_or(0.0)),
+    );
+    if let Some(error) = collector["last_error"].as_str() {
+        let _ = writeln!(page, "  {}", clean(error));
+    }
+}
+
+fn losses(page: &mut String, report: &Value) {
+    let told: Vec<String> = ["lost", "dropped"]
+        .iter()
+        .flat_map(|key| list(&report[*key]))
+        .map(|loss| format!("{} at {} ({})", loss["count"], word(&loss["where"]), word(&loss["reason"])))
+        .collect();
+    let told = if told.is_empty() { "nothing".to_owned() } else { told.join(", ") };
+    let _ = writeln!(page, "lost or dropped: {told}");
+}
+
+/// Columns as wide as their widest cell.
+fn table(page: &mut String, rows: &[[String; 7]]) {
+    let mut widths = [0; 7];
+    for row in rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = cell.chars().count().max(*width);
+        }
+    }
+    for row in rows {
+        let cells: Vec<String> = row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+        page.push_str(cells.join("  ").trim_end());
+        page.push('\n');
+    }
+}
+
+fn list(value: &Value) -> &[Value] {
+    value.as_array().map_or(&[], Vec::as_slice)
+}
+
+fn word(value: &Value) -> String {
+    value.as_str().map_or_else(|| "?".to_owned(), clean)
+}
+
+/// A value in its measure's unit.
+fn amount(measure: &str, value: f64) -> String {
+    match measure {
+        "cpu" | "cpu_wait" => format!("{value:.2} cores"),
+        "memory" => bytes(value),
+        "read" | "write" => format!("{}/s", bytes(value)),
+        "age" => span(value),
+        _ => format!("{value}"),
+    }
+}
+
+fn bytes(value: f64) -> String {
+    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
+    let mut value = value;
+    let mut unit = 0;
+    while value >= 1024.0 && unit + 1 < UNITS.len() {
+        value /= 1024.0;
+        unit += 1;
+    }
+    let decimals = usize::from(unit > 0);
+    format!("{value:.decimals$} {}", UNITS[unit])
+}
+
+/// The two largest units of a time in seconds.
+fn span(seconds: f64) -> String {
+    const UNITS: [(&str, u64); 4] = [("d", 86_400), ("h", 3600), ("m", 60), ("s", 1)];
+    let mut rest = std::time::Duration::try_from_secs_f64(seconds).unwrap_or_default().as_secs();
+    let mut text = String::new();
+    let mut told = 0;
+    for (name, size) in UNITS {
+        let count = rest / size;
+        rest %= size;
+        if told > 0 || count > 0 {
+            told += 1;
+            if count > 0 {
+                let _ = write!(text, "{count}{name}");
+            }
+        }
+        if told == 2 {
+            break;
+        }
+    }
+    if text.is_empty() { "0s".to_owned() } else { text }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn spans_and_sizes_are_short() {
+        for (seconds, expected) in [(0.4, "0s"), (59.9, "59s"), (61.0, "1m1s"), (3600.0, "1h"), (90_061.0, "1d1h")] {
+            assert_eq!(span(seconds), expected);
+        }
+        assert_eq!(span(f64::NAN), "0s");
+        for (size, expected) in [(0.0, "0 B"), (1023.0, "1023 B"), (1536.0, "1.5 KiB"), (1e18, "909494.7 TiB")] {
+            assert_eq!(bytes(size), expected);
+        }
+    }
+
+    #[test]
+    fn a_whole_page() {
+        let report = json!({
+            "agent": {"version": "0.1.0", "host": "web-1", "pid": 7, "uptime": 100.0, "seq": 42, "degraded": ["no\nid"],
+                "cost": {"cpu_seconds": 0.5, "rss_bytes": 6_291_456, "peak_rss_bytes": 7_340_032, "wakeups": 110},
+                "kernel": {"programs": [{"name": "exec", "run_count": 4, "run_time_ns": 2000}],
+                    "records": [["exec", 4], ["exit", 3]]}},
+            "engine": {"processes": 3, "grace_seconds": 4.0, "firing": ["nginx.count.min"], "groups": [
+                {"name": "nginx", "members": 1, "bounds": [
+                    {"measure": "count", "bound": "min", "limit": 2.0, "value": 1.0, "nearness": 2.0,
+                     "state": "firing", "since_seconds": 75.0},
+                    {"measure": "memory", "bound": "max", "limit": 1_073_741_824.0, "value": null, "state": "healthy"},
+                    {"measure": "starts", "bound": "max", "limit": 5.0, "value": 4.0, "nearness": 0.8,
+                     "within_seconds": 60.0, "lower_limit": true, "state": "healthy"}]},
+                {"name": "idle", "members": 0, "bounds": []}]},
+            "collectors": [{"urls": ["http://c/"], "healthy": false, "sent_events": 3, "queued_events": 2,
+                "queued_bytes": 2048, "last_error": "http://c/: HTTP 503"}],
+            "dropped": [{"where": "forward", "reason": "queue_full", "count": 9}], "lost": [],
+        });
+        insta::assert_snapshot!(text(&report), @"");
+    }
+
+    #[test]
+    fn an_answer_from_another_version_is_still_shown() {
+        let page = text(&json!({"agent": {"version": 7}, "engine": [], "collectors": {"a": 1}, "lost": [1, null]}));
+        assert!(page.contains("no groups") && page.contains("collector: none"), "{page}");
+    }
+}
