@@ -1,17 +1,11 @@
 //! Answers the local API's questions from what the daemon holds at this moment.
 
-use std::sync::Arc;
-
 use serde_json::Value;
 
 use super::{Daemon, clock};
 use crate::agent::{self, Cost, KernelCost, ProgramCost};
-use crate::engine::explain::{Explanation, Verdict as Reason};
-use crate::model::Process;
 use crate::outlet::Dropped;
-use crate::record::{Identity, ProcessKey, Program};
-use crate::serve::{AgentReport, Described, Fields, MatchReport, Query, StatusReport, Subject, Verdict};
-use crate::time::KTime;
+use crate::serve::{AgentReport, MatchReport, Query, StatusReport, Subject, explain};
 
 impl Daemon {
     /// Whoever asked may be gone by now: then the answer is thrown away.
@@ -62,63 +56,10 @@ impl Daemon {
         }
     }
 
-    fn matches(&self, subject: &Subject) -> MatchReport {
-        let engine = self.core.engine();
+    fn matches(&self, subject: &Subject) -> Result<MatchReport, String> {
         match subject {
-            Subject::Pid(pid) => {
-                let Some(process) = engine.table().of_tgid(*pid) else { return MatchReport::default() };
-                report(process, engine.explain(process.key))
-            }
-            Subject::Fields(fields) => {
-                let process = might_be(fields, |name| engine.uid_of(name));
-                let explanations = engine.explain_process(&process);
-                report(&process, explanations)
-            }
+            Subject::Pid(pid) => Ok(explain::of_living(self.core.engine(), *pid)),
+            Subject::Fields(fields) => explain::of_fields(&self.prepared.policies, &self.prepared.users, fields),
         }
     }
-}
-
-fn report(process: &Process, explanations: Vec<Explanation>) -> MatchReport {
-    let described = Described {
-        pid: process.key.tgid,
-        exe: process.program.exe.to_string(),
-        args: process.program.joined_args(),
-        comm: process.identity.comm.to_string(),
-        uid: process.identity.uid,
-        cgroup: process.cgroup.to_string(),
-    };
-    let groups = explanations.into_iter().map(|explanation| Verdict {
-        belongs: explanation.verdict.belongs(),
-        why: in_words(explanation.verdict),
-        group: explanation.group,
-        declared: explanation.declared,
-    });
-    MatchReport { process: Some(described), groups: groups.collect() }
-}
-
-fn in_words(reason: Reason) -> String {
-    match reason {
-        Reason::Selected => "match selects it".to_owned(),
-        Reason::Descends => "it descends from a member".to_owned(),
-        Reason::TakenOut => "except takes it out".to_owned(),
-        Reason::KeptOut { field } => format!("{field} does not match"),
-    }
-}
-
-/// A process made of what a person typed.
-fn might_be(fields: &Fields, uid_of: impl Fn(&str) -> Option<u32>) -> Process {
-    let text = |field: &Option<String>| -> Arc<str> { field.as_deref().unwrap_or_default().into() };
-    let exe = text(&fields.exe);
-    let name = exe.rsplit('/').next().unwrap_or_default();
-    // The kernel's name of a process is the first 15 bytes of its file's name.
-    let comm = fields.comm.as_deref().unwrap_or_else(|| name.get(..15).unwrap_or(name)).into();
-    let user = fields.user.as_deref();
-    let uid = user.and_then(|user| user.parse().ok().or_else(|| uid_of(user))).unwrap_or(u32::MAX);
-    let identity =
-        Identity { parent: None, start_boot_ns: 0, cgroup_id: 0, uid, gid: uid, comm, kernel_thread: false };
-    let program = Program { exe, args: text(&fields.args).as_ref().into(), ..Program::default() };
-    let key = ProcessKey { tgid: 0, start: KTime(0) };
-    let mut process = Process::new(key, identity, Arc::new(program), KTime(0));
-    process.cgroup = text(&fields.cgroup);
-    process
 }

@@ -8,13 +8,13 @@ use caps::{CapSet, CapsHashSet};
 /// The kernel refused to take a capability away.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot drop the {set:?} capabilities: {source}")]
-pub struct DropError {
+pub(super) struct DropError {
     set: CapSet,
     source: caps::errors::CapsError,
 }
 
 /// Drops every capability of this thread and of all it starts from now on.
-pub fn drop_all() -> Result<(), DropError> {
+pub(super) fn drop_all() -> Result<(), DropError> {
     // The inheritable and ambient sets first: what is gone from the permitted set cannot be raised again anyway.
     for set in [CapSet::Ambient, CapSet::Inheritable, CapSet::Effective, CapSet::Permitted] {
         caps::set(None, set, &CapsHashSet::new()).map_err(|source| DropError { set, source })?;
