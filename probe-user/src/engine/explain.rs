@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::Engine;
 use super::group::GroupState;
-use super::membership::Track;
+use super::track::Track;
 use crate::model::Process;
 use crate::policy::select::Field;
 use crate::record::ProcessKey;
@@ -61,7 +61,11 @@ impl Engine {
     /// What each group would say about a process that is not in the table: by its own fields, for it has no parent.
     pub fn explain_process(&self, process: &Process) -> Vec<Explanation> {
         let stranger = Track::default();
-        self.groups.iter().enumerate().map(|(index, group)| self.explain_one(index, group, process, &stranger)).collect()
+        self.groups
+            .iter()
+            .enumerate()
+            .map(|(index, group)| self.explain_one(index, group, process, &stranger))
+            .collect()
     }
 
     /// The number of a user by name, as selectors know users.

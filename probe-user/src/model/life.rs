@@ -53,7 +53,8 @@ impl Table {
                 if process.identity.kernel_thread {
                     process.program.clone_from(&self.nothing);
                 }
-                let mut entry = Entry::new(process, Source::Fork(forker), at);
+                let mut entry = Entry::new(process, Source::Fork, at);
+                entry.born = Some((at, forker));
                 entry.counted = true;
                 self.appear(entry, Appearance::Forked, changes);
                 self.hand_down(key, changes);
@@ -80,45 +81,54 @@ impl Table {
         // Its whole life was seen after all.
         entry.reaped_cpu_ns = 0;
         entry.counted |= entry.process.usage.at.is_none();
+        if entry.born.replace((at, forker)).is_some() {
+            return;
+        }
         match entry.source {
             Source::Nothing => {
-                entry.source = Source::Fork(forker);
+                entry.source = Source::Fork;
                 entry.process.program_since = at;
                 if !identity.kernel_thread {
                     entry.process.program = program;
                 }
                 self.identify(at, key, identity);
                 changes.push(Change::Redefined { key });
-                self.hand_down(key, changes);
             }
-            Source::Exec if entry.previous.is_none() => {
-                entry.previous = Some((at, program));
-                self.hand_down(key, changes);
-            }
-            Source::Fork(_) | Source::Exec | Source::Scan(_) => {}
+            // What ran at first is told only now; whether the scan saw that or the next one, the exec will tell.
+            Source::Exec | Source::Scan(_) if !entry.knows_first_program() => entry.previous = Some((at, program)),
+            Source::Fork | Source::Exec | Source::Scan(_) => {}
         }
+        self.hand_down(key, changes);
     }
 
-    /// Gives children that were forked by this process, and have not executed anything, what it ran at their fork, and
-    /// their children likewise. Changes nothing where the records came in order.
+    /// Gives the children that this process forked what it ran at their fork, and their children likewise. Changes
+    /// nothing where the records came in order.
     fn hand_down(&mut self, from: ProcessKey, changes: &mut Vec<Change>) {
         let mut heirs: Vec<(ProcessKey, ProcessKey)> = Vec::new();
         heirs.extend(self.kin.children(from).iter().map(|child| (from, *child)));
-        while let Some((forker, key)) = heirs.pop() {
+        while let Some((parent, key)) = heirs.pop() {
             let Some(child) = self.store.get(key) else { continue };
-            if child.source != Source::Fork(forker) || child.process.identity.kernel_thread {
+            let Some((at, forker)) = child.born else { continue };
+            if forker != parent || child.process.identity.kernel_thread {
                 continue;
             }
-            let since = child.process.program_since;
-            let Some(program) = self.store.get(forker).and_then(|parent| parent.program_at(since)).cloned() else {
+            let Some(program) = self.store.get(forker).and_then(|forker| forker.program_at(at)).cloned() else {
                 continue;
             };
-            if Arc::ptr_eq(&program, &child.process.program) || program == child.process.program {
+            let Some(child) = self.store.get_mut(key) else { continue };
+            // What it inherited is what it runs, or what it ran before its first exec.
+            let inherited = match &mut child.previous {
+                _ if child.source == Source::Fork => &mut child.process.program,
+                Some((since, previous)) if *since == at => previous,
+                Some(_) | None => continue,
+            };
+            if *inherited == program {
                 continue;
             }
-            let Some(child) = self.store.get_mut(key) else { continue };
-            child.process.program = program;
-            changes.push(Change::Redefined { key });
+            *inherited = program;
+            if child.source == Source::Fork {
+                changes.push(Change::Redefined { key });
+            }
             heirs.extend(self.kin.children(key).iter().map(|grandchild| (key, *grandchild)));
         }
     }
@@ -253,19 +263,35 @@ impl Entry {
             Source::Scan(began) if at < began && *self.process.program.exe == *exe => Place::Seen,
             Source::Scan(began) if at < began => Place::Overtaken,
             Source::Exec if at < self.process.program_since => Place::Overtaken,
-            Source::Nothing | Source::Fork(_) | Source::Exec | Source::Scan(_) => Place::News,
+            Source::Nothing | Source::Fork | Source::Exec | Source::Scan(_) => Place::News,
         }
+    }
+
+    /// Whether what it ran before its present program is more than a guess: that a scan saw the same program before the
+    /// exec of it was told.
+    fn knows_first_program(&self) -> bool {
+        let guess = |(since, program): &(KTime, Arc<Program>)| {
+            *since == self.process.key.start && program.exe == self.process.program.exe
+        };
+        self.previous.as_ref().is_some_and(|previous| !guess(previous))
     }
 
     /// The process runs another program from then on.
     pub(super) fn run(&mut self, at: KTime, program: Arc<Program>) {
+        self.replace_program(at, program, Source::Exec);
+        self.process.execs += 1;
+    }
+
+    pub(super) fn replace_program(&mut self, at: KTime, program: Arc<Program>, source: Source) {
         let before = std::mem::replace(&mut self.process.program, program);
-        if self.source != Source::Nothing {
+        // Of a process that started while a scan ran, the scan may have seen the very program that is told now.
+        let foreseen = matches!(self.source, Source::Scan(began) if self.process.key.start >= began)
+            && before.exe == self.process.program.exe;
+        if self.source != Source::Nothing && !(foreseen && self.previous.is_some()) {
             self.previous = Some((self.process.program_since, before));
         }
-        self.source = Source::Exec;
+        self.source = source;
         self.process.program_since = at;
-        self.process.execs += 1;
     }
 }
 

@@ -6,11 +6,18 @@
 
 use std::sync::Arc;
 
-use globset::{GlobBuilder, GlobMatcher};
+use globset::GlobBuilder;
+use regex::bytes::{Regex, RegexBuilder};
 use thiserror::Error;
 
 /// Longest pattern, in bytes.
 pub const PATTERN_MAX: usize = 512;
+/// Largest compiled pattern, in bytes.
+const SIZE_MAX: usize = 1 << 20;
+/// Most bytes that a pattern keeps while it is looked for.
+const CACHE_MAX: usize = 256 << 10;
+/// Deepest nesting of `{}`.
+const NEST_MAX: u32 = 50;
 
 /// A compiled pattern.
 #[derive(Clone, Debug)]
@@ -23,7 +30,7 @@ pub struct Glob {
 enum Matcher {
     Anything,
     Exact,
-    Compiled(GlobMatcher),
+    Compiled(Regex),
 }
 
 /// Why a pattern cannot be used.
@@ -35,6 +42,9 @@ pub enum GlobError {
     /// Longer than [`PATTERN_MAX`].
     #[error("the pattern has {0} bytes, more than the {PATTERN_MAX} that are allowed")]
     Long(usize),
+    /// Nested deeper than [`NEST_MAX`], or larger than [`SIZE_MAX`] when compiled.
+    #[error("the pattern is too large, or its braces are nested too deep")]
+    Complex,
     /// The syntax is wrong.
     #[error("{0}")]
     Syntax(String),
@@ -58,13 +68,7 @@ impl Glob {
             "**" => Matcher::Anything,
             "*" if !path => Matcher::Anything,
             _ if is_exact(pattern) => Matcher::Exact,
-            _ => GlobBuilder::new(pattern)
-                .literal_separator(path)
-                .backslash_escape(true)
-                .empty_alternates(true)
-                .build()
-                .map(|glob| Matcher::Compiled(glob.compile_matcher()))
-                .map_err(|error| GlobError::Syntax(error.kind().to_string()))?,
+            _ => Matcher::Compiled(automaton(pattern, path)?),
         };
         Ok(Self { pattern: Arc::from(pattern), matcher })
     }
@@ -74,7 +78,7 @@ impl Glob {
         match &self.matcher {
             Matcher::Anything => true,
             Matcher::Exact => *self.pattern == *text,
-            Matcher::Compiled(glob) => glob.is_match(text),
+            Matcher::Compiled(regex) => regex.is_match(text.as_bytes()),
         }
     }
 
@@ -84,7 +88,98 @@ impl Glob {
     }
 }
 
+/// Compiled here and not by the library: it takes for granted that its own expressions compile, and a pattern from a
+/// file may be nested too deep for that.
+fn automaton(pattern: &str, path: bool) -> Result<Regex, GlobError> {
+    let glob = GlobBuilder::new(pattern)
+        .literal_separator(path)
+        .backslash_escape(true)
+        .empty_alternates(true)
+        .build()
+        .map_err(|error| GlobError::Syntax(error.kind().to_string()))?;
+    RegexBuilder::new(glob.regex())
+        .dot_matches_new_line(true)
+        .size_limit(SIZE_MAX)
+        .dfa_size_limit(CACHE_MAX)
+        .nest_limit(NEST_MAX)
+        .build()
+        .map_err(|_| GlobError::Complex)
+}
+
 /// It has no character with a meaning of its own: it matches itself only.
 pub fn is_exact(pattern: &str) -> bool {
     !pattern.contains(['*', '?', '[', ']', '{', '}', '\\'])
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// One pattern, as a path and as a name, against one text.
+    #[track_caller]
+    fn check(pattern: &str, text: &str, path: bool, name: bool) {
+        let as_path = Glob::path(pattern).expect(pattern);
+        let as_name = Glob::name(pattern).expect(pattern);
+        assert_eq!((as_path.is_match(text), as_name.is_match(text)), (path, name), "{pattern} on {text}");
+    }
+
+    #[test]
+    fn slashes_stop_only_paths() {
+        check("*", "", true, true);
+        check("*", "kworker/0:1", false, true);
+        check("**", "a/b", true, true);
+        check("kworker/?:1", "kworker/0:1", true, true);
+        check("kworker*", "kworker/0:1", false, true);
+        check("/a/**", "/a", false, false);
+        check("/a{,/**}", "/a", true, true);
+        check("/a{,/**}", "/a/b/c", true, true);
+    }
+
+    #[test]
+    fn exact_patterns_and_escapes() {
+        check("a.b+c", "a.b+c", true, true);
+        check("a.b", "axb", false, false);
+        check("a\\*", "a*", true, true);
+        check("a\\*", "ab", false, false);
+        check("[[]x", "[x", true, true);
+        assert!(matches!(Glob::path("/usr/sbin/nginx").expect("exact").matcher, Matcher::Exact));
+    }
+
+    #[test]
+    fn what_cannot_be_compiled() {
+        for (pattern, part) in [
+            ("", "empty"),
+            ("[a", "unclosed character class"),
+            ("{a", "unclosed alternate"),
+            ("a}", "unopened alternate"),
+            ("a\\", "dangling"),
+            (&"a".repeat(PATTERN_MAX + 1), "513 bytes"),
+        ] {
+            let error = Glob::path(pattern).expect_err(pattern).to_string();
+            assert!(error.contains(part), "{pattern}: {error}");
+        }
+        let deep = "{".repeat(PATTERN_MAX / 2) + &"}".repeat(PATTERN_MAX / 2);
+        assert_eq!(Glob::path(&deep).expect_err("too deep"), GlobError::Complex);
+        assert!(Glob::path(&"{a,b}*".repeat(PATTERN_MAX / 6)).is_ok_and(|glob| glob.is_match(&"axxb".repeat(43))));
+    }
+
+    proptest! {
+        /// An exact pattern is a shortcut, not another meaning.
+        #[test]
+        fn a_pattern_without_wildcards_matches_itself_only(pattern in "[a-z./+-]{1,12}", text in "[a-z./+-]{1,12}") {
+            let glob = Glob::path(&pattern).expect("exact");
+            prop_assert!(glob.is_match(&pattern));
+            prop_assert_eq!(glob.is_match(&text), pattern == text);
+        }
+
+        #[test]
+        fn arbitrary_patterns_never_panic(pattern in "[a-c/*?{},\\[\\]!\\\\-]{0,24}", text in "[a-c/]{0,10}") {
+            if let (Ok(path), Ok(name)) = (Glob::path(&pattern), Glob::name(&pattern)) {
+                // A name's wildcards reach at least as far.
+                prop_assert!(!path.is_match(&text) || name.is_match(&text) || pattern.contains("**"));
+            }
+        }
+    }
 }

@@ -1,28 +1,29 @@
-//! A JSON Schema (2020-12) from the tables of keys, for editors that complete and check YAML.
+//! A JSON Schema (2020-12) from the tables of keys, for editors that complete and check YAML. Each table is written once,
+//! under `$defs`, and referred to from where it is used.
 
 use serde_json::{Map, Value, json};
 
 use super::keys::{Choice, Kind, State, Table};
 
+/// Schemas of tables by name.
+type Definitions = Map<String, Value>;
+
 /// The schema of a whole file.
 pub fn of_file(table: &'static Table, title: &str) -> Value {
-    let mut schema = Map::new();
-    schema.insert("$schema".to_owned(), json!("https://json-schema.org/draft/2020-12/schema"));
-    schema.insert("title".to_owned(), json!(title));
-    if let Value::Object(object) = of_table(table) {
-        schema.extend(object);
-    }
-    Value::Object(schema)
+    let mut definitions = Definitions::new();
+    let mut schema = of_table(table, &mut definitions);
+    schema["$schema"] = json!("https://json-schema.org/draft/2020-12/schema");
+    schema["title"] = json!(title);
+    schema["$defs"] = Value::Object(definitions);
+    schema
 }
 
-fn of_table(table: &'static Table) -> Value {
+fn of_table(table: &'static Table, definitions: &mut Definitions) -> Value {
     let mut properties = Map::new();
     for key in table.keys.iter().filter(|key| key.is_usable()) {
-        let mut property = of_kind(&key.kind);
-        if let Value::Object(object) = &mut property {
-            // The key says more than the table that its value is.
-            object.insert("description".to_owned(), json!(key.doc));
-        }
+        let mut property = of_kind(&key.kind, definitions);
+        // The key says more than what its value is in general.
+        property["description"] = json!(key.doc);
         properties.insert(key.name.to_owned(), property);
     }
     let required: Vec<&str> =
@@ -42,7 +43,24 @@ fn of_table(table: &'static Table) -> Value {
     schema
 }
 
-fn of_kind(kind: &Kind) -> Value {
+/// `a bound on `count`` as `a-bound-on-count`: fit for a reference without escapes.
+fn name_of(table: &Table) -> String {
+    let words = table.what.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
+    words.collect::<Vec<_>>().join("-")
+}
+
+fn reference(table: &'static Table, definitions: &mut Definitions) -> Value {
+    let name = name_of(table);
+    if !definitions.contains_key(&name) {
+        // Its place is taken before its own tables are looked at, so that a table may hold itself.
+        definitions.insert(name.clone(), Value::Null);
+        let schema = of_table(table, definitions);
+        definitions.insert(name.clone(), schema);
+    }
+    json!({ "$ref": format!("#/$defs/{name}") })
+}
+
+fn of_kind(kind: &Kind, definitions: &mut Definitions) -> Value {
     match kind {
         Kind::Form(form) => {
             let mut schema = json!({ "type": "string", "examples": form.examples });
@@ -65,14 +83,15 @@ fn of_kind(kind: &Kind) -> Value {
         Kind::Bool => json!({ "type": "boolean" }),
         Kind::Whole(least, most) => json!({ "type": "integer", "minimum": least, "maximum": most }),
         Kind::OneOrMany(kind) => {
-            let one = of_kind(kind);
+            let one = of_kind(kind, definitions);
             json!({ "anyOf": [one, { "type": "array", "items": one, "minItems": 1 }] })
         }
-        Kind::List(kind) => json!({ "type": "array", "items": of_kind(kind), "minItems": 1 }),
-        Kind::Table(table) => of_table(table),
+        Kind::List(kind) => json!({ "type": "array", "items": of_kind(kind, definitions), "minItems": 1 }),
+        Kind::Table(table) => reference(table, definitions),
         Kind::Named(name, kind) => {
             let names = name.pattern.map_or_else(|| json!(true), |pattern| json!({ "pattern": pattern }));
-            json!({ "type": "object", "propertyNames": names, "additionalProperties": of_kind(kind) })
+            let values = of_kind(kind, definitions);
+            json!({ "type": "object", "propertyNames": names, "additionalProperties": values })
         }
     }
 }

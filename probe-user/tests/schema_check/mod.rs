@@ -7,8 +7,13 @@ use serde_json::{Map, Value, json};
 /// Every place where the tree does not fit, as `path: reason`.
 pub(crate) fn errors(schema: &Value, tree: &Node) -> Vec<String> {
     let mut errors = Vec::new();
-    check(schema, &to_json(tree), "", &mut errors);
+    Check { root: schema }.check(schema, &to_json(tree), "", &mut errors);
     errors
+}
+
+/// The whole schema, for what refers to it.
+struct Check<'s> {
+    root: &'s Value,
 }
 
 /// As YAML 1.2 reads it: plain scalars may be numbers, booleans or nothing.
@@ -29,71 +34,80 @@ fn to_json(node: &Node) -> Value {
     }
 }
 
-fn check(schema: &Value, value: &Value, path: &str, errors: &mut Vec<String>) {
-    let Value::Object(schema) = schema else {
-        assert_eq!(schema, &json!(true), "a schema is an object or true");
-        return;
-    };
-    for (keyword, wanted) in schema {
-        let fits = match keyword.as_str() {
-            "$schema" | "title" | "description" | "examples" => true,
-            "type" => types(wanted).iter().any(|name| is_a(name, value)),
-            "const" => value == wanted,
-            "minimum" => value.as_f64() >= wanted.as_f64(),
-            "maximum" => value.as_f64() <= wanted.as_f64(),
-            "minItems" => {
-                value.as_array().is_none_or(|items| wanted.as_u64().is_some_and(|least| count(items) >= least))
-            }
-            "pattern" => value.as_str().is_none_or(|text| matches(wanted, text)),
-            "required" => object(value).is_none_or(|object| {
-                wanted
-                    .as_array()
-                    .expect("a list")
-                    .iter()
-                    .all(|name| object.contains_key(name.as_str().expect("a name")))
-            }),
-            "anyOf" => alternatives(wanted).iter().any(|of| fits(of, value)),
-            "oneOf" => alternatives(wanted).iter().filter(|of| fits(of, value)).count() == 1,
-            "propertyNames" => object(value).is_none_or(|object| object.keys().all(|key| fits(wanted, &json!(key)))),
-            "items" => {
-                for (index, item) in value.as_array().into_iter().flatten().enumerate() {
-                    check(wanted, item, &format!("{path}/{index}"), errors);
-                }
-                true
-            }
-            "properties" => {
-                for (key, inner) in object(value).into_iter().flatten() {
-                    if let Some(schema) = wanted.get(key) {
-                        check(schema, inner, &format!("{path}/{key}"), errors);
-                    }
-                }
-                true
-            }
-            "additionalProperties" => {
-                let known = |key: &String| schema.get("properties").is_some_and(|all| all.get(key).is_some());
-                let others = object(value).into_iter().flatten().filter(|(key, _)| !known(key));
-                let mut fits = true;
-                for (key, inner) in others {
-                    if wanted == &json!(false) {
-                        fits = false;
-                    } else {
-                        check(wanted, inner, &format!("{path}/{key}"), errors);
-                    }
-                }
-                fits
-            }
-            other => panic!("the check does not know the keyword {other}"),
+impl Check<'_> {
+    fn check(&self, schema: &Value, value: &Value, path: &str, errors: &mut Vec<String>) {
+        let Value::Object(schema) = schema else {
+            assert_eq!(schema, &json!(true), "a schema is an object or true");
+            return;
         };
-        if !fits {
-            errors.push(format!("{path}: {keyword} of {value}"));
+        for (keyword, wanted) in schema {
+            let fits = match keyword.as_str() {
+                "$schema" | "$defs" | "title" | "description" | "examples" => true,
+                "$ref" => {
+                    let name = wanted.as_str().expect("a reference").strip_prefix("#/$defs/").expect("a definition");
+                    self.check(&self.root["$defs"][name], value, path, errors);
+                    true
+                }
+                "type" => types(wanted).iter().any(|name| is_a(name, value)),
+                "const" => value == wanted,
+                "minimum" => value.as_f64() >= wanted.as_f64(),
+                "maximum" => value.as_f64() <= wanted.as_f64(),
+                "minItems" => {
+                    value.as_array().is_none_or(|items| wanted.as_u64().is_some_and(|least| count(items) >= least))
+                }
+                "pattern" => value.as_str().is_none_or(|text| matches(wanted, text)),
+                "required" => object(value).is_none_or(|object| {
+                    wanted
+                        .as_array()
+                        .expect("a list")
+                        .iter()
+                        .all(|name| object.contains_key(name.as_str().expect("a name")))
+                }),
+                "anyOf" => alternatives(wanted).iter().any(|of| self.fits(of, value)),
+                "oneOf" => alternatives(wanted).iter().filter(|of| self.fits(of, value)).count() == 1,
+                "propertyNames" => {
+                    object(value).is_none_or(|object| object.keys().all(|key| self.fits(wanted, &json!(key))))
+                }
+                "items" => {
+                    for (index, item) in value.as_array().into_iter().flatten().enumerate() {
+                        self.check(wanted, item, &format!("{path}/{index}"), errors);
+                    }
+                    true
+                }
+                "properties" => {
+                    for (key, inner) in object(value).into_iter().flatten() {
+                        if let Some(schema) = wanted.get(key) {
+                            self.check(schema, inner, &format!("{path}/{key}"), errors);
+                        }
+                    }
+                    true
+                }
+                "additionalProperties" => {
+                    let known = |key: &String| schema.get("properties").is_some_and(|all| all.get(key).is_some());
+                    let others = object(value).into_iter().flatten().filter(|(key, _)| !known(key));
+                    let mut fits = true;
+                    for (key, inner) in others {
+                        if wanted == &json!(false) {
+                            fits = false;
+                        } else {
+                            self.check(wanted, inner, &format!("{path}/{key}"), errors);
+                        }
+                    }
+                    fits
+                }
+                other => panic!("the check does not know the keyword {other}"),
+            };
+            if !fits {
+                errors.push(format!("{path}: {keyword} of {value}"));
+            }
         }
     }
-}
 
-fn fits(schema: &Value, value: &Value) -> bool {
-    let mut errors = Vec::new();
-    check(schema, value, "", &mut errors);
-    errors.is_empty()
+    fn fits(&self, schema: &Value, value: &Value) -> bool {
+        let mut errors = Vec::new();
+        self.check(schema, value, "", &mut errors);
+        errors.is_empty()
+    }
 }
 
 fn types(wanted: &Value) -> Vec<&str> {

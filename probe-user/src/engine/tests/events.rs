@@ -18,7 +18,8 @@ fn telling(processes: Processes) -> Settings {
 #[track_caller]
 fn attributes(world: &World, name: &str) -> String {
     let event = world.told.iter().rev().find(|event| event.name.ends_with(name)).expect("it was told");
-    event.attributes.0.iter().map(|(name, value)| format!("{name}: {}\n", shown(value))).collect()
+    let lines = event.attributes.0.iter().map(|(name, value)| format!("{name}: {}", shown(value)));
+    lines.collect::<Vec<_>>().join("\n") + "\n"
 }
 
 #[test]
@@ -103,6 +104,25 @@ fn which_processes_are_told() {
 }
 
 #[test]
+fn a_group_of_everything_need_not_make_every_process_a_told_one() {
+    let groups = || {
+        vec![Group { events: false, ..group("all", exe("/bin/*"), vec![max(Measure::Count, 9.0)]) }, app().remove(0)]
+    };
+    let world = check_with(
+        telling(Processes::Matched),
+        groups(),
+        "0 have 10 /bin/app
+         0 scan
+         1 run 11 /bin/sh
+         2 exit 11
+         3 run 12 /bin/app",
+        "3 process.start app (12) started: /bin/app",
+    );
+    assert_eq!(world.told[0].attributes.get("groups"), Some(&serde_json::json!(["all", "app"])));
+    assert_eq!(world.watched(), "10:exit 12:exit");
+}
+
+#[test]
 fn forks_are_told_when_asked_for() {
     let script = "0 have 10 /bin/app\n 0 scan\n 1 fork 11 from=10\n 2 exit 11";
     let exit = "2 process.exit app (11) exited with code 0 after 1s";
@@ -130,7 +150,7 @@ fn arguments_are_redacted_or_not_told_at_all() {
     let world = check_with(
         Settings { redact, ..telling(Processes::Matched) },
         app(),
-        script.replace("args=app_--password=", "args=app_--password=").as_str(),
+        script,
         "5 process.start app (11) started: app --[redacted] x",
     );
     assert!(attributes(&world, "start").contains(r#"process.command_args: ["app","--[redacted]","x"]"#));
@@ -181,6 +201,18 @@ fn an_alarm_says_what_is_needed_to_act() {
         evidence: [process.pid=10 process.executable.path="/bin/app" process.executable.name="app" process.exit.signal="SIGKILL" process.exit.core_dumped=false killer.pid=99 killer.user.id=0 killer.command="bash" oom=false time=5]"#;
     assert_eq!(attributes(&world, "firing"), tidy(expected));
     assert_eq!(world.told[0].severity, Severity::Critical);
+}
+
+#[test]
+fn an_alarm_about_starts_shows_what_started() {
+    let world = check(
+        vec![group("dumps", exe("coredump"), vec![max(Measure::Starts, 0.0).within(600)])],
+        "0 scan
+         5 run 11 /lib/coredump args=coredump_4211_11_SEGV",
+        "5 firing dumps: 1 start within 10m, maximum 0; 11 started: coredump 4211 11 SEGV",
+    );
+    let told = attributes(&world, "firing");
+    assert!(told.contains(r#"process.command_args=["coredump","4211","11","SEGV"] time=5]"#), "{told}");
 }
 
 #[test]

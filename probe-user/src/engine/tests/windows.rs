@@ -1,5 +1,6 @@
 //! `starts`, `exits`, `failures`, `oom_kills`: how many within a window.
 
+use super::world::settings;
 use super::*;
 use crate::time::KTime;
 
@@ -19,7 +20,7 @@ fn a_crash_loop_is_told_by_its_starts_and_its_failures() {
          30 run 12 /bin/app
          31 exit 12 sig=ABRT
          200",
-        "30 firing app: 3 starts within 1m, maximum 2; 11 exited with code 2, 10 exited with code 1
+        "30 firing app: 3 starts within 1m, maximum 2; 12 started: /bin/app, 11 exited with code 2, 1 more
          31 firing app: 3 failures within 1m, maximum 2; 12 killed by SIGABRT, 11 exited with code 2, 1 more
          70 resolved app: 2 starts within 1m, maximum 2; healthy again after 40s
          71 resolved app: 2 failures within 1m, maximum 2; healthy again after 40s",
@@ -97,7 +98,7 @@ fn hysteresis_of_a_count_ends_when_it_has_fallen_far_enough() {
 #[test]
 fn a_start_is_a_process_entering_by_fork_or_exec() {
     let starts = |script: &str| {
-        let mut world = World::new(super::world::settings(), vec![app(vec![max(Measure::Starts, 99.0).within(60)])]);
+        let mut world = World::new(settings(), vec![app(vec![max(Measure::Starts, 99.0).within(60)])]);
         world.play(script);
         world.engine.status(KTime::from_secs(10)).groups[0].bounds[0].value
     };
