@@ -45,7 +45,7 @@ pub struct Prepared {
     pub users: Arc<Users>,
     /// Policy files read.
     pub files: usize,
-    /// What a person may want to know: what was left out and why.
+    /// What works less well than it should.
     pub notes: Vec<String>,
     /// Where it all came from, to load it again.
     pub flags: Flags,
@@ -89,7 +89,14 @@ impl Flags {
                 return Err(all);
             }
         };
-        let mut notes: Vec<String> = loaded.notes.iter().map(ToString::to_string).collect();
+        for note in &loaded.notes {
+            // Left out on purpose: worth a line in the log, no sign of trouble.
+            tracing::info!("{}:{}: {}", note.file, note.line, note.message);
+        }
+        if loaded.policies.groups.is_empty() {
+            tracing::warn!("no policies are in force: nothing can fire; `--events all` tells every process");
+        }
+        let mut notes = Vec::new();
         let users = users::read().unwrap_or_else(|error| {
             notes.push(format!("/etc/passwd cannot be read ({error}): users are known by number only"));
             Users::default()

@@ -33,17 +33,14 @@ fn mask_rest(rest: &str) -> String {
     }
     shown.push_str(host);
     let (path, after) = after.split_at(after.find(is_end).unwrap_or(after.len()));
-    match path.find(['?', '#']) {
+    if let Some(query) = path.find(['?', '#']) {
         // A query may have spaces and commas in it too.
-        Some(query) => {
-            shown.push_str(&path[..=query]);
-            shown.push_str(&stars(&path[query + 1..]));
-            shown.push_str(&stars(after));
-        }
-        None => {
-            shown.push_str(path);
-            shown.push_str(after);
-        }
+        shown.push_str(&path[..=query]);
+        shown.push_str(&stars(&path[query + 1..]));
+        shown.push_str(&stars(after));
+    } else {
+        shown.push_str(path);
+        shown.push_str(after);
     }
     shown
 }
