@@ -80,7 +80,8 @@ pub(super) fn text(report: &MatchReport) -> String {
     if let Some(process) = &report.process {
         let pid = if process.pid == 0 { "a process".to_owned() } else { process.pid.to_string() };
         let shown = |what: &str| if what.is_empty() { "(none)".to_owned() } else { what.to_owned() };
-        let _ = writeln!(text, "{pid}: exe {}, comm {}, uid {}", shown(&process.exe), shown(&process.comm), process.uid);
+        let _ =
+            writeln!(text, "{pid}: exe {}, comm {}, uid {}", shown(&process.exe), shown(&process.comm), process.uid);
         let _ = writeln!(text, "  args {}", shown(&process.args));
         let _ = writeln!(text, "  cgroup {}", shown(&process.cgroup));
     }

@@ -4,18 +4,14 @@ use crate::yaml::keys::{Choice, Form, Key, Kind, Table};
 use crate::yaml::units;
 
 /// An absolute path.
-pub(super) const PATH: Form =
-    Form { what: "an absolute path", pattern: Some("^/"), examples: &["/var/lib/procprobe"] };
+pub(super) const PATH: Form = Form { what: "an absolute path", pattern: Some("^/"), examples: &["/var/lib/procprobe"] };
 /// A word or name.
 pub(super) const NAME: Form = Form { what: "a name", pattern: None, examples: &["web-1"] };
 /// A label's value.
 pub(super) const LABEL: Form = Form { what: "a text", pattern: None, examples: &["web"] };
 /// A collector's URL.
-pub(super) const URL: Form = Form {
-    what: "a URL",
-    pattern: Some("^https?://"),
-    examples: &["https://collector.example:4318/events"],
-};
+pub(super) const URL: Form =
+    Form { what: "a URL", pattern: Some("^https?://"), examples: &["https://collector.example:4318/events"] };
 /// A regular expression.
 pub(super) const REGEX: Form =
     Form { what: "a regular expression", pattern: None, examples: &["(?i)(password|token)=\\S+"] };
@@ -100,11 +96,8 @@ pub(super) static PROTOCOLS: [Choice; 2] = [
     Choice::later("otlp", "OTLP/HTTP; use ndjson"),
 ];
 
-pub(super) static COMPRESSIONS: [Choice; 3] = [
-    Choice::new("none", "as it is"),
-    Choice::later("gzip", "use none"),
-    Choice::later("zstd", "use none"),
-];
+pub(super) static COMPRESSIONS: [Choice; 3] =
+    [Choice::new("none", "as it is"), Choice::later("gzip", "use none"), Choice::later("zstd", "use none")];
 
 static STATE: Table = Table {
     what: "`state`",

@@ -139,10 +139,7 @@ impl Config {
 
 /// What policy files select hosts by.
 pub fn host_labels(config: &Config) -> HostLabels {
-    HostLabels {
-        name: config.node.name.clone().unwrap_or_else(kernel_name),
-        labels: config.node.labels.clone(),
-    }
+    HostLabels { name: config.node.name.clone().unwrap_or_else(kernel_name), labels: config.node.labels.clone() }
 }
 
 /// The named policies, or the default directory if it is there.

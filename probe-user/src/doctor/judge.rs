@@ -109,7 +109,9 @@ fn kernel(release: &str, version: Option<(u32, u32)>) -> Line {
     match version {
         Some(version) if version >= OLDEST => Line::new(Verdict::Ok, "kernel", found),
         Some(_) => Line::new(Verdict::Fail, "kernel", found).remedy("Linux 5.10 or later is needed"),
-        None => Line::new(Verdict::Warn, "kernel", found).remedy("its version is not understood; 5.10 or later is needed"),
+        None => {
+            Line::new(Verdict::Warn, "kernel", found).remedy("its version is not understood; 5.10 or later is needed")
+        }
     }
 }
 
@@ -158,9 +160,8 @@ fn capabilities(held: &Result<Vec<Capability>, String>) -> Line {
     } else if held.contains(&Capability::CAP_SYS_ADMIN) {
         Line::new(Verdict::Ok, what, "CAP_SYS_ADMIN".into())
     } else {
-        Line::new(Verdict::Fail, what, format!("missing: {}", missing.join(", "))).remedy(
-            "run as root, or grant both (systemd: AmbientCapabilities=CAP_BPF CAP_PERFMON CAP_SYS_PTRACE)",
-        )
+        Line::new(Verdict::Fail, what, format!("missing: {}", missing.join(", ")))
+            .remedy("run as root, or grant both (systemd: AmbientCapabilities=CAP_BPF CAP_PERFMON CAP_SYS_PTRACE)")
     }
 }
 
@@ -182,8 +183,10 @@ fn memlock(limit: Option<u64>, version: Option<(u32, u32)>) -> Line {
         }
         None => Line::new(Verdict::Ok, what, "no limit".into()),
         Some(bytes) if bytes >= MEMLOCK_ENOUGH => Line::new(Verdict::Ok, what, format!("{} MiB", bytes >> 20)),
-        Some(bytes) => Line::new(Verdict::Warn, what, format!("at most {} KiB, which is too little for the maps", bytes >> 10))
-            .remedy("ulimit -l unlimited (systemd: LimitMEMLOCK=infinity); the daemon tries to raise it by itself"),
+        Some(bytes) => {
+            Line::new(Verdict::Warn, what, format!("at most {} KiB, which is too little for the maps", bytes >> 10))
+                .remedy("ulimit -l unlimited (systemd: LimitMEMLOCK=infinity); the daemon tries to raise it by itself")
+        }
     }
 }
 

@@ -36,7 +36,8 @@ pub(crate) fn doctor(args: &DoctorArgs) -> Exit {
     lines.push(facts::state_dir(&config.state_dir));
     for collector in &config.collectors {
         for endpoint in &collector.endpoints {
-            let reached = block_on(facts::reach(endpoint, CONNECT_WITHIN)).unwrap_or_else(|error| Err(error.to_string()));
+            let reached =
+                block_on(facts::reach(endpoint, CONNECT_WITHIN)).unwrap_or_else(|error| Err(error.to_string()));
             lines.push(judge::collector(&endpoint.to_string(), reached));
         }
     }

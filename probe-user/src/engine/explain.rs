@@ -61,7 +61,11 @@ impl Engine {
     /// What each group would say about a process that is not in the table: by its own fields, for it has no parent.
     pub fn explain_process(&self, process: &Process) -> Vec<Explanation> {
         let stranger = Track::default();
-        self.groups.iter().enumerate().map(|(index, group)| self.explain_one(index, group, process, &stranger)).collect()
+        self.groups
+            .iter()
+            .enumerate()
+            .map(|(index, group)| self.explain_one(index, group, process, &stranger))
+            .collect()
     }
 
     /// The number of a user by name, as selectors know users.

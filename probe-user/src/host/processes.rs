@@ -118,8 +118,7 @@ mod tests {
     #[test]
     fn a_hostile_comm_does_not_shift_the_fields() {
         let text = "7 (a) R 1 (x)) S 5 7 7 0 -1 2097216 0 0 0 0 0 0 0 0 20 0 3 0 123 0 0\n";
-        let expected =
-            Stat { comm: "a) R 1 (x)".into(), parent: 5, flags: 2_097_216, threads: 3, start_ticks: 123 };
+        let expected = Stat { comm: "a) R 1 (x)".into(), parent: 5, flags: 2_097_216, threads: 3, start_ticks: 123 };
         assert_eq!(Stat::parse(text), Some(expected));
         for text in ["", "7", "7 (a", "7 (a) S", "7 (a) S x 7 7 0 -1 0"] {
             assert_eq!(Stat::parse(text), None, "{text:?}");

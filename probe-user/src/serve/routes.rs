@@ -58,7 +58,9 @@ async fn matches(
     let subject = match (pid, fields == Fields::default()) {
         (Some(pid), true) => Subject::Pid(pid),
         (None, false) => Subject::Fields(fields),
-        _ => return refuse(StatusCode::BAD_REQUEST, "give either pid, or at least one of exe, args, user, comm, cgroup"),
+        _ => {
+            return refuse(StatusCode::BAD_REQUEST, "give either pid, or at least one of exe, args, user, comm, cgroup");
+        }
     };
     let (reply, answer) = oneshot::channel();
     ask(&queries, Query::Match { subject, reply }, answer, |report| match report {
