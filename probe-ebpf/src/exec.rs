@@ -39,13 +39,10 @@ pub fn process_exec(ctx: BtfTracePointContext) -> i32 {
             return 0;
         }
         let (args_start, args_bytes) = mm.args();
-        let args_len = match copy_args(args_start, args_bytes, tail.add(exe_len + filename_len)) {
-            Some(length) => length,
-            None => {
-                header.flags |= Flags::ARGS_UNREADABLE;
-                0
-            }
-        };
+        let args_len = copy_args(args_start, args_bytes, tail.add(exe_len + filename_len)).unwrap_or_else(|| {
+            header.flags |= Flags::ARGS_UNREADABLE;
+            0
+        });
         if args_len >= ARGS_CAP {
             return 0;
         }

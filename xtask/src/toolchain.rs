@@ -228,7 +228,15 @@ fn usable_nightly(name: &str, stable: &Compiler, may_add_sources: bool) -> Resul
 fn fetch_nightly(stable: &Compiler) -> Result<Toolchain> {
     step("nightly", "no installed one will do, and only a nightly compiles core for the kernel's target", || {
         let mut command = Command::new("rustup");
-        command.args(["toolchain", "install", PINNED_NIGHTLY, "--profile", "minimal", "--component", "rust-src"]);
+        command.args([
+            "toolchain",
+            "install",
+            PINNED_NIGHTLY,
+            "--profile",
+            "minimal",
+            "--component",
+            "rust-src,clippy",
+        ]);
         run_within(command.arg("--no-self-update"), Duration::from_mins(3))
     })?;
     usable_nightly(PINNED_NIGHTLY, stable, false)

@@ -205,7 +205,7 @@ impl Mm {
     pub(crate) fn args(self) -> (u64, u64) {
         let start: u64 = read(self.0, layout!(mm_arg_start));
         let end: u64 = read(self.0, layout!(mm_arg_end));
-        (start, if end > start { end - start } else { 0 })
+        (start, end.saturating_sub(start))
     }
 
     /// Resident pages: file, anonymous and shared. From 6.2 on the counters leave out what CPUs have not folded in yet

@@ -1,1 +1,208 @@
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 
+use proptest::prelude::*;
+
+use super::decode::decode;
+use super::load::Flags;
+use super::*;
+use crate::diagnostic::{Diagnostics, Source};
+use crate::forward::Endpoint;
+use crate::yaml::read::Trust;
+
+fn read(text: &str) -> Result<Config, Diagnostics> {
+    decode(&Source::new("procprobe.yaml", text))
+}
+
+/// The errors of a text as `line:column: message`.
+fn check(text: &str, expected: &[&str]) {
+    let wrong = read(text).err().unwrap_or_default();
+    let found: Vec<_> = wrong.iter().map(|one| format!("{}:{}: {}", one.line, one.column, one.message)).collect();
+    assert_eq!(found, expected, "{text}");
+}
+
+#[test]
+fn nothing_is_needed() {
+    for text in ["", "# only a comment\n", "node:\nevents:\n"] {
+        let config = read(text).unwrap();
+        assert_eq!((config.sample_interval, config.api), (Duration::from_secs(1), Api::default()));
+        assert!(config.collectors.is_empty() && config.policies.is_none());
+    }
+}
+
+#[test]
+fn everything_of_this_version() {
+    let config = read(
+        "node: { name: web-1, zone: seoul-a, labels: { role: web, tier: 2 } }\n\
+         policies: [/etc/procprobe/policies, /srv/more.yaml]\n\
+         sample_interval: 500ms\n\
+         start_grace: 0s\n\
+         events: { processes: all, forks: true, args: false, args_max: 4KiB, redact: ['(?i)token=\\S+'] }\n\
+         collector:\n\
+         - { url: [http://a.example:1/x, https://b.example], token_file: /etc/procprobe/token }\n\
+         - { url: http://c.example, protocol: ndjson, compression: none }\n\
+         state: { dir: /srv/state }\n\
+         api: { socket: /srv/api.sock, mode: \"0600\", group: ops }\n",
+    )
+    .unwrap();
+    assert_eq!(config.node.name.as_deref(), Some("web-1"));
+    let labels: Vec<_> = config.node.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    assert_eq!(labels, ["role=web", "tier=2", "zone=seoul-a"]);
+    assert_eq!(config.policies.unwrap(), [Path::new("/etc/procprobe/policies"), Path::new("/srv/more.yaml")]);
+    assert_eq!((config.sample_interval, config.start_grace), (Duration::from_millis(500), Duration::ZERO));
+    let events = config.events;
+    assert_eq!((events.processes, events.forks, events.args, events.args_max), (Processes::All, true, false, 4096));
+    assert!(events.redact[0].is_match("TOKEN=x"));
+    let urls: Vec<Vec<String>> =
+        config.collectors.iter().map(|one| one.endpoints.iter().map(ToString::to_string).collect()).collect();
+    assert_eq!(urls, [vec!["http://a.example:1/x", "https://b.example/"], vec!["http://c.example/"]]);
+    assert_eq!(config.collectors[0].token_file.as_deref(), Some(Path::new("/etc/procprobe/token")));
+    assert_eq!(config.state_dir, Path::new("/srv/state"));
+    assert_eq!(config.api, Api { socket: "/srv/api.sock".into(), mode: 0o600, group: Some("ops".into()) });
+}
+
+#[test]
+fn every_error_at_once() {
+    check(
+        "nodes: {}\n\
+         sample_interval: 1ms\n\
+         start_grace: 10\n\
+         policies: relative.yaml\n\
+         events: { processes: some, args_max: 5KiB, redact: '(' }\n\
+         api: { mode: \"0999\", socket: here }\n\
+         collector: { protocol: ndjson }\n",
+        &[
+            "1:1: unknown key `nodes`",
+            "2:18: a sample interval is from 100ms to 1h, not 1ms",
+            "3:14: expected a duration such as `10s`, found `10`",
+            "4:11: expected an absolute path such as `/var/lib/procprobe`, found `relative.yaml`",
+            "5:22: expected one of `matched`, `all`, `none`, found `some`",
+            "5:38: 5120 bytes are more than the 4096 that can be recorded",
+            "5:52: the regular expression does not compile: unclosed group",
+            "6:14: expected a file mode in octal digits such as `0660`, found the quoted text `0999`",
+            "6:30: expected an absolute path such as `/var/lib/procprobe`, found `here`",
+            "7:12: a collector needs the key `url`",
+        ],
+    );
+    let help = read("nodes: {}").unwrap_err().to_string();
+    assert!(help.contains("did you mean `node`?"), "{help}");
+}
+
+#[test]
+fn what_this_version_lacks_is_refused_by_name() {
+    check("peers: { listen: 0.0.0.0:7946 }", &["1:1: `peers` is not in this version"]);
+    check("http: { listen: 127.0.0.1:9464 }", &["1:1: `http` is not in this version"]);
+    check("limits: { cpu: 1% }", &["1:1: `limits` is not in this version"]);
+    check(
+        "state: { spool_max: 1GiB, when_full: drop_oldest }",
+        &["1:10: `spool_max` is not in this version", "1:27: `when_full` is not in this version"],
+    );
+    check(
+        "collector: { url: http://c, protocol: otlp, compression: zstd, tls: {} }",
+        &[
+            "1:39: `otlp` is not in this version",
+            "1:58: `zstd` is not in this version",
+            "1:64: `tls` is not in this version",
+        ],
+    );
+}
+
+#[test]
+fn no_error_shows_a_secret() {
+    for text in [
+        "collector: { url: https://ops:hunter2@c.example/x, prtocol: ndjson }",
+        "collector: { url: ftp://ops:hunter2@c.example/x }",
+        "collector: { url: \"https://ops:hun ter2@[c.example/?key=hunter2\", tls: 1 }",
+        "collector: { url: https://c.example/?key=hunter2, url: https://a:hunter2@b/ }",
+        "collector: [ { url: https://ops:hunter2@c.example/x }",
+    ] {
+        let shown = read(text).unwrap_err().to_string();
+        assert!(!shown.contains("hunter2") && !shown.contains("ter2"), "{shown}");
+    }
+    let config = read("collector: { url: https://ops:hunter2@c.example/?key=hunter2 }").unwrap();
+    assert!(!format!("{config:?}").contains("hunter2"), "{config:?}");
+}
+
+#[test]
+fn a_label_that_is_the_zone_is_told() {
+    check("node: { zone: a, labels: { zone: b } }", &["1:15: the zone is given twice"]);
+}
+
+fn file(dir: &tempfile::TempDir, name: &str, text: &str, mode: u32) -> PathBuf {
+    let path = dir.path().join(name);
+    fs::write(&path, text).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+    path
+}
+
+const POLICY: &str = "version: 1\ngroups:\n  shells:\n    match: { exe: sh }\n    count: { max: 5 }\n";
+
+#[test]
+fn flags_win_over_the_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let text = "policies: [/nonexistent]\nsample_interval: 5s\nstart_grace: 1m\nstate: { dir: /a }\n\
+                api: { socket: /a.sock, mode: \"0600\" }\ncollector: { url: http://a.example }\n";
+    let flags = Flags {
+        config: Some(file(&dir, "config.yaml", text, 0o600)),
+        policies: vec![file(&dir, "policy.yaml", POLICY, 0o600)],
+        collector: Some(Endpoint::parse("http://b.example").unwrap()),
+        state_dir: Some("/b".into()),
+        socket: Some("/b.sock".into()),
+        sample_interval: Some(Duration::from_secs(2)),
+        start_grace: None,
+        processes: Some(Processes::None),
+    };
+    let prepared = flags.load(Trust::OwnerOnly).unwrap();
+    let config = &prepared.config;
+    assert_eq!((config.sample_interval, config.start_grace), (Duration::from_secs(2), Duration::from_mins(1)));
+    assert_eq!((config.state_dir.as_path(), config.api.socket.as_path()), (Path::new("/b"), Path::new("/b.sock")));
+    assert_eq!((config.api.mode, config.events.processes), (0o600, Processes::None));
+    assert_eq!(config.collectors[0].endpoints[0].to_string(), "http://b.example/");
+    assert_eq!((prepared.policies.groups.len(), prepared.files), (1, 1));
+}
+
+#[test]
+fn a_reload_is_all_or_nothing_and_knows_what_takes_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = file(&dir, "config.yaml", "sample_interval: 5s\n", 0o600);
+    let policy = file(&dir, "policy.yaml", POLICY, 0o600);
+    let flags = Flags { config: Some(config.clone()), policies: vec![policy.clone()], ..Flags::default() };
+    let prepared = flags.load(Trust::OwnerOnly).unwrap();
+
+    fs::write(&config, "sample_interval: 7s\nstate: { dir: /elsewhere }\n").unwrap();
+    let again = prepared.again().unwrap();
+    assert_eq!(again.config.sample_interval, Duration::from_secs(7));
+    assert_eq!(prepared.config.fixed_differences(&again.config), ["state.dir"]);
+    assert!(again.config.fixed_differences(&again.config).is_empty());
+
+    fs::write(&config, "sample_interva: 7s\n").unwrap();
+    fs::write(&policy, "version: 1\ngroups: { a: {} }\n").unwrap();
+    let wrong = prepared.again().unwrap_err().to_string();
+    assert!(wrong.contains("config.yaml:1:1") && wrong.contains("policy.yaml:2:"), "errors of both: {wrong}");
+}
+
+#[test]
+fn a_file_that_others_can_write_is_refused_by_the_daemon_only() {
+    let dir = tempfile::tempdir().unwrap();
+    let flags = Flags { config: Some(file(&dir, "config.yaml", "", 0o622)), ..Flags::default() };
+    assert!(flags.config(Trust::OwnerOnly).unwrap_err().to_string().contains("chmod go-w"));
+    flags.config(Trust::Anyone).unwrap();
+    let missing = Flags { config: Some(dir.path().join("missing")), ..Flags::default() };
+    assert!(missing.config(Trust::OwnerOnly).unwrap_err().to_string().contains("missing"));
+}
+
+proptest! {
+    #[test]
+    fn any_text_is_read_or_refused(text in "[a-z:{}\\[\\], \n\"'/@?#&*-]{0,120}") {
+        let _ = read(&text);
+    }
+
+    #[test]
+    fn any_value_is_read_or_refused(key in "[a-z_.]{1,12}", inner in "[a-z_]{1,10}", value in "\\PC{0,20}") {
+        let _ = read(&format!("{key}: {{ {inner}: {value} }}"));
+        for table in ["node", "events", "collector", "state", "api"] {
+            let _ = read(&format!("{table}: {{ {inner}: \"{value}\" }}"));
+        }
+    }
+}

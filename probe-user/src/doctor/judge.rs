@@ -207,12 +207,13 @@ mod tests {
         Facts {
             release: "6.12.9-amd64".into(),
             btf: Ok(()),
+            missing: Vec::new(),
             capabilities: Ok(super::super::facts::CAPABILITIES.to_vec()),
             memlock_bytes: Some(8 << 20),
+            lockdown: None,
             unified_cgroup: Some("/sys/fs/cgroup".into()),
             bpffs: Some("/sys/fs/bpf".into()),
             bpf_stats: true,
-            ..Facts::default()
         }
     }
 

@@ -9,31 +9,32 @@ use super::{Engine, tell};
 use crate::event::{Attribute, Attributes, clean};
 use crate::model::{Exit, Killer, Process};
 use crate::policy::spec::{Measure, Side};
-use crate::record::{ExitStatus, ProcessKey};
+use crate::record::{ExitStatus, ProcessKey, Program};
 use crate::signal;
 use crate::time::KTime;
 
-/// Most processes in an alarm's evidence, and most departures kept for it.
-pub(super) const DEPARTED_MAX: usize = 5;
+/// Most processes in an alarm's evidence, and most notes of each kind kept for it.
+pub(super) const NOTES_MAX: usize = 5;
 
-/// Most departures that the sentence names.
+/// Most of them that the sentence names.
 const NAMED_MAX: usize = 2;
 
 /// Departures so long before a breach have nothing to do with it.
 const BEFORE_BREACH: Duration = Duration::from_secs(10);
 
-/// A member that is gone, or about to be.
+/// A member that came, is gone, or about to be.
 #[derive(Clone, Debug)]
 pub(super) struct Note {
     key: ProcessKey,
-    exe: Arc<str>,
+    program: Arc<Program>,
     comm: Arc<str>,
     at: KTime,
-    departure: Departure,
+    happened: Happened,
 }
 
 #[derive(Clone, Debug)]
-enum Departure {
+enum Happened {
+    Started,
     Exited(Exit),
     /// The OOM killer chose it.
     Oom,
@@ -42,53 +43,64 @@ enum Departure {
 }
 
 impl Note {
-    fn new(process: &Process, at: KTime, departure: Departure) -> Self {
+    fn new(process: &Process, at: KTime, happened: Happened) -> Self {
         Self {
             key: process.key,
-            exe: Arc::clone(&process.program.exe),
+            program: Arc::clone(&process.program),
             comm: Arc::clone(&process.identity.comm),
             at,
-            departure,
+            happened,
         }
+    }
+
+    /// Of a member that has just come.
+    pub(super) fn started(process: &Process, at: KTime) -> Self {
+        Self::new(process, at, Happened::Started)
     }
 
     /// Of a member that has ended.
     pub(super) fn exited(process: &Process, at: KTime) -> Self {
         let exit =
             process.exit.clone().unwrap_or(Exit { at, status: None, killer: None, oom: false, peak_rss_bytes: 0 });
-        Self::new(process, exit.at, Departure::Exited(exit))
+        Self::new(process, exit.at, Happened::Exited(exit))
     }
 
     /// Of a member that the OOM killer chose.
     pub(super) fn chosen_by_oom(process: &Process, at: KTime) -> Self {
-        Self::new(process, at, Departure::Oom)
+        Self::new(process, at, Happened::Oom)
     }
 
     /// Of a process that is no member any more.
     pub(super) fn left(process: &Process, at: KTime) -> Self {
-        Self::new(process, at, Departure::Left)
+        Self::new(process, at, Happened::Left)
     }
 
-    fn says(&self) -> String {
+    fn name(&self) -> String {
+        program(&self.program.exe, &self.comm)
+    }
+
+    fn says(&self, engine: &Engine) -> String {
         let tgid = self.key.tgid;
-        match &self.departure {
-            Departure::Exited(exit) => format!("{tgid} {}", end_of(exit)),
-            Departure::Oom => format!("{tgid} ({}) chosen by the OOM killer", clean(&self.comm)),
-            Departure::Left => format!("{tgid} left the group and runs {}", program(&self.exe, &self.comm)),
+        match &self.happened {
+            Happened::Started => format!("{tgid} started: {}", engine.command(&self.program)),
+            Happened::Exited(exit) => format!("{tgid} {}", end_of(exit)),
+            Happened::Oom => format!("{tgid} ({}) chosen by the OOM killer", clean(&self.comm)),
+            Happened::Left => format!("{tgid} left the group and runs {}", self.name()),
         }
     }
 
-    fn attributes(&self) -> Attributes {
+    fn attributes(&self, engine: &Engine) -> Attributes {
         let mut attributes = Attributes::default();
         attributes.put("process.pid", self.key.tgid);
-        attributes.put("process.executable.path", clean(&self.exe));
-        attributes.put("process.executable.name", program(&self.exe, &self.comm));
-        match &self.departure {
-            Departure::Exited(exit) => put_exit(&mut attributes, exit),
-            Departure::Oom => {
+        attributes.put("process.executable.path", clean(&self.program.exe));
+        attributes.put("process.executable.name", self.name());
+        match &self.happened {
+            Happened::Started => engine.put_args(&mut attributes, &self.program),
+            Happened::Exited(exit) => put_exit(&mut attributes, exit),
+            Happened::Oom => {
                 attributes.put("oom", true);
             }
-            Departure::Left => {
+            Happened::Left => {
                 attributes.put("left", true);
             }
         }
@@ -151,18 +163,27 @@ impl Engine {
     /// The evidence of a group's bound whose breach began at `since`, gathered at `at`.
     pub(super) fn evidence(&self, group: &GroupState, bound: &BoundState, since: KTime, at: KTime) -> Evidence {
         let measure = bound.spec.measure;
+        let within = at.before(bound.spec.within);
         match measure {
-            Measure::OomKills => from_notes(group.victims.iter(), at.before(bound.spec.within)),
-            Measure::Starts | Measure::Exits => from_notes(group.departed.iter(), at.before(bound.spec.within)),
+            Measure::OomKills => self.from_notes(group.victims.iter(), within),
+            // What started, and how what started before ended.
+            Measure::Starts => {
+                let ended = |note: &&Note| group.departed.iter().any(|gone| gone.key == note.key);
+                let living = group.arrived.iter().filter(|note| !ended(note));
+                let mut notes: Vec<&Note> = living.chain(&group.departed).collect();
+                notes.sort_by_key(|note| note.at);
+                self.from_notes(notes.into_iter(), within)
+            }
+            Measure::Exits => self.from_notes(group.departed.iter(), within),
             Measure::Failures => {
-                let failed = |note: &&Note| match &note.departure {
-                    Departure::Exited(exit) => exit.status.is_some_and(ExitStatus::is_failure),
-                    Departure::Oom | Departure::Left => false,
+                let failed = |note: &&Note| match &note.happened {
+                    Happened::Exited(exit) => exit.status.is_some_and(ExitStatus::is_failure),
+                    Happened::Started | Happened::Oom | Happened::Left => false,
                 };
-                from_notes(group.departed.iter().filter(failed), at.before(bound.spec.within))
+                self.from_notes(group.departed.iter().filter(failed), within)
             }
             Measure::Count if bound.spec.side == Side::Min => {
-                from_notes(group.departed.iter(), since.before(BEFORE_BREACH))
+                self.from_notes(group.departed.iter(), since.before(BEFORE_BREACH))
             }
             Measure::Count => self.youngest(group),
             Measure::Threads
@@ -179,7 +200,7 @@ impl Engine {
     fn youngest(&self, group: &GroupState) -> Evidence {
         let mut keys: Vec<ProcessKey> = group.members.iter().copied().collect();
         keys.sort_unstable_by_key(|key| std::cmp::Reverse((key.start, key.tgid)));
-        let processes = keys.iter().take(DEPARTED_MAX).filter_map(|key| self.table.get(*key));
+        let processes = keys.iter().take(NOTES_MAX).filter_map(|key| self.table.get(*key));
         let list: Vec<Attributes> = processes
             .map(|process| {
                 let mut attributes = tell::brief(process);
@@ -195,7 +216,7 @@ impl Engine {
         let values = group.members.iter().filter_map(|key| Some((self.member_value(*key, measure)?, *key)));
         let mut users: Vec<(f64, ProcessKey)> = values.filter(|(value, _)| *value > 0.0).collect();
         users.sort_unstable_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
-        users.truncate(DEPARTED_MAX);
+        users.truncate(NOTES_MAX);
         let first = users.first().and_then(|(value, key)| Some((*value, self.table.get(*key)?)));
         let clause = first.map(|(value, process)| {
             let name = program(&process.program.exe, &process.identity.comm);
@@ -212,15 +233,14 @@ impl Engine {
             .collect();
         Evidence { clause, list }
     }
-}
-
-/// The newest notes since `from`; the sentence names the last few, newest first.
-fn from_notes<'a>(notes: impl DoubleEndedIterator<Item = &'a Note>, from: KTime) -> Evidence {
-    let recent: Vec<&Note> = notes.rev().filter(|note| note.at >= from).take(DEPARTED_MAX).collect();
-    let mut named: Vec<String> = recent.iter().take(NAMED_MAX).map(|note| note.says()).collect();
-    if recent.len() > NAMED_MAX {
-        named.push(format!("{} more", recent.len() - NAMED_MAX));
+    /// The newest notes since `from`; the sentence names the last few, newest first.
+    fn from_notes<'a>(&self, notes: impl DoubleEndedIterator<Item = &'a Note>, from: KTime) -> Evidence {
+        let recent: Vec<&Note> = notes.rev().filter(|note| note.at >= from).take(NOTES_MAX).collect();
+        let mut named: Vec<String> = recent.iter().take(NAMED_MAX).map(|note| note.says(self)).collect();
+        if recent.len() > NAMED_MAX {
+            named.push(format!("{} more", recent.len() - NAMED_MAX));
+        }
+        let clause = (!named.is_empty()).then(|| named.join(", "));
+        Evidence { clause, list: recent.iter().map(|note| note.attributes(self)).collect() }
     }
-    let clause = (!named.is_empty()).then(|| named.join(", "));
-    Evidence { clause, list: recent.iter().map(|note| note.attributes()).collect() }
 }

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::Engine;
 use super::group::GroupState;
-use super::membership::Track;
+use super::track::Track;
 use crate::model::Process;
 use crate::policy::select::Field;
 use crate::record::ProcessKey;

@@ -34,6 +34,8 @@ pub(super) struct GroupState {
     pub(super) ended: Totals,
     /// The last members that ended or left, oldest first.
     pub(super) departed: VecDeque<Note>,
+    /// The last members that started, oldest first.
+    pub(super) arrived: VecDeque<Note>,
     /// The last members that the OOM killer chose, oldest first.
     pub(super) victims: VecDeque<Note>,
     /// What is watched of each member.
@@ -116,6 +118,7 @@ impl GroupState {
             used: Totals::default(),
             ended: Totals::default(),
             departed: VecDeque::new(),
+            arrived: VecDeque::new(),
             victims: VecDeque::new(),
             watch: watch_of(spec),
             settled: true,
@@ -195,14 +198,15 @@ fn bound_name(group: &Group, position: usize) -> String {
 }
 
 /// Members' exits are told at once, with who killed them, but for groups that take in everything and have no bound that
-/// an exit could breach: waking up for every exit of the host would cost more than it tells.
+/// an exit could breach: waking up for every exit of the host would cost more than it tells. (An OOM kill wakes by
+/// itself.)
 fn watch_of(group: &Group) -> Watch {
     let waits = group.bounds.iter().any(|bound| match bound.measure {
         Measure::Count => bound.side == Side::Min,
-        measure => matches!(measure, Measure::Exits | Measure::Failures | Measure::OomKills),
+        measure => matches!(measure, Measure::Exits | Measure::Failures),
     });
     Watch {
-        exit: waits || !takes_in_everything(&group.select),
+        exit: waits || (group.events && !takes_in_everything(&group.select)),
         usage: group.bounds.iter().any(|bound| bound.measure.is_sampled()),
     }
 }

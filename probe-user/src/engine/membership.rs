@@ -9,113 +9,27 @@
 //!   first scan, a reload) or was only found later counts as no start.
 //! - When a process enters or leaves a group that others name as `parent`, its children are looked at again.
 
-use super::evidence::{DEPARTED_MAX, Note};
+use super::evidence::{NOTES_MAX, Note};
 use super::group::GroupState;
-use super::measures::Rates;
 use super::reread::{Hope, next_look};
-use super::{Effect, Engine, Processes, Watch};
+use super::track::{Cause, Source, Track, Untold};
+use super::{Effect, Engine, Watch};
 use crate::model::{Appearance, Change, Process};
-use crate::policy::select::Field;
-use crate::policy::spec::{Measure, Users};
-use crate::record::{Body, ProcessKey, Record};
+use crate::policy::select::{Field, Subject};
+use crate::policy::spec::Measure;
+use crate::record::ProcessKey;
 use crate::time::KTime;
-
-/// A watch that was set less long ago may not have been there yet when a child was forked.
-const WATCH_LAG: std::time::Duration = std::time::Duration::from_millis(100);
-
-/// What the engine knows of a process beside the table. Lives as long as the process is in the table.
-#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own, none excludes another")]
-#[derive(Debug, Default)]
-pub(super) struct Track {
-    /// The groups it belongs to, sorted; kept after its exit until its account is closed.
-    pub(super) belongs: Vec<usize>,
-    /// The groups it belongs to by descent, unless taken out.
-    pub(super) descends: Vec<usize>,
-    /// The groups it was in since its last exec: no further entry is a start.
-    pub(super) entered: Vec<usize>,
-    /// It belonged to some group once.
-    pub(super) ever: bool,
-    /// It has ended.
-    pub(super) ended: bool,
-    /// Its fork or an exec was recorded, so that entering a group late is a start.
-    pub(super) start_seen: bool,
-    /// What was not told because it belonged to no group.
-    pub(super) untold: Untold,
-    /// What the kernel side watches of it.
-    pub(super) watch: Watch,
-    /// When that was last changed.
-    pub(super) watch_set: KTime,
-    /// Whether the kernel side copied the forker's watch is in doubt.
-    pub(super) watch_unsure: bool,
-    /// Its usage has been counted up to here.
-    pub(super) used_until: Option<KTime>,
-    /// Its usage in the last interval.
-    pub(super) rates: Rates,
-    /// What new arguments could change.
-    pub(super) hope: Hope,
-    /// When to look at its arguments.
-    pub(super) look_at: Option<KTime>,
-}
-
-/// A start that was not told yet.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Untold {
-    #[default]
-    Nothing,
-    Fork,
-    Exec,
-}
-
-/// Where changes come from, as far as it matters here.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Source {
-    /// A fork by this process.
-    Fork(ProcessKey),
-    /// An exec.
-    Exec,
-    /// A scan.
-    Scan,
-    /// Anything else.
-    Other,
-}
-
-impl Source {
-    pub(super) fn of(record: &Record) -> Self {
-        match &record.body {
-            Body::Fork { forker, .. } => Self::Fork(*forker),
-            Body::Exec { .. } => Self::Exec,
-            _ => Self::Other,
-        }
-    }
-}
-
-/// Why a process is held against the groups.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Cause {
-    Forked,
-    /// It was there before, or its fork was lost.
-    Found,
-    Executed,
-    Redefined,
-    Reload,
-}
 
 impl GroupState {
     /// Whether the process belongs, and what new arguments could change about that.
-    fn admits(
-        &self,
-        process: &Process,
-        users: &Users,
-        parent_in: &dyn Fn(&str) -> bool,
-        descends: bool,
-    ) -> (bool, Hope) {
-        let field = self.spec.select.mismatch(process, users, parent_in);
+    fn admits(&self, subject: &Subject<'_>, parent_in: &dyn Fn(&str) -> bool, descends: bool) -> (bool, Hope) {
+        let field = self.spec.select.mismatch_of(subject, parent_in);
         if field.is_some() && !descends {
             return (false, if field == Some(Field::Args) { Hope::Enters } else { Hope::None });
         }
         let by_args = !descends && !self.spec.select.args.is_empty();
         let Some(except) = &self.except else { return (true, if by_args { Hope::Leaves } else { Hope::None }) };
-        match except.mismatch(process, users, parent_in) {
+        match except.mismatch_of(subject, parent_in) {
             None => (false, if except.args.is_empty() { Hope::None } else { Hope::Enters }),
             Some(field) => (true, if by_args || field == Field::Args { Hope::Leaves } else { Hope::None }),
         }
@@ -184,14 +98,7 @@ impl Engine {
         }
         let parent = self.table.get(key).and_then(|process| process.identity.parent);
         let forker = if let Source::Fork(forker) = source { Some(*forker) } else { parent };
-        // The fork program copies the forker's watch; what was there before the first scan was never watched.
-        let forker = forker.and_then(|forker| self.tracks.get(&forker));
-        if let Some(forker) = forker.filter(|_| how != Appearance::Seeded) {
-            let lately = forker.watch_set != KTime::default() && at.since(forker.watch_set) < WATCH_LAG;
-            track.watch = forker.watch;
-            track.watch_set = forker.watch_set;
-            track.watch_unsure = lately || (how == Appearance::Found && forker.watch != Watch::NONE);
-        }
+        self.assume_watch(&mut track, forker, how, at);
         if let Some(parent) = parent.and_then(|parent| self.tracks.get(&parent)) {
             let passes_on = |group: &&usize| self.groups.get(**group).is_some_and(|group| group.spec.include_children);
             track.descends = parent.belongs.iter().filter(passes_on).copied().collect();
@@ -237,6 +144,7 @@ impl Engine {
             let group = self.index.by_name(name);
             parent.zip(group).is_some_and(|(parent, group)| parent.belongs.binary_search(&group).is_ok())
         };
+        let subject = Subject::new(process, &self.users);
         let mut concerned = Vec::new();
         self.index.candidates(process, &mut concerned);
         concerned.extend(&track.belongs);
@@ -247,7 +155,7 @@ impl Engine {
         let mut hope = Hope::None;
         for group in concerned {
             let Some(state) = self.groups.get(group) else { continue };
-            let (belongs, args) = state.admits(process, &self.users, &parent_in, track.descends.contains(&group));
+            let (belongs, args) = state.admits(&subject, &parent_in, track.descends.contains(&group));
             hope = hope.max(args);
             if belongs != track.belongs.contains(&group) {
                 turned.push((group, belongs));
@@ -287,7 +195,7 @@ impl Engine {
         if let Err(place) = track.belongs.binary_search(&group) {
             track.belongs.insert(place, group);
         }
-        track.ever = true;
+        track.ever |= state.spec.events;
         let first = !track.entered.contains(&group);
         if first {
             track.entered.push(group);
@@ -299,6 +207,9 @@ impl Engine {
         };
         if starts && first {
             state.count(Measure::Starts, at);
+            if let Some(process) = self.table.get(key) {
+                remember(&mut state.arrived, Note::started(process, at));
+            }
         }
         mark(&mut self.dirty, group, state);
         if !track.ended {
@@ -371,29 +282,6 @@ impl Engine {
             mark(&mut self.dirty, *group, state);
         }
     }
-
-    /// Whether start and fork of such a process are told.
-    pub(super) fn is_told(&self, track: &Track) -> bool {
-        match self.settings.processes {
-            Processes::All => true,
-            Processes::Matched => !track.belongs.is_empty(),
-            Processes::None => false,
-        }
-    }
-
-    fn watch(&self, key: ProcessKey, track: &mut Track, at: KTime, effects: &mut Vec<Effect>) {
-        let mut wanted = Watch::NONE;
-        for state in track.belongs.iter().filter_map(|group| self.groups.get(*group)) {
-            wanted.exit |= state.watch.exit;
-            wanted.usage |= state.watch.usage;
-        }
-        if !track.ended && (wanted != track.watch || track.watch_unsure) {
-            track.watch = wanted;
-            track.watch_set = at;
-            effects.push(Effect::Watch(key, wanted));
-        }
-        track.watch_unsure = false;
-    }
 }
 
 /// The group is judged at the end of the step.
@@ -414,7 +302,7 @@ fn count_exit(state: &mut GroupState, process: &Process, at: KTime) {
 }
 
 fn remember(notes: &mut std::collections::VecDeque<Note>, note: Note) {
-    if notes.len() >= DEPARTED_MAX {
+    if notes.len() >= NOTES_MAX {
         notes.pop_front();
     }
     notes.push_back(note);

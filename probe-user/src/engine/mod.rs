@@ -26,6 +26,7 @@ pub mod status;
 mod tell;
 mod text;
 mod timers;
+mod track;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -39,9 +40,9 @@ pub use self::status::{BoundStatus, Each, GroupStatus, LossStatus, State, Status
 use self::group::GroupState;
 use self::index::Index;
 use self::loss::Losses;
-use self::membership::Track;
 use self::reread::Rereads;
 use self::timers::Timers;
+use self::track::{Source, Track};
 use crate::event::Event;
 use crate::model::{Change, Table};
 use crate::policy::spec::{HostFacts, PolicySet, Users};
@@ -201,7 +202,7 @@ impl Engine {
                 self.clock = at;
                 self.act_on_deadlines(at, effects);
                 self.table.record(&record, &mut changes);
-                self.apply(changes, &membership::Source::of(&record), at, effects);
+                self.apply(changes, &Source::of(&record), at, effects);
                 self.judge_dirty(at, effects);
             }
             Input::Tick => {
@@ -210,7 +211,7 @@ impl Engine {
                 self.act_on_deadlines(now, effects);
                 if self.table.next_expiry().is_some_and(|expiry| expiry <= now) {
                     self.table.expire(now, &mut changes);
-                    self.apply(changes, &membership::Source::Other, now, effects);
+                    self.apply(changes, &Source::Other, now, effects);
                     self.judge_dirty(now, effects);
                 }
                 self.read_args_due(now, effects);
@@ -218,7 +219,7 @@ impl Engine {
             Input::Scan(scan) => self.take_scan(now.max(self.clock), &scan, effects),
             Input::Sample(rows) => {
                 self.table.sample(now, &rows, &mut changes);
-                self.apply(changes, &membership::Source::Other, now, effects);
+                self.apply(changes, &Source::Other, now, effects);
                 self.judge_sample(now, effects);
                 self.judge_dirty(now.max(self.clock), effects);
             }
@@ -226,7 +227,7 @@ impl Engine {
                 if let Some(args) = args {
                     let now = now.max(self.clock);
                     self.table.args(key, &args, &mut changes);
-                    self.apply(changes, &membership::Source::Other, now, effects);
+                    self.apply(changes, &Source::Other, now, effects);
                     self.judge_dirty(now, effects);
                 }
             }
@@ -261,8 +262,8 @@ impl Engine {
             Change::Appeared { key, .. } => Some((key.start, key.tgid)),
             _ => None,
         });
-        self.apply(appeared, &membership::Source::Scan, now, effects);
-        self.apply(others, &membership::Source::Scan, now, effects);
+        self.apply(appeared, &Source::Scan, now, effects);
+        self.apply(others, &Source::Scan, now, effects);
         if self.started.is_none() {
             self.started = Some(now);
             self.gate = now.after(self.settings.start_grace);

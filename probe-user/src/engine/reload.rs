@@ -8,8 +8,8 @@
 use std::sync::Arc;
 
 use super::group::GroupState;
-use super::membership::Cause;
 use super::timers::Slot;
+use super::track::Cause;
 use super::{Effect, Engine};
 use crate::model::Process;
 use crate::policy::spec::{Bound, CgroupPattern, Group, PolicySet, Selector, Users};
@@ -84,6 +84,7 @@ impl Engine {
         }
         new.members = std::mem::take(&mut old.members);
         new.departed = std::mem::take(&mut old.departed);
+        new.arrived = std::mem::take(&mut old.arrived);
         new.victims = std::mem::take(&mut old.victims);
         new.used = old.used;
         new.ended = old.ended;

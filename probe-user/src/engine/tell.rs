@@ -8,14 +8,14 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::evidence::{Evidence, end_of, program, put_exit};
-use super::membership::{Track, Untold};
 use super::timers::Slot;
+use super::track::{Track, Untold};
 use super::{Effect, Engine, Processes, text};
 use crate::event::{Attribute, Attributes, Event, Severity, clean, name};
 use crate::model::Process;
 use crate::policy::select::container_id;
 use crate::policy::spec::Side;
-use crate::record::{Account, ProcessKey};
+use crate::record::{Account, ProcessKey, Program};
 use crate::time::KTime;
 
 /// What stands for redacted text.
@@ -60,9 +60,7 @@ impl Engine {
         let who = program(&process.program.exe, &process.identity.comm);
         let tgid = key.tgid;
         let (name, body) = if track.untold == Untold::Exec {
-            let command = self.command(process);
-            let command = if command.is_empty() { clean(&process.program.exe) } else { command };
-            (name::PROCESS_START, format!("{who} ({tgid}) started: {command}"))
+            (name::PROCESS_START, format!("{who} ({tgid}) started: {}", self.command(&process.program)))
         } else {
             let parent = process.identity.parent.map_or_else(|| "nobody".to_owned(), |parent| parent.tgid.to_string());
             (name::PROCESS_FORK, format!("{who} ({tgid}) forked by {parent}"))
@@ -215,9 +213,7 @@ impl Engine {
         attributes.put("process.executable.path", clean(&program.exe));
         attributes.put("process.executable.name", super::evidence::program(&program.exe, &identity.comm));
         attributes.put("process.command", clean(&identity.comm));
-        if self.settings.args {
-            attributes.put("process.command_args", self.told_args(process).collect::<Vec<_>>());
-        }
+        self.put_args(&mut attributes, program);
         attributes.put("process.args_count", program.args_count);
         attributes.put_some("process.owner", self.users.0.get(&identity.uid).map(|name| clean(name)));
         attributes.put("process.user.id", identity.uid);
@@ -230,8 +226,15 @@ impl Engine {
         attributes
     }
 
-    fn told_args<'a>(&'a self, process: &'a Process) -> impl Iterator<Item = String> + 'a {
-        process.program.args_list().map(|arg| {
+    /// The arguments, where they are told.
+    pub(super) fn put_args(&self, attributes: &mut Attributes, program: &Program) {
+        if self.settings.args {
+            attributes.put("process.command_args", self.told_args(program).collect::<Vec<_>>());
+        }
+    }
+
+    fn told_args<'a>(&'a self, program: &'a Program) -> impl Iterator<Item = String> + 'a {
+        program.args_list().map(|arg| {
             let mut redacted = std::borrow::Cow::Borrowed(arg);
             for pattern in &self.settings.redact {
                 if let std::borrow::Cow::Owned(replaced) = pattern.replace_all(&redacted, regex::NoExpand(REDACTED)) {
@@ -242,13 +245,13 @@ impl Engine {
         })
     }
 
-    /// The command line for a sentence; empty when arguments are not told.
-    fn command(&self, process: &Process) -> String {
-        if !self.settings.args {
-            return String::new();
+    /// What runs, for a sentence: the command line, or the executable where arguments are not told or not known.
+    pub(super) fn command(&self, program: &Program) -> String {
+        if !self.settings.args || program.args.is_empty() {
+            return clean(&program.exe);
         }
         let mut command = String::new();
-        for arg in self.told_args(process) {
+        for arg in self.told_args(program) {
             if !command.is_empty() {
                 command.push(' ');
             }

@@ -4,6 +4,7 @@ mod counts;
 mod events;
 mod loss;
 mod membership;
+mod random;
 mod reload;
 mod usage;
 mod windows;
@@ -11,12 +12,12 @@ mod world;
 
 use std::time::Duration;
 
-use globset::GlobBuilder;
 use regex::Regex;
 
 use self::world::{World, settings};
 use super::Settings;
 use crate::event::Severity;
+use crate::policy::glob::Glob;
 use crate::policy::spec::{Bound, Group, Limit, Measure, PathGlob, Per, Selector, Side};
 
 fn bound(measure: Measure, side: Side, limit: f64) -> Bound {
@@ -56,13 +57,12 @@ impl Bound {
     }
 }
 
-fn glob(pattern: &str) -> globset::GlobMatcher {
-    GlobBuilder::new(pattern).literal_separator(true).build().unwrap().compile_matcher()
+fn glob(pattern: &str) -> Glob {
+    Glob::name(pattern).unwrap()
 }
 
 fn exe(pattern: &str) -> Selector {
-    let exe = vec![PathGlob { name_only: !pattern.contains('/'), glob: glob(pattern) }];
-    Selector { exe, ..Selector::default() }
+    Selector { exe: vec![PathGlob::new(pattern).unwrap()], ..Selector::default() }
 }
 
 fn args(pattern: &str) -> Selector {
@@ -78,6 +78,7 @@ fn group(name: &str, select: Selector, bounds: Vec<Bound>) -> Group {
         include_children: false,
         bounds,
         repeat: None,
+        events: true,
     }
 }
 

@@ -1,8 +1,4 @@
-//! From the fork to the exit: fork, exec, rename, signals, cgroups, rewritten arguments.
-//!
-//! Programs are inherited: a fork shares its forker's. So a record that tells late what a process ran also tells what
-//! its children run; [`Table::hand_down`] makes that good. It follows parents, not forkers: a child made with
-//! `CLONE_PARENT` whose forker was told late keeps an unknown program until it executes one or a scan sees it.
+//! Between the fork and the exit: exec, rename, signals, cgroups, rewritten arguments.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,103 +22,6 @@ enum Place {
 }
 
 impl Table {
-    pub(super) fn fork(
-        &mut self,
-        at: KTime,
-        key: ProcessKey,
-        identity: &Identity,
-        forker: ProcessKey,
-        changes: &mut Vec<Change>,
-    ) {
-        match self.standing(at, key, changes) {
-            Standing::Past => {}
-            Standing::Known => self.fork_told_late(at, key, identity, forker, changes),
-            Standing::New => {
-                let mut identity = identity.clone();
-                if let Some(from) = self.store.get(forker)
-                    && from.process.identity.comm == identity.comm
-                {
-                    identity.comm.clone_from(&from.process.identity.comm);
-                }
-                let mut process = Process::new(key, identity, self.inherited(at, forker, &self.nothing), at);
-                if let Some(from) = self.store.get(forker)
-                    && from.process.identity.cgroup_id == process.identity.cgroup_id
-                {
-                    process.cgroup.clone_from(&from.process.cgroup);
-                }
-                if process.identity.kernel_thread {
-                    process.program.clone_from(&self.nothing);
-                }
-                let mut entry = Entry::new(process, Source::Fork(forker), at);
-                entry.counted = true;
-                self.appear(entry, Appearance::Forked, changes);
-                self.hand_down(key, changes);
-            }
-        }
-    }
-
-    /// What the forker ran when it forked; `nothing` when that is not known.
-    fn inherited(&self, at: KTime, forker: ProcessKey, nothing: &Arc<Program>) -> Arc<Program> {
-        self.store.get(forker).and_then(|from| from.program_at(at)).unwrap_or(nothing).clone()
-    }
-
-    /// The fork of a process that another record or a scan has already named.
-    fn fork_told_late(
-        &mut self,
-        at: KTime,
-        key: ProcessKey,
-        identity: &Identity,
-        forker: ProcessKey,
-        changes: &mut Vec<Change>,
-    ) {
-        let program = self.inherited(at, forker, &self.nothing);
-        let Some(entry) = self.store.get_mut(key) else { return };
-        // Its whole life was seen after all.
-        entry.reaped_cpu_ns = 0;
-        entry.counted |= entry.process.usage.at.is_none();
-        match entry.source {
-            Source::Nothing => {
-                entry.source = Source::Fork(forker);
-                entry.process.program_since = at;
-                if !identity.kernel_thread {
-                    entry.process.program = program;
-                }
-                self.identify(at, key, identity);
-                changes.push(Change::Redefined { key });
-                self.hand_down(key, changes);
-            }
-            Source::Exec if entry.previous.is_none() => {
-                entry.previous = Some((at, program));
-                self.hand_down(key, changes);
-            }
-            Source::Fork(_) | Source::Exec | Source::Scan(_) => {}
-        }
-    }
-
-    /// Gives children that were forked by this process, and have not executed anything, what it ran at their fork, and
-    /// their children likewise. Changes nothing where the records came in order.
-    fn hand_down(&mut self, from: ProcessKey, changes: &mut Vec<Change>) {
-        let mut heirs: Vec<(ProcessKey, ProcessKey)> = Vec::new();
-        heirs.extend(self.kin.children(from).iter().map(|child| (from, *child)));
-        while let Some((forker, key)) = heirs.pop() {
-            let Some(child) = self.store.get(key) else { continue };
-            if child.source != Source::Fork(forker) || child.process.identity.kernel_thread {
-                continue;
-            }
-            let since = child.process.program_since;
-            let Some(program) = self.store.get(forker).and_then(|parent| parent.program_at(since)).cloned() else {
-                continue;
-            };
-            if Arc::ptr_eq(&program, &child.process.program) || program == child.process.program {
-                continue;
-            }
-            let Some(child) = self.store.get_mut(key) else { continue };
-            child.process.program = program;
-            changes.push(Change::Redefined { key });
-            heirs.extend(self.kin.children(key).iter().map(|grandchild| (key, *grandchild)));
-        }
-    }
-
     pub(super) fn exec(
         &mut self,
         at: KTime,
@@ -143,6 +42,8 @@ impl Table {
             }
         }
         let Some(entry) = self.store.get_mut(key) else { return };
+        // Children that were forked before this have what they should have.
+        let since = entry.inferred.as_ref().map_or(at, |(began, _)| at.min(*began));
         let ended = entry.ending != Ending::None;
         match entry.place(at, &program.exe) {
             Place::News => {
@@ -173,7 +74,7 @@ impl Table {
                 }
             }
         }
-        self.hand_down(key, changes);
+        self.hand_down(key, since, changes);
     }
 
     /// Arguments as they stand in the process's memory now, separated by NUL: processes rewrite them without telling
@@ -184,6 +85,10 @@ impl Table {
         let Some(entry) = self.store.get_mut(key) else { return };
         if *entry.process.program.args != *args {
             entry.process.program = Arc::new(entry.process.program.with_args(args));
+            if entry.source == Source::Fork {
+                // It is its own now, not what its forker hands down.
+                entry.source = Source::Exec;
+            }
             changes.push(Change::Redefined { key });
         }
     }
@@ -253,19 +158,26 @@ impl Entry {
             Source::Scan(began) if at < began && *self.process.program.exe == *exe => Place::Seen,
             Source::Scan(began) if at < began => Place::Overtaken,
             Source::Exec if at < self.process.program_since => Place::Overtaken,
-            Source::Nothing | Source::Fork(_) | Source::Exec | Source::Scan(_) => Place::News,
+            Source::Nothing | Source::Fork | Source::Exec | Source::Scan(_) => Place::News,
         }
     }
 
     /// The process runs another program from then on.
     pub(super) fn run(&mut self, at: KTime, program: Arc<Program>) {
+        self.replace_program(at, program, Source::Exec);
+        self.process.execs += 1;
+    }
+
+    pub(super) fn replace_program(&mut self, at: KTime, program: Arc<Program>, source: Source) {
         let before = std::mem::replace(&mut self.process.program, program);
-        if self.source != Source::Nothing {
+        // Of a process that started while a scan ran, the scan may have seen the very program that is told now.
+        let foreseen = matches!(self.source, Source::Scan(began) if self.process.key.start >= began)
+            && before.exe == self.process.program.exe;
+        if self.source != Source::Nothing && !(foreseen && self.previous.is_some()) {
             self.previous = Some((self.process.program_since, before));
         }
-        self.source = Source::Exec;
+        self.source = source;
         self.process.program_since = at;
-        self.process.execs += 1;
     }
 }
 

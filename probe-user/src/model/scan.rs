@@ -121,15 +121,16 @@ impl Table {
         let program = self.program_of(row, args);
         let Some(entry) = self.store.get(key) else { return };
         let never_executed = entry.process.execs == 0;
-        let inherited = match entry.source {
-            Source::Fork(forker) if never_executed => self.store.get(forker).map(|forker| &forker.process.program),
-            _ => None,
-        };
-        let inherited = inherited.filter(|program| *program.exe == *row.exe).cloned();
+        let forker = entry.born.filter(|_| entry.source == Source::Fork).map(|(_, forker)| forker);
+        let inherited = forker.and_then(|forker| self.get(forker));
+        // Its forker's exec was lost, as this scan shows, and it was forked after that.
+        let inherited = inherited
+            .filter(|forker| forker.program_since == began && *forker.program.exe == *row.exe)
+            .map(|forker| Arc::clone(&forker.program));
         let Some(entry) = self.store.get_mut(key) else { return };
         if let Some(inherited) = inherited {
-            // Its forker's exec was lost, and it was forked after that.
-            entry.process.program = inherited;
+            // Since when is not known better, and what it ran until now may be what its children share.
+            entry.replace_program(began, inherited, Source::Scan(began));
             changes.push(Change::Redefined { key });
         } else if never_executed && entry.process.program.exe.is_empty() {
             // Its forker was unknown, and so was the program that it shares.

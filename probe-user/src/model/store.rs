@@ -18,6 +18,11 @@ pub(super) struct Entry {
     pub process: Process,
     /// Where its present program is known from.
     pub source: Source,
+    /// When it was forked, and by whom, if that was told.
+    pub born: Option<(KTime, ProcessKey)>,
+    /// It has forked nothing after this moment, as far as told. The end of time at first: children can be told before
+    /// their forker.
+    pub forked_until: KTime,
     /// The program before the present one, and since when it ran: for children whose fork is told late.
     pub previous: Option<(KTime, Arc<Program>)>,
     /// A scan saw an executable that no record had told, and it was announced: when that scan began and what it saw.
@@ -52,8 +57,8 @@ pub(super) struct Entry {
 pub(super) enum Source {
     /// From nothing: only its exit has been told.
     Nothing,
-    /// It is the program that this process ran when it forked.
-    Fork(ProcessKey),
+    /// It is what its forker ran.
+    Fork,
     /// It was executed.
     Exec,
     /// The scan that began then found the process with it.
@@ -79,6 +84,8 @@ impl Entry {
         Self {
             process,
             source,
+            born: None,
+            forked_until: KTime(u64::MAX),
             previous: None,
             inferred: None,
             identity_at,

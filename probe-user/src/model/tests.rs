@@ -1,5 +1,6 @@
 //! The table's tests: a small script language for records, and one `check` that compares what the table said.
 
+mod history;
 mod order;
 mod scans;
 mod usage;

@@ -108,10 +108,10 @@ fn report(engine: &Engine, process: &Process) -> MatchReport {
 
 #[cfg(test)]
 mod tests {
-    use globset::Glob;
     use regex::Regex;
 
     use super::*;
+    use crate::policy::glob::Glob;
     use crate::policy::spec::{Group, PathGlob, Selector, User};
 
     fn group(name: &str, select: Selector) -> Group {
@@ -123,12 +123,13 @@ mod tests {
             include_children: false,
             bounds: Vec::new(),
             repeat: None,
+            events: true,
         }
     }
 
     fn policies() -> Arc<PolicySet> {
         let exe = Selector {
-            exe: vec![PathGlob { name_only: true, glob: Glob::new("ngin?").unwrap().compile_matcher() }],
+            exe: vec![PathGlob { name_only: true, glob: Glob::name("ngin?").unwrap() }],
             ..Selector::default()
         };
         let worker = Selector { args: vec![Regex::new("worker process").unwrap()], ..exe.clone() };

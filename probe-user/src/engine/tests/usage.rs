@@ -1,1 +1,191 @@
-//! x
+//! `cpu`, `memory`, `threads`, `read`, `age`: sampled, and told by the clock.
+
+use super::*;
+use crate::policy::spec::Limit;
+
+fn app(bounds: Vec<Bound>) -> Vec<Group> {
+    vec![group("app", exe("/bin/app"), bounds)]
+}
+
+#[test]
+fn cpu_of_a_group_is_what_its_members_used_in_the_interval() {
+    check(
+        app(vec![max(Measure::Cpu, 1.5).hold(2)]),
+        "0 scan
+         0 run 10 /bin/app
+         0 run 11 /bin/app
+         1 use 10 cpu=900
+         1 use 11 cpu=500
+         1 sample
+         2 use 10 cpu=1900
+         2 use 11 cpu=1400
+         2 sample
+         3 use 10 cpu=2900
+         3 use 11 cpu=2300
+         3 sample
+         4.5 use 10 cpu=2950
+         4.5 sample",
+        "4 firing app: 1.9 cores of CPU, maximum 1.5 cores; most by 10 (app): 1 core
+         4.5 resolved app: 0.03 cores of CPU, maximum 1.5 cores; healthy again after 2.5s",
+    );
+}
+
+#[test]
+fn shares_of_the_host_are_resolved() {
+    let quarter = Bound { limit: Limit::HostShare(0.25), ..max(Measure::Cpu, 0.0) };
+    check(
+        app(vec![quarter]),
+        "0 scan
+         0 run 10 /bin/app
+         1 use 10 cpu=1100
+         1 sample",
+        "1 firing app: 1.1 cores of CPU, maximum 1 core; most by 10 (app): 1.1 cores",
+    );
+}
+
+#[test]
+fn members_that_live_between_two_samples_count() {
+    check(
+        app(vec![max(Measure::Cpu, 0.5)]),
+        "0 have 10 /bin/app
+         0 scan
+         1 sample
+         1.2 run 11 /bin/app
+         1.8 exit 11 cpu=600
+         2 sample
+         3 sample",
+        "2 firing app: 0.6 cores of CPU, maximum 0.5 cores
+         3 resolved app: 0 cores of CPU, maximum 0.5 cores; healthy again after 1s",
+    );
+}
+
+#[test]
+fn sampling_follows_the_members_and_judges_what_the_last_one_left() {
+    let world = check(
+        app(vec![max(Measure::Cpu, 0.5)]),
+        "0 scan
+         5 run 11 /bin/app
+         5.8 exit 11 cpu=700
+         6 sample
+         7 sample
+         9 run 12 /bin/app
+         9.5 exit 12 cpu=1
+         10 sample
+         11 sample",
+        "6 firing app: 0.7 cores of CPU, maximum 0.5 cores
+         7 resolved app: 0 cores of CPU, maximum 0.5 cores; healthy again after 1s",
+    );
+    let sampling: Vec<_> = world.asked.iter().filter(|asked| asked.contains("sampling")).collect();
+    assert_eq!(sampling, ["5 sampling true", "7 sampling false", "9 sampling true", "11 sampling false"]);
+}
+
+#[test]
+fn an_empty_group_uses_nothing_which_needs_no_sample() {
+    let world = check(
+        app(vec![min(Measure::Cpu, 0.1).hold(5), max(Measure::Memory, 1e9)]),
+        "0 scan\n 9",
+        "5 firing app: 0 cores of CPU, minimum 0.1 cores",
+    );
+    assert!(world.asked.is_empty(), "{:?}", world.asked);
+}
+
+#[test]
+fn who_enters_late_does_not_bring_its_past_along() {
+    // 100 s of CPU in 100 s, then it becomes a member: at most one core, not a hundred.
+    check(
+        app(vec![max(Measure::Cpu, 1.2)]),
+        "0 scan
+         0 run 10 /bin/sh
+         100 use 10 cpu=100000
+         100 exec 10 /bin/app
+         101 use 10 cpu=101000
+         101 sample
+         102 use 10 cpu=102000
+         102 sample",
+        "",
+    );
+}
+
+#[test]
+fn memory_and_threads_are_sums_over_the_living() {
+    check(
+        app(vec![max(Measure::Memory, 100.0 * world::MIB), max(Measure::Threads, 10.0)]),
+        "0 have 10 /bin/app
+         0 have 11 /bin/app
+         0 scan
+         1 use 10 rss=60 threads=5
+         1 use 11 rss=40 threads=5
+         1 sample
+         2 use 11 rss=41 threads=6
+         2 sample
+         3 exit 11
+         4 sample",
+        "2 firing app: 101 MiB of memory, maximum 100 MiB; most by 10 (app): 60 MiB
+         2 firing app: 11 threads, maximum 10; most by 11 (app): 6 threads
+         4 resolved app: 60 MiB of memory, maximum 100 MiB; healthy again after 2s
+         4 resolved app: 5 threads, maximum 10; healthy again after 2s",
+    );
+}
+
+#[test]
+fn storage_is_told_in_bytes_a_second() {
+    check(
+        app(vec![max(Measure::Read, 10.0 * world::MIB)]),
+        "0 scan
+         0 run 10 /bin/app
+         2 use 10 read=30720
+         2 sample",
+        "2 firing app: 15 MiB/s read, maximum 10 MiB/s; most by 10 (app): 15 MiB/s",
+    );
+}
+
+#[test]
+fn per_process_each_has_its_own_alarm_that_ends_with_it() {
+    let world = check(
+        app(vec![max(Measure::Memory, 100.0 * world::MIB).each()]),
+        "0 have 10 /bin/app
+         0 have 11 /bin/app
+         0 scan
+         1 use 10 rss=90
+         1 use 11 rss=101
+         1 sample
+         2 use 10 rss=102
+         2 sample
+         3 use 10 rss=1
+         3 sample
+         4 exit 11",
+        "1 firing app: app (11): 101 MiB of memory, maximum 100 MiB
+         2 firing app: app (10): 102 MiB of memory, maximum 100 MiB
+         3 resolved app: app (10): 1 MiB of memory, maximum 100 MiB; healthy again after 1s
+         4 resolved app: app (11); over after 3s: exit",
+    );
+    assert_eq!(world.told[0].attributes.get("process.pid"), Some(&11.into()));
+    assert_eq!(world.told[3].attributes.get("reason"), Some(&"exit".into()));
+}
+
+#[test]
+fn age_needs_no_sampling() {
+    let world = check(
+        app(vec![max(Measure::Age, 60.0).hold(5)]),
+        "0 scan
+         10 run 10 /bin/app
+         30 run 11 /bin/app
+         80 exit 10
+         200",
+        "75 firing app: app (10): 1m 5s old, maximum 1m
+         80 resolved app: app (10); over after 9.9s: exit
+         95 firing app: app (11): 1m 5s old, maximum 1m",
+    );
+    assert!(!world.asked.iter().any(|asked| asked.contains("sampling")), "{:?}", world.asked);
+    // A minimal age is judged when it is known: at the end.
+    check(
+        app(vec![min(Measure::Age, 5.0)]),
+        "0 scan
+         10 run 10 /bin/app
+         12 exit 10
+         20 run 11 /bin/app
+         25 exit 11",
+        "12 firing app: app (10): 2s old, minimum 5s
+         12 resolved app: app (10); over after 0s: exit",
+    );
+}

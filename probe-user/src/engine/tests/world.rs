@@ -359,14 +359,43 @@ impl World {
         }
     }
 
+    pub(super) fn pids(&self) -> impl Iterator<Item = u32> {
+        self.reals.keys().copied()
+    }
+
+    pub(super) fn exe_of(&self, pid: u32) -> Option<&str> {
+        self.reals.get(&pid).map(|real| &*real.program.exe)
+    }
+
+    /// The parent, as long as it lives.
+    pub(super) fn parent_of(&self, pid: u32) -> Option<u32> {
+        let parent = self.reals.get(&pid)?.identity.parent?;
+        self.reals.get(&parent.tgid).filter(|real| real.key == parent).map(|real| real.key.tgid)
+    }
+
+    /// The children of who is gone go to pid 1; the kernel has no record for that.
+    pub(super) fn orphan(&mut self, gone: u32) {
+        let init = self.reals[&1].key;
+        for real in self.reals.values_mut() {
+            if let Some(parent) = real.identity.parent.as_mut().filter(|parent| parent.tgid == gone) {
+                *parent = init;
+            }
+        }
+    }
+
+    /// Members of each group: `app:10,11 other:`.
+    pub(super) fn members(&self) -> String {
+        let groups = self.engine.groups.iter().map(|group| {
+            let pids: Vec<String> = group.members.iter().map(|key| key.tgid.to_string()).collect();
+            format!("{}:{}", group.spec.name, pids.join(","))
+        });
+        groups.collect::<Vec<_>>().join(" ")
+    }
+
     /// What the kernel side watches, as far as it is anything.
     pub(super) fn watched(&self) -> String {
         let watched = self.reals.iter().filter(|(_, real)| real.watch != Watch::NONE);
-        watched
-            .map(|(pid, real)| format!("{pid}:{} ", watch_word(real.watch)))
-            .collect::<String>()
-            .trim_end()
-            .to_owned()
+        watched.map(|(pid, real)| format!("{pid}:{}", watch_word(real.watch))).collect::<Vec<_>>().join(" ")
     }
 
     /// Events as text: second, the last word of the name, body, and what is special about it.

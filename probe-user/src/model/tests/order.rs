@@ -272,6 +272,24 @@ fn rewritten_arguments_belong_to_one_process() {
     assert_eq!(&*table.get(P).unwrap().program.args, "");
 }
 
+#[test]
+fn a_parents_exec_leaves_its_childrens_titles_alone() {
+    let table = check([
+        seeded(),
+        (fork(200, C, P).into(), "forked 11 /bin/sh:forked^10"),
+        (Told::Args(C, "sh: worker"), "redefined 11 /bin/sh:forked^10"),
+        (fork(210, G, P).into(), "forked 12 /bin/sh:forked^10"),
+        (Told::Args(P, "sh: master"), "redefined 10 /bin/sh:/bin/sh"),
+        (exec(250, P, "/bin/new").into(), "executed 10 /bin/new:/bin/new"),
+        // Told late, so that children are looked at again.
+        (exec(205, P, "/bin/old").into(), "redefined 12 /bin/old:forked^10"),
+    ]);
+    assert_eq!(&*table.get(C).unwrap().program.args, "sh: worker");
+}
+
+/// What it is about, the records before the exit, the exit's status, the records after it, and the cause told.
+type Case<'a> = (&'a str, &'a [Record], ExitStatus, &'a [Record], &'a str);
+
 /// The killer that the closing names, after these records and an exit of [`P`] by `status` at 100 s.
 fn killer(records: &[Record], status: ExitStatus, after: &[Record]) -> String {
     let mut table = Table::new();
@@ -294,7 +312,7 @@ fn the_killer_is_who_sent_the_signal_it_died_of() {
     };
     let oom = record(99_999, P, Body::Oom);
     let bare_oom = record(99_999, ProcessKey { tgid: 10, start: KTime(0) }, Body::Oom);
-    let cases: [(&str, &[Record], ExitStatus, &[Record], &str); 14] = [
+    let cases: [Case; 14] = [
         ("sent by 99", &[signal(99_000, P, 15, 99)], killed(15), &[], "15 killer=99"),
         ("another number", &[signal(99_000, P, 15, 99)], killed(9), &[], "9"),
         ("another number last", &[signal(99_000, P, 9, 99), signal(99_500, P, 15, 98)], killed(9), &[], "9 killer=99"),

@@ -1,0 +1,130 @@
+//! What the engine knows of each process beside the table: its groups, what was told of it, what is watched of it.
+
+use std::time::Duration;
+
+use super::measures::Rates;
+use super::reread::Hope;
+use super::{Effect, Engine, Processes, Watch};
+use crate::model::Appearance;
+use crate::record::{Body, ProcessKey, Record};
+use crate::time::KTime;
+
+/// A watch that was set less long ago may not have been there yet when a child was forked.
+const WATCH_LAG: Duration = Duration::from_millis(100);
+
+/// What the engine knows of a process beside the table. Lives as long as the process is in the table.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own, none excludes another")]
+#[derive(Debug, Default)]
+pub(super) struct Track {
+    /// The groups it belongs to, sorted; kept after its exit until its account is closed.
+    pub(super) belongs: Vec<usize>,
+    /// The groups it belongs to by descent, unless taken out.
+    pub(super) descends: Vec<usize>,
+    /// The groups it was in since its last exec: no further entry is a start.
+    pub(super) entered: Vec<usize>,
+    /// It belonged once to a group whose processes are told.
+    pub(super) ever: bool,
+    /// It has ended.
+    pub(super) ended: bool,
+    /// Its fork or an exec was recorded, so that entering a group late is a start.
+    pub(super) start_seen: bool,
+    /// What was not told because it belonged to no group.
+    pub(super) untold: Untold,
+    /// What the kernel side watches of it.
+    pub(super) watch: Watch,
+    /// When that was last changed.
+    pub(super) watch_set: KTime,
+    /// Whether the kernel side copied the forker's watch is in doubt.
+    pub(super) watch_unsure: bool,
+    /// Its usage has been counted up to here.
+    pub(super) used_until: Option<KTime>,
+    /// Its usage in the last interval.
+    pub(super) rates: Rates,
+    /// What new arguments could change.
+    pub(super) hope: Hope,
+    /// When to look at its arguments.
+    pub(super) look_at: Option<KTime>,
+}
+
+/// A start that was not told yet.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Untold {
+    #[default]
+    Nothing,
+    Fork,
+    Exec,
+}
+
+/// Where changes come from, as far as it matters here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Source {
+    /// A fork by this process.
+    Fork(ProcessKey),
+    /// An exec.
+    Exec,
+    /// A scan.
+    Scan,
+    /// Anything else.
+    Other,
+}
+
+impl Source {
+    pub(super) fn of(record: &Record) -> Self {
+        match &record.body {
+            Body::Fork { forker, .. } => Self::Fork(*forker),
+            Body::Exec { .. } => Self::Exec,
+            _ => Self::Other,
+        }
+    }
+}
+
+/// Why a process is held against the groups.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Cause {
+    Forked,
+    /// It was there before, or its fork was lost.
+    Found,
+    Executed,
+    Redefined,
+    Reload,
+}
+
+impl Engine {
+    /// What the kernel side watches of a process that has just appeared: the fork program copies the forker's watch, and
+    /// what was there before the first scan was never watched.
+    pub(super) fn assume_watch(&self, track: &mut Track, forker: Option<ProcessKey>, how: Appearance, at: KTime) {
+        let forker = forker.and_then(|forker| self.tracks.get(&forker));
+        if let Some(forker) = forker.filter(|_| how != Appearance::Seeded) {
+            let lately = forker.watch_set != KTime::default() && at.since(forker.watch_set) < WATCH_LAG;
+            track.watch = forker.watch;
+            track.watch_set = forker.watch_set;
+            track.watch_unsure = lately || (how == Appearance::Found && forker.watch != Watch::NONE);
+        }
+    }
+
+    /// Whether start and fork of such a process are told.
+    pub(super) fn is_told(&self, track: &Track) -> bool {
+        match self.settings.processes {
+            Processes::All => true,
+            Processes::Matched => {
+                track.belongs.iter().filter_map(|group| self.groups.get(*group)).any(|group| group.spec.events)
+            }
+            Processes::None => false,
+        }
+    }
+
+    /// Sets what is watched of a process, where that differs from what is watched already.
+    pub(super) fn watch(&self, key: ProcessKey, track: &mut Track, at: KTime, effects: &mut Vec<Effect>) {
+        let mut wanted = Watch::NONE;
+        for state in track.belongs.iter().filter_map(|group| self.groups.get(*group)) {
+            wanted.exit |= state.watch.exit;
+            wanted.usage |= state.watch.usage;
+        }
+        if !track.ended && (wanted != track.watch || track.watch_unsure) {
+            track.watch = wanted;
+            track.watch_set = at;
+            effects.push(Effect::Watch(key, wanted));
+        }
+        track.watch_unsure = false;
+    }
+}

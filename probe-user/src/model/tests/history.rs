@@ -1,0 +1,271 @@
+//! Random histories of a host, told to the table as badly as a kernel can, against an oracle that simply knows.
+//!
+//! The world here makes processes fork, execute, work, exit and be waited for, takes tgids again, and writes a record
+//! for each. The records of a stretch are then delivered out of order (no record is later than [`world::WINDOW`]), in part
+//! lost (and a scan of the truth follows), or while a scan runs that reads one process after the other. After each
+//! stretch the table must hold exactly what lives, with the right programs; a ledger of all changes must balance.
+
+mod ledger;
+mod world;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use proptest::prelude::*;
+use proptest::sample::Index;
+
+use self::ledger::Ledger;
+use self::world::{Hardship, Op, Real, WINDOW, World, ticks};
+use super::*;
+
+/// A scan on its way: what it has read, and how far it has come.
+struct Running {
+    scan: Scan,
+    read_to: u32,
+    left: u8,
+}
+
+struct Trial {
+    world: World,
+    table: Table,
+    ledger: Ledger,
+    running: Option<Running>,
+    losses: Vec<(Index, Index)>,
+    /// Something was lost, ever.
+    lossy: bool,
+    /// For the lateness of records.
+    random: u64,
+}
+
+impl Trial {
+    fn new(hardship: Hardship, seed: u64) -> Self {
+        let mut trial = Self {
+            world: World::new(hardship),
+            table: Table::new(),
+            ledger: Ledger::default(),
+            running: None,
+            losses: Vec::new(),
+            lossy: false,
+            random: seed | 1,
+        };
+        trial.scan_at_once();
+        trial
+    }
+
+    fn lateness(&mut self) -> u64 {
+        self.random = self.random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        if self.world.hardship.jitter { (self.random >> 33) % WINDOW } else { 0 }
+    }
+
+    fn step(&mut self, op: &Op) {
+        self.world.act(op);
+        match op {
+            Op::Idle(ticks) if self.running.is_none() => self.world.clock += u64::from(*ticks),
+            Op::Sample if self.running.is_none() => self.sample(),
+            Op::Drain if self.running.is_none() => self.drain(),
+            Op::Lose(from, to) if self.world.hardship.loss => self.losses.push((*from, *to)),
+            Op::Scan(length) if self.world.hardship.scans && self.running.is_none() => {
+                self.drain();
+                let scan = Scan { began: ticks(self.world.clock), ..Scan::default() };
+                self.running = Some(Running { scan, read_to: 0, left: *length });
+            }
+            _ => {}
+        }
+        self.scan_on();
+    }
+
+    /// The running scan reads some more processes, by their tgids.
+    fn scan_on(&mut self) {
+        let Some(running) = &mut self.running else { return };
+        let mut ahead: Vec<&Real> =
+            self.world.processes.iter().filter(|real| real.key.tgid > running.read_to).collect();
+        ahead.sort_unstable_by_key(|real| real.key.tgid);
+        let share = ahead.len().div_ceil(usize::from(running.left) + 1);
+        for real in &ahead[..share] {
+            running.scan.rows.push(World::row(real));
+            running.read_to = real.key.tgid;
+        }
+        running.left = running.left.saturating_sub(1);
+        if share == ahead.len()
+            && let Some(running) = self.running.take()
+        {
+            self.take_in(&running.scan);
+            self.drain();
+        }
+    }
+
+    fn scan_at_once(&mut self) {
+        let rows = self.world.processes.iter().map(World::row).collect();
+        self.take_in(&Scan { began: ticks(self.world.clock), rows, args: Vec::new() });
+        for real in &mut self.world.processes {
+            real.told_parent = real.parent;
+        }
+    }
+
+    fn take_in(&mut self, scan: &Scan) {
+        let mut changes = Vec::new();
+        self.table.scan(scan, &mut changes);
+        self.ledger.book(&changes, true, &self.world);
+    }
+
+    fn sample(&mut self) {
+        self.drain();
+        let rows: Vec<UsageRow> = self
+            .world
+            .living()
+            .map(|real| UsageRow { read_bytes: 0, write_bytes: 0, wait_ns: 0, ..usage::sample(real.key, real.cpu_ns) })
+            .collect();
+        let mut changes = Vec::new();
+        self.table.sample(ticks(self.world.clock), &rows, &mut changes);
+        self.ledger.book(&changes, false, &self.world);
+    }
+
+    /// Delivers what was recorded, and compares.
+    fn drain(&mut self) {
+        let mut records = std::mem::take(&mut self.world.records);
+        let lost: Vec<(usize, usize)> =
+            self.losses.drain(..).map(|(a, b)| (a.index(records.len() + 1), b.index(records.len() + 1))).collect();
+        let rescan = !lost.is_empty();
+        self.lossy |= rescan;
+        let mut place = 0;
+        records.retain(|_| {
+            place += 1;
+            !lost.iter().any(|(a, b)| (*a.min(b)..*a.max(b)).contains(&(place - 1)))
+        });
+        let mut delivery: Vec<(KTime, Record)> = records
+            .into_iter()
+            .map(|record| (record.at.after(ticks(self.lateness()).since(KTime(0))), record))
+            .collect();
+        delivery.sort_by_key(|(at, _)| *at);
+        let mut changes = Vec::new();
+        for (_, record) in delivery {
+            changes.clear();
+            self.table.record(&record, &mut changes);
+            self.ledger.book(&changes, false, &self.world);
+        }
+        if rescan {
+            self.scan_at_once();
+            for real in &mut self.world.processes {
+                // An exec that follows closely upon a lost one is taken for it.
+                real.executed_at = self.world.clock;
+            }
+        }
+        self.compare();
+    }
+
+    /// The table against the world, with nothing undelivered.
+    fn compare(&self) {
+        let living: BTreeSet<ProcessKey> = self.world.living().map(|real| real.key).collect();
+        let known: BTreeSet<ProcessKey> =
+            self.table.iter().filter(|process| process.exit.is_none()).map(|process| process.key).collect();
+        assert_eq!(known, living);
+        let hardship = self.world.hardship;
+        for real in self.world.living() {
+            let process = self.table.get(real.key).unwrap();
+            assert_eq!(self.table.of_tgid(real.key.tgid).unwrap().key, real.key);
+            if !hardship.grace {
+                // A forker can be closed before the record of its child comes: then the program is unknown.
+                continue;
+            }
+            assert_eq!(process.program.exe, real.program.exe, "{:?} of {:?}", process.program, real.program);
+            if !hardship.scans {
+                assert_eq!(process.identity.parent, real.told_parent, "{:?}", real.key);
+                let told = self.table.children(real.told_parent.unwrap_or(real.key));
+                assert!(real.told_parent.is_none() || told.into_iter().any(|child| child == real.key));
+            }
+            if !self.lossy && !hardship.scans {
+                assert_eq!(process.program, real.program);
+                assert_eq!(process.execs, real.execs);
+            }
+        }
+        assert_eq!(self.table.iter().count(), self.table.len());
+    }
+
+    /// Everything ends: nothing may be left.
+    fn finish(mut self) {
+        while self.running.is_some() {
+            self.step(&Op::Idle(1));
+        }
+        self.drain();
+        for place in 0..self.world.processes.len() {
+            self.world.clock += 1;
+            if self.world.processes[place].ended.is_none() {
+                self.world.exit(place, 1);
+            }
+        }
+        while !self.world.processes.is_empty() {
+            self.world.clock += 1;
+            self.world.reap(0);
+        }
+        self.drain();
+        self.world.clock += 10_000;
+        let mut changes = Vec::new();
+        self.table.expire(ticks(self.world.clock), &mut changes);
+        self.ledger.book(&changes, false, &self.world);
+        assert_bare(&self.table);
+        assert_eq!(self.ledger.appeared, self.ledger.closed);
+        assert!(self.table.orphans.is_empty());
+        let hardship = self.world.hardship;
+        if !hardship.loss && !hardship.jitter {
+            for (key, (_, execs)) in self.world.gone.iter().filter(|(key, _)| !self.ledger.noticed.contains(key)) {
+                assert_eq!(self.ledger.executed.get(key).copied().unwrap_or_default(), *execs, "{key:?}");
+            }
+        }
+    }
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    prop_oneof![
+        6 => any::<Index>().prop_map(Op::Fork),
+        5 => (any::<Index>(), any::<u8>()).prop_map(|(index, exe)| Op::Exec(index, exe)),
+        4 => (any::<Index>(), 0..3_u8).prop_map(|(index, code)| Op::Exit(index, code)),
+        4 => any::<Index>().prop_map(Op::Reap),
+        4 => (any::<Index>(), any::<u16>()).prop_map(|(index, cpu_ns)| Op::Work(index, cpu_ns)),
+        1 => Just(Op::Sample),
+        3 => any::<u8>().prop_map(Op::Idle),
+        1 => Just(Op::Drain),
+        1 => (any::<Index>(), any::<Index>()).prop_map(|(from, to)| Op::Lose(from, to)),
+        1 => (0..12_u8).prop_map(Op::Scan),
+    ]
+}
+
+fn run(hardship: Hardship, seed: u64, ops: &[Op]) {
+    let mut trial = Trial::new(hardship, seed);
+    for op in ops {
+        trial.step(op);
+    }
+    trial.finish();
+}
+
+const NONE: Hardship = Hardship { jitter: false, grace: true, loss: false, scans: false };
+
+proptest! {
+    #[test]
+    fn in_order(ops in prop::collection::vec(op(), 0..150)) {
+        run(NONE, 0, &ops);
+    }
+
+    #[test]
+    fn out_of_order(seed in any::<u64>(), ops in prop::collection::vec(op(), 0..150)) {
+        run(Hardship { jitter: true, ..NONE }, seed, &ops);
+    }
+
+    #[test]
+    fn out_of_order_even_accounts(seed in any::<u64>(), ops in prop::collection::vec(op(), 0..150)) {
+        run(Hardship { jitter: true, grace: false, ..NONE }, seed, &ops);
+    }
+
+    #[test]
+    fn while_scans_run(ops in prop::collection::vec(op(), 0..150)) {
+        run(Hardship { scans: true, ..NONE }, 0, &ops);
+    }
+
+    #[test]
+    fn with_losses(ops in prop::collection::vec(op(), 0..150)) {
+        run(Hardship { loss: true, ..NONE }, 0, &ops);
+    }
+
+    #[test]
+    fn with_everything(seed in any::<u64>(), ops in prop::collection::vec(op(), 0..150)) {
+        run(Hardship { jitter: true, grace: true, loss: true, scans: true }, seed, &ops);
+    }
+}
