@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Config, DEFAULT_FILE, DEFAULT_POLICIES, decode};
-use crate::diagnostic::Diagnostics;
+use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::engine::Processes;
 use crate::forward::{Endpoint, Limits, Settings};
 use crate::host::identity::kernel_name;
@@ -45,6 +45,8 @@ pub struct Prepared {
     pub users: Arc<Users>,
     /// Policy files read.
     pub files: usize,
+    /// What of the policies is not meant for this host, and why: nothing to worry about.
+    pub left_out: Vec<String>,
     /// What works less well than it should.
     pub notes: Vec<String>,
     /// Where it all came from, to load it again.
@@ -89,10 +91,9 @@ impl Flags {
                 return Err(all);
             }
         };
-        for note in &loaded.notes {
-            // Left out on purpose: worth a line in the log, no sign of trouble.
-            tracing::info!("{}:{}: {}", note.file, note.line, note.message);
-        }
+        // The first line has the place; the rest points into the file, for `procprobe check`.
+        let first_line = |note: &Diagnostic| note.to_string().lines().next().unwrap_or_default().to_owned();
+        let left_out = loaded.notes.iter().map(first_line).collect();
         if loaded.policies.groups.is_empty() {
             tracing::warn!("no policies are in force: nothing can fire; `--events all` tells every process");
         }
@@ -106,6 +107,7 @@ impl Flags {
             policies: Arc::new(loaded.policies),
             users: Arc::new(users),
             files: loaded.files,
+            left_out,
             notes,
             flags: self.clone(),
         })
