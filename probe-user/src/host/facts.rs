@@ -8,16 +8,16 @@ pub fn read() -> HostFacts {
     let online = std::fs::read_to_string("/sys/devices/system/cpu/online").ok();
     HostFacts {
         cpus: online.and_then(|list| count(list.trim())).unwrap_or(1),
-        memory_bytes: u64::from(system.totalram).saturating_mul(u64::from(system.mem_unit)),
+        memory_bytes: system.totalram.saturating_mul(u64::from(system.mem_unit)),
     }
 }
 
 /// Counts a CPU list such as `0-3,8`; `None` for what is none.
 fn count(list: &str) -> Option<u32> {
     list.split(',').try_fold(0_u32, |sum, part| {
-        let (first, last) = part.split_once('-').unwrap_or((part, part));
-        let (first, last): (u32, u32) = (first.parse().ok()?, last.parse().ok()?);
-        sum.checked_add(last.checked_sub(first)?.checked_add(1)?)
+        let (low, high) = part.split_once('-').unwrap_or((part, part));
+        let (low, high): (u32, u32) = (low.parse().ok()?, high.parse().ok()?);
+        sum.checked_add(high.checked_sub(low)?.checked_add(1)?)
     })
 }
 

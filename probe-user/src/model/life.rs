@@ -1,8 +1,4 @@
-//! From the fork to the exit: fork, exec, rename, signals, cgroups, rewritten arguments.
-//!
-//! Programs are inherited: a fork shares its forker's. So a record that tells late what a process ran also tells what
-//! its children run; [`Table::hand_down`] makes that good. It follows parents, not forkers: a child made with
-//! `CLONE_PARENT` whose forker was told late keeps an unknown program until it executes one or a scan sees it.
+//! Between the fork and the exit: exec, rename, signals, cgroups, rewritten arguments.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,113 +22,6 @@ enum Place {
 }
 
 impl Table {
-    pub(super) fn fork(
-        &mut self,
-        at: KTime,
-        key: ProcessKey,
-        identity: &Identity,
-        forker: ProcessKey,
-        changes: &mut Vec<Change>,
-    ) {
-        match self.standing(at, key, changes) {
-            Standing::Past => {}
-            Standing::Known => self.fork_told_late(at, key, identity, forker, changes),
-            Standing::New => {
-                let mut identity = identity.clone();
-                if let Some(from) = self.store.get(forker)
-                    && from.process.identity.comm == identity.comm
-                {
-                    identity.comm.clone_from(&from.process.identity.comm);
-                }
-                let mut process = Process::new(key, identity, self.inherited(at, forker, &self.nothing), at);
-                if let Some(from) = self.store.get(forker)
-                    && from.process.identity.cgroup_id == process.identity.cgroup_id
-                {
-                    process.cgroup.clone_from(&from.process.cgroup);
-                }
-                if process.identity.kernel_thread {
-                    process.program.clone_from(&self.nothing);
-                }
-                let mut entry = Entry::new(process, Source::Fork, at);
-                entry.born = Some((at, forker));
-                entry.counted = true;
-                self.appear(entry, Appearance::Forked, changes);
-                self.hand_down(key, changes);
-            }
-        }
-    }
-
-    /// What the forker ran when it forked; `nothing` when that is not known.
-    fn inherited(&self, at: KTime, forker: ProcessKey, nothing: &Arc<Program>) -> Arc<Program> {
-        self.store.get(forker).and_then(|from| from.program_at(at)).unwrap_or(nothing).clone()
-    }
-
-    /// The fork of a process that another record or a scan has already named.
-    fn fork_told_late(
-        &mut self,
-        at: KTime,
-        key: ProcessKey,
-        identity: &Identity,
-        forker: ProcessKey,
-        changes: &mut Vec<Change>,
-    ) {
-        let program = self.inherited(at, forker, &self.nothing);
-        let Some(entry) = self.store.get_mut(key) else { return };
-        // Its whole life was seen after all.
-        entry.reaped_cpu_ns = 0;
-        entry.counted |= entry.process.usage.at.is_none();
-        if entry.born.replace((at, forker)).is_some() {
-            return;
-        }
-        match entry.source {
-            Source::Nothing => {
-                entry.source = Source::Fork;
-                entry.process.program_since = at;
-                if !identity.kernel_thread {
-                    entry.process.program = program;
-                }
-                self.identify(at, key, identity);
-                changes.push(Change::Redefined { key });
-            }
-            // What ran at first is told only now; whether the scan saw that or the next one, the exec will tell.
-            Source::Exec | Source::Scan(_) if !entry.knows_first_program() => entry.previous = Some((at, program)),
-            Source::Fork | Source::Exec | Source::Scan(_) => {}
-        }
-        self.hand_down(key, changes);
-    }
-
-    /// Gives the children that this process forked what it ran at their fork, and their children likewise. Changes
-    /// nothing where the records came in order.
-    fn hand_down(&mut self, from: ProcessKey, changes: &mut Vec<Change>) {
-        let mut heirs: Vec<(ProcessKey, ProcessKey)> = Vec::new();
-        heirs.extend(self.kin.children(from).iter().map(|child| (from, *child)));
-        while let Some((parent, key)) = heirs.pop() {
-            let Some(child) = self.store.get(key) else { continue };
-            let Some((at, forker)) = child.born else { continue };
-            if forker != parent || child.process.identity.kernel_thread {
-                continue;
-            }
-            let Some(program) = self.store.get(forker).and_then(|forker| forker.program_at(at)).cloned() else {
-                continue;
-            };
-            let Some(child) = self.store.get_mut(key) else { continue };
-            // What it inherited is what it runs, or what it ran before its first exec.
-            let inherited = match &mut child.previous {
-                _ if child.source == Source::Fork => &mut child.process.program,
-                Some((since, previous)) if *since == at => previous,
-                Some(_) | None => continue,
-            };
-            if *inherited == program {
-                continue;
-            }
-            *inherited = program;
-            if child.source == Source::Fork {
-                changes.push(Change::Redefined { key });
-            }
-            heirs.extend(self.kin.children(key).iter().map(|grandchild| (key, *grandchild)));
-        }
-    }
-
     pub(super) fn exec(
         &mut self,
         at: KTime,
@@ -153,6 +42,8 @@ impl Table {
             }
         }
         let Some(entry) = self.store.get_mut(key) else { return };
+        // Children that were forked before this have what they should have.
+        let since = entry.inferred.as_ref().map_or(at, |(began, _)| at.min(*began));
         let ended = entry.ending != Ending::None;
         match entry.place(at, &program.exe) {
             Place::News => {
@@ -183,7 +74,7 @@ impl Table {
                 }
             }
         }
-        self.hand_down(key, changes);
+        self.hand_down(key, since, changes);
     }
 
     /// Arguments as they stand in the process's memory now, separated by NUL: processes rewrite them without telling
@@ -194,6 +85,10 @@ impl Table {
         let Some(entry) = self.store.get_mut(key) else { return };
         if *entry.process.program.args != *args {
             entry.process.program = Arc::new(entry.process.program.with_args(args));
+            if entry.source == Source::Fork {
+                // It is its own now, not what its forker hands down.
+                entry.source = Source::Exec;
+            }
             changes.push(Change::Redefined { key });
         }
     }
@@ -265,15 +160,6 @@ impl Entry {
             Source::Exec if at < self.process.program_since => Place::Overtaken,
             Source::Nothing | Source::Fork | Source::Exec | Source::Scan(_) => Place::News,
         }
-    }
-
-    /// Whether what it ran before its present program is more than a guess: that a scan saw the same program before the
-    /// exec of it was told.
-    fn knows_first_program(&self) -> bool {
-        let guess = |(since, program): &(KTime, Arc<Program>)| {
-            *since == self.process.key.start && program.exe == self.process.program.exe
-        };
-        self.previous.as_ref().is_some_and(|previous| !guess(previous))
     }
 
     /// The process runs another program from then on.

@@ -9,6 +9,7 @@
 mod blame;
 mod cgroups;
 mod close;
+mod descent;
 mod hash;
 mod kin;
 mod life;

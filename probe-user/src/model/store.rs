@@ -20,6 +20,9 @@ pub(super) struct Entry {
     pub source: Source,
     /// When it was forked, and by whom, if that was told.
     pub born: Option<(KTime, ProcessKey)>,
+    /// It has forked nothing after this moment, as far as told. The end of time at first: children can be told before
+    /// their forker.
+    pub forked_until: KTime,
     /// The program before the present one, and since when it ran: for children whose fork is told late.
     pub previous: Option<(KTime, Arc<Program>)>,
     /// A scan saw an executable that no record had told, and it was announced: when that scan began and what it saw.
@@ -82,6 +85,7 @@ impl Entry {
             process,
             source,
             born: None,
+            forked_until: KTime(u64::MAX),
             previous: None,
             inferred: None,
             identity_at,

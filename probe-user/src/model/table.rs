@@ -2,7 +2,7 @@
 //!
 //! Records of two CPUs can arrive in either order, and any of them can be missing. So each record is first placed
 //! ([`Table::standing`]): it is about a process that is known, about one that is new, or about one that is past and
-//! must not come back. What the kinds of records do then stands in `life.rs` (fork, exec and what changes in between),
+//! must not come back. What the kinds of records do then stands in `descent.rs` (fork), `life.rs` (exec and what else changes),
 //! `close.rs` (exit, account, the end), `usage.rs` (samples) and `scan.rs` (seeding and reconciling).
 //!
 //! Nothing here fails: a record that makes no sense for the table as it is changes nothing.

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::{Daemon, clock};
-use crate::agent::{self, Cost, KernelCost, ProgramCost};
+use crate::agent::{self, KernelCost, ProgramCost};
 use crate::outlet::Dropped;
 use crate::serve::{AgentReport, MatchReport, Query, StatusReport, Subject, explain};
 
@@ -46,7 +46,7 @@ impl Daemon {
                 processes: status.processes,
                 degraded: self.degraded.clone(),
                 // Without /proc there is no figure; the rest of the answer is still worth having.
-                cost: agent::own_cost().unwrap_or(Cost::default()),
+                cost: agent::own_cost().unwrap_or_default(),
                 kernel: self.kernel_cost(),
             },
             lost: lost.collect(),

@@ -19,6 +19,34 @@ pub fn read() -> ClockReading {
     }
 }
 
+/// The clocks, with a wall clock that stands still against the kernel's as long as nobody moves it: the reading of two
+/// clocks one after the other differs by some ns each time, and the start of a process is to be the same in every event.
+#[derive(Debug, Default)]
+pub struct Steady {
+    last: Option<ClockReading>,
+}
+
+/// Differences below this, in ns, are taken for reading noise; ntpd and its like move a clock further than this in steps,
+/// and slew it by less in an hour than events of one process are apart.
+const NOISE_NS: u64 = 1_000_000;
+
+impl Steady {
+    /// The clocks now.
+    pub fn read(&mut self) -> ClockReading {
+        let fresh = read();
+        let steady = match self.last {
+            Some(last) => {
+                let (wall, boot) = (last.wall_of(fresh.mono), last.boot_ns.saturating_add(fresh.mono.0 - last.mono.0));
+                let is_noise = wall.0.abs_diff(fresh.wall.0) < NOISE_NS && boot.abs_diff(fresh.boot_ns) < NOISE_NS;
+                if is_noise { ClockReading { mono: fresh.mono, boot_ns: boot, wall } } else { fresh }
+            }
+            None => fresh,
+        };
+        self.last = Some(steady);
+        steady
+    }
+}
+
 /// Nanoseconds of a clock that does not show times before its zero.
 fn nanos(time: Timespec) -> u64 {
     let seconds = u64::try_from(time.tv_sec).unwrap_or(0);

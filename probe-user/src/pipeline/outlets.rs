@@ -6,7 +6,7 @@
 use std::io;
 use std::time::Duration;
 
-use super::clock;
+use super::clock::{self, Steady};
 use crate::agent;
 use crate::event::{Event, Severity, Stamped};
 use crate::forward::{self, Forwarder};
@@ -22,6 +22,7 @@ const CLOSE_WITHIN: Duration = Duration::from_secs(5);
 /// All ways out.
 pub(super) struct Outlets {
     stamper: Stamper,
+    clock: Steady,
     sink: Sink,
     forwarders: Vec<Forwarder>,
 }
@@ -33,13 +34,13 @@ impl Outlets {
         collectors: &[forward::Settings],
     ) -> Result<Self, PipelineError> {
         let forwarders = collectors.iter().cloned().map(Forwarder::spawn).collect::<Result<_, _>>()?;
-        Ok(Self { stamper, sink: Sink::stdout(format)?, forwarders })
+        Ok(Self { stamper, clock: Steady::default(), sink: Sink::stdout(format)?, forwarders })
     }
 
     /// Gives an event its place and sends it off.
     pub(super) fn tell(&mut self, event: Event) {
         let urgent = event.severity > Severity::Info;
-        let stamped = self.stamper.stamp(event, &clock::read());
+        let stamped = self.stamper.stamp(event, &self.clock.read());
         match line(&stamped) {
             Ok(line) => {
                 self.sink.offer(&stamped, &line);

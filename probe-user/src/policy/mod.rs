@@ -16,8 +16,8 @@ mod matching;
 mod report;
 pub mod select;
 pub mod spec;
-pub mod window;
 pub mod users;
+pub mod window;
 
 use std::collections::BTreeMap;
 

@@ -59,7 +59,10 @@ async fn matches(
         (Some(pid), true) => Subject::Pid(pid),
         (None, false) => Subject::Fields(fields),
         _ => {
-            return refuse(StatusCode::BAD_REQUEST, "give either pid, or at least one of exe, args, user, comm, cgroup");
+            return refuse(
+                StatusCode::BAD_REQUEST,
+                "give either pid, or at least one of exe, args, user, comm, cgroup",
+            );
         }
     };
     let (reply, answer) = oneshot::channel();

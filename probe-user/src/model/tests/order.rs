@@ -272,6 +272,21 @@ fn rewritten_arguments_belong_to_one_process() {
     assert_eq!(&*table.get(P).unwrap().program.args, "");
 }
 
+#[test]
+fn a_parents_exec_leaves_its_childrens_titles_alone() {
+    let table = check([
+        seeded(),
+        (fork(200, C, P).into(), "forked 11 /bin/sh:forked^10"),
+        (Told::Args(C, "sh: worker"), "redefined 11 /bin/sh:forked^10"),
+        (fork(210, G, P).into(), "forked 12 /bin/sh:forked^10"),
+        (Told::Args(P, "sh: master"), "redefined 10 /bin/sh:/bin/sh"),
+        (exec(250, P, "/bin/new").into(), "executed 10 /bin/new:/bin/new"),
+        // Told late, so that children are looked at again.
+        (exec(205, P, "/bin/old").into(), "redefined 12 /bin/old:forked^10"),
+    ]);
+    assert_eq!(&*table.get(C).unwrap().program.args, "sh: worker");
+}
+
 /// What it is about, the records before the exit, the exit's status, the records after it, and the cause told.
 type Case<'a> = (&'a str, &'a [Record], ExitStatus, &'a [Record], &'a str);
 
