@@ -1,4 +1,4 @@
-//! Why an alarm fires: the last exits with their cause, the processes that use most, the youngest of too many.
+//! Why an alarm fires: the last starts and exits with their cause, the processes that use most, the youngest of too many.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -165,25 +165,25 @@ impl Engine {
         let measure = bound.spec.measure;
         let within = at.before(bound.spec.within);
         match measure {
-            Measure::OomKills => self.from_notes(group.victims.iter(), within),
+            Measure::OomKills => self.of_notes(group.victims.iter(), within),
             // What started, and how what started before ended.
             Measure::Starts => {
                 let ended = |note: &&Note| group.departed.iter().any(|gone| gone.key == note.key);
                 let living = group.arrived.iter().filter(|note| !ended(note));
                 let mut notes: Vec<&Note> = living.chain(&group.departed).collect();
                 notes.sort_by_key(|note| note.at);
-                self.from_notes(notes.into_iter(), within)
+                self.of_notes(notes.into_iter(), within)
             }
-            Measure::Exits => self.from_notes(group.departed.iter(), within),
+            Measure::Exits => self.of_notes(group.departed.iter(), within),
             Measure::Failures => {
                 let failed = |note: &&Note| match &note.happened {
                     Happened::Exited(exit) => exit.status.is_some_and(ExitStatus::is_failure),
                     Happened::Started | Happened::Oom | Happened::Left => false,
                 };
-                self.from_notes(group.departed.iter().filter(failed), within)
+                self.of_notes(group.departed.iter().filter(failed), within)
             }
             Measure::Count if bound.spec.side == Side::Min => {
-                self.from_notes(group.departed.iter(), since.before(BEFORE_BREACH))
+                self.of_notes(group.departed.iter(), since.before(BEFORE_BREACH))
             }
             Measure::Count => self.youngest(group),
             Measure::Threads
@@ -234,7 +234,7 @@ impl Engine {
         Evidence { clause, list }
     }
     /// The newest notes since `from`; the sentence names the last few, newest first.
-    fn from_notes<'a>(&self, notes: impl DoubleEndedIterator<Item = &'a Note>, from: KTime) -> Evidence {
+    fn of_notes<'a>(&self, notes: impl DoubleEndedIterator<Item = &'a Note>, from: KTime) -> Evidence {
         let recent: Vec<&Note> = notes.rev().filter(|note| note.at >= from).take(NOTES_MAX).collect();
         let mut named: Vec<String> = recent.iter().take(NAMED_MAX).map(|note| note.says(self)).collect();
         if recent.len() > NAMED_MAX {

@@ -65,11 +65,12 @@ impl Engine {
                 }
                 Change::Exited { key } => {
                     // What was closed in the same step is no longer in the table.
-                    let gone = changes.as_slice().iter().find_map(|change| match change {
-                        Change::Closed { process, .. } if process.key == key => Some(&**process),
+                    self.gone = changes.as_slice().iter().find_map(|change| match change {
+                        Change::Closed { process, .. } if process.key == key => Some(process.clone()),
                         _ => None,
                     });
-                    self.exited(key, gone, at, effects);
+                    self.exited(key, at, effects);
+                    self.gone = None;
                 }
                 Change::OomVictim { key } => self.chosen_by_oom(key, at),
                 Change::Used { key, delta } => self.used(key, delta, at),
@@ -176,7 +177,7 @@ impl Engine {
             if *enters {
                 self.enter(*group, key, &mut track, cause, at);
             } else {
-                self.leave(*group, key, &mut track, cause, at, effects);
+                self.leave(*group, key, &mut track, cause, at);
             }
         }
         if cause == Cause::Reload {
@@ -184,8 +185,12 @@ impl Engine {
         }
         self.watch(key, &mut track, at, effects);
         self.tracks.insert(key, track);
-        for (group, _) in turned.iter().filter(|(_, enters)| *enters) {
-            self.judge_age(*group, key, at, effects);
+        for (group, enters) in turned {
+            if enters {
+                self.judge_age(group, key, at, effects);
+            } else {
+                self.drop_judges(group, key, at, "left the group", effects);
+            }
         }
         parenthood
     }
@@ -222,15 +227,7 @@ impl Engine {
         }
     }
 
-    fn leave(
-        &mut self,
-        group: usize,
-        key: ProcessKey,
-        track: &mut Track,
-        cause: Cause,
-        at: KTime,
-        effects: &mut Vec<Effect>,
-    ) {
+    fn leave(&mut self, group: usize, key: ProcessKey, track: &mut Track, cause: Cause, at: KTime) {
         track.belongs.retain(|other| *other != group);
         let Some(state) = self.groups.get_mut(group) else { return };
         if state.members.remove(&key) {
@@ -239,12 +236,11 @@ impl Engine {
                 remember(&mut state.departed, Note::left(process, at));
             }
             mark(&mut self.dirty, group, state);
-            self.drop_judges(group, key, at, "left the group", effects);
         }
     }
 
-    fn exited(&mut self, key: ProcessKey, gone: Option<&Process>, at: KTime, effects: &mut Vec<Effect>) {
-        let Some(process) = self.table.get(key).or(gone) else { return };
+    fn exited(&mut self, key: ProcessKey, at: KTime, effects: &mut Vec<Effect>) {
+        let Some(process) = self.table.get(key).or(self.gone.as_deref()) else { return };
         let Some(track) = self.tracks.get_mut(&key).filter(|track| !track.ended) else { return };
         track.ended = true;
         // The kernel side forgets it by itself.

@@ -44,7 +44,7 @@ use self::reread::Rereads;
 use self::timers::Timers;
 use self::track::{Source, Track};
 use crate::event::Event;
-use crate::model::{Change, Table};
+use crate::model::{Change, Process, Table};
 use crate::policy::spec::{HostFacts, PolicySet, Users};
 use crate::record::{Loss, ProcessKey, Record, Scan, UsageRow};
 use crate::time::KTime;
@@ -160,6 +160,8 @@ pub struct Engine {
     interval: Option<KTime>,
     /// The moment of the last [`Effect::WakeAt`].
     wake: Option<KTime>,
+    /// A process that was closed in the step of its exit: no longer in the table, and still to be told about.
+    gone: Option<Box<Process>>,
     /// Groups of which something counted has changed in this step.
     dirty: Vec<usize>,
     /// A group with sampled bounds has gained its first or lost its last member.
@@ -188,6 +190,7 @@ impl Engine {
             reconciling: false,
             interval: None,
             wake: None,
+            gone: None,
             dirty: Vec::new(),
             sampling_may_change: false,
         }

@@ -151,7 +151,7 @@ impl Engine {
     /// `nginx`, or `nginx: worker (4211)` where a process is judged by itself.
     fn subject(&self, slot: Slot) -> Option<String> {
         let (group, _) = self.bound(slot)?;
-        let process = slot.key.and_then(|key| self.table.get(key));
+        let process = slot.key.and_then(|key| self.process(key));
         Some(match process {
             None => group.spec.name.to_string(),
             Some(process) => {
@@ -196,9 +196,13 @@ impl Engine {
         self.reconciling || self.losses.in_doubt() || window.is_some_and(|counted| counted.window.is_lower_limit(at))
     }
 
+    fn process(&self, key: ProcessKey) -> Option<&Process> {
+        self.table.get(key).or_else(|| self.gone.as_deref().filter(|gone| gone.key == key))
+    }
+
     fn append_process(&self, slot: Slot, attributes: &mut Attributes) {
         let Some(key) = slot.key else { return };
-        if let (Some(process), Some(track)) = (self.table.get(key), self.tracks.get(&key)) {
+        if let (Some(process), Some(track)) = (self.process(key), self.tracks.get(&key)) {
             attributes.0.extend(self.describe(process, track).0);
         }
     }

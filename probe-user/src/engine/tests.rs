@@ -83,7 +83,8 @@ fn group(name: &str, select: Selector, bounds: Vec<Bound>) -> Group {
 }
 
 fn tidy(text: &str) -> String {
-    text.lines().map(str::trim).filter(|line| !line.is_empty()).map(|line| format!("{line}\n")).collect()
+    let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    if lines.is_empty() { String::new() } else { lines.join("\n") + "\n" }
 }
 
 /// Plays a script and compares the events that it makes.

@@ -222,7 +222,7 @@ fn the_end_of_an_alarm_says_how_long_it_was() {
         "0 scan
          5 run 10 /bin/app
          60",
-        "5 firing app: 1 start within 30s, maximum 0
+        "5 firing app: 1 start within 30s, maximum 0; 10 started: /bin/app
          35 resolved app: 0 starts within 30s, maximum 0; healthy again after 30s",
     );
     let told = attributes(&world, "resolved");

@@ -138,10 +138,10 @@ fn counts_are_lower_limits_until_the_loss_has_left_the_window() {
         &format!(
             "10 {LOST}
              11 {RIGHT}
-             15 firing app: 1 start within 20s, maximum 0 [degraded]
+             15 firing app: 1 start within 20s, maximum 0; 10 started: /bin/app [degraded]
              49 resolved app: 0 starts within 20s, maximum 0; healthy again after 34s
              50 firing app: 0 exits within 20s, minimum 1; 11 exited with code 0
-             60 firing app: 1 start within 20s, maximum 0"
+             60 firing app: 1 start within 20s, maximum 0; 12 started: /bin/app"
         ),
     );
     assert!(!world.engine.status(KTime::from_secs(60)).degraded);

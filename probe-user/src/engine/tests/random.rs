@@ -90,7 +90,7 @@ fn open_alarms(world: &World) -> BTreeMap<String, i32> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(300))]
+    #![proptest_config(ProptestConfig::with_cases(100))]
     #[test]
     fn the_engine_keeps_up_with_any_history(acts in prop::collection::vec((act(), 0..10_u8), 0..120)) {
         let mut world = World::new(settings(), policies());
@@ -130,13 +130,14 @@ proptest! {
                 let secs = format!("{}.{:03}", (millis + 1) / 1000, (millis + 1) % 1000);
                 world.play(&format!("{secs} lost 1\n {secs} scan"));
                 lost = false;
+                // Within a second the table takes an exec of the program that the scan saw for the one that was lost.
+                millis += 1_100;
             }
             if !lost {
                 prop_assert_eq!(world.members(), members(&world, set), "{}", world.story());
                 let tracked = world.engine.tracks.len();
                 prop_assert_eq!(tracked, world.engine.table().len());
             }
-            open_alarms(&world);
         }
         // Two scans and all grace: everything has been seen.
         let end = millis / 1000 + 1;

@@ -96,7 +96,7 @@ fn per_process_alarms_and_windows_are_kept() {
          90
          110",
         "2 firing app: app (10): 5 MiB of memory, maximum 1 MiB
-         4 firing app: 2 starts within 1m, maximum 1
+         4 firing app: 2 starts within 1m, maximum 1; 11 started: /bin/app, 10 started: /bin/app
          5 resolved app: app (10): 1 MiB of memory, maximum 1 MiB; healthy again after 3s
          61 resolved app: 1 start within 1m, maximum 1; healthy again after 57s
          101 firing app: app (10): 1m 40s old, maximum 1m 40s

@@ -71,7 +71,7 @@ fn a_count_that_falls_by_itself_ends_its_breach_in_time() {
     let script = "0 scan\n 2 run 10 /bin/app\n 3 run 11 /bin/app\n 4 run 12 /bin/app\n 60";
     let held = |secs| app(vec![max(Measure::Starts, 2.0).within(10).hold(secs)]);
     check(held(9), script, "");
-    let told = "11 firing app: 3 starts within 10s, maximum 2
+    let told = "11 firing app: 3 starts within 10s, maximum 2; 12 started: /bin/app, 11 started: /bin/app, 1 more
                 12 resolved app: 2 starts within 10s, maximum 2; healthy again after 8s";
     check(held(7), script, told);
     // At the deadline the present count is told, not the one that began the breach.
@@ -79,7 +79,7 @@ fn a_count_that_falls_by_itself_ends_its_breach_in_time() {
     check(
         app(vec![max(Measure::Starts, 1.0).within(10).hold(9)]),
         script,
-        "12 firing app: 2 starts within 10s, maximum 1
+        "12 firing app: 2 starts within 10s, maximum 1; 12 started: /bin/app, 11 started: /bin/app, 1 more
          13 resolved app: 1 start within 10s, maximum 1; healthy again after 10s",
     );
 }
@@ -90,7 +90,7 @@ fn hysteresis_of_a_count_ends_when_it_has_fallen_far_enough() {
     check(
         app(vec![bound]),
         "0 scan\n 2 run 10 /bin/app\n 5 run 11 /bin/app\n 60",
-        "5 firing app: 2 starts within 10s, maximum 1
+        "5 firing app: 2 starts within 10s, maximum 1; 11 started: /bin/app, 10 started: /bin/app
          15 resolved app: 0 starts within 10s, maximum 1; healthy again after 10s",
     );
 }
