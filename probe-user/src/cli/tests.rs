@@ -47,7 +47,7 @@ fn what_is_wrong_is_told_with_exit_code_2() {
     check_refused("run --ring-bytes 1000", "power of two");
     check_refused("run --polices /x", "--policies");
     check_refused("check", "PATH");
-    check_refused("match", "pid");
+    check_refused("match", "PID");
     check_refused("match 1 --exe /a", "cannot be used with");
     check_refused("match -1", "-1");
     check_refused(&format!("status --socket /{}", "x".repeat(200)), "107 bytes");
@@ -95,5 +95,11 @@ fn a_match_shows_where_the_process_belongs_first() {
     let process = Described { pid: 7, exe: "/usr/sbin/nginx".into(), comm: "nginx".into(), ..Described::default() };
     let groups = vec![verdict("cron", false, "`exe` keeps it out"), verdict("web", true, "`match` selects it")];
     let text = matching::text(&MatchReport { process: Some(process), groups });
-    insta::assert_snapshot!(text, @"");
+    insta::assert_snapshot!(text, @r"
+    7: exe /usr/sbin/nginx, comm nginx, uid 0
+      args (none)
+      cgroup (none)
+    + web   `match` selects it (a.yaml:3)
+    - cron  `exe` keeps it out (a.yaml:3)
+    ");
 }

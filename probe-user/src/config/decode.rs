@@ -23,7 +23,7 @@ const NAME_MAX: usize = 253;
 /// Reads a whole file's text.
 pub(super) fn decode(source: &Source) -> Result<Config, Diagnostics> {
     // What is shown never holds a secret; what is read is the text itself.
-    let shown = Source { name: source.name.clone(), text: masked(&source.text).into_owned() };
+    let shown = Source { name: source.name.clone(), text: masked(&source.text) };
     let mut diagnostics = Diagnostics::new();
     let mut config = Config::default();
     if let Some(tree) = tree(source, &shown, &mut diagnostics) {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Config, DEFAULT_FILE, DEFAULT_POLICIES, decode};
-use crate::diagnostic::Diagnostics;
+use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::engine::Processes;
 use crate::forward::{Endpoint, Limits, Settings};
 use crate::host::identity::kernel_name;
@@ -45,7 +45,9 @@ pub struct Prepared {
     pub users: Arc<Users>,
     /// Policy files read.
     pub files: usize,
-    /// What a person may want to know: what was left out and why.
+    /// What of the policies is not meant for this host, and why: nothing to worry about.
+    pub left_out: Vec<String>,
+    /// What works less well than it should.
     pub notes: Vec<String>,
     /// Where it all came from, to load it again.
     pub flags: Flags,
@@ -89,7 +91,10 @@ impl Flags {
                 return Err(all);
             }
         };
-        let mut notes: Vec<String> = loaded.notes.iter().map(ToString::to_string).collect();
+        // The first line has the place; the rest points into the file, for `procprobe check`.
+        let first_line = |note: &Diagnostic| note.to_string().lines().next().unwrap_or_default().to_owned();
+        let left_out = loaded.notes.iter().map(first_line).collect();
+        let mut notes = Vec::new();
         let users = users::read().unwrap_or_else(|error| {
             notes.push(format!("/etc/passwd cannot be read ({error}): users are known by number only"));
             Users::default()
@@ -99,6 +104,7 @@ impl Flags {
             policies: Arc::new(loaded.policies),
             users: Arc::new(users),
             files: loaded.files,
+            left_out,
             notes,
             flags: self.clone(),
         })

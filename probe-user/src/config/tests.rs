@@ -118,7 +118,7 @@ fn no_error_shows_a_secret() {
         "collector: [ { url: https://ops:hunter2@c.example/x }",
     ] {
         let shown = read(text).unwrap_err().to_string();
-        assert!(!shown.contains("hunter2") && !shown.contains("ter2"), "{shown}");
+        assert!(!shown.contains("hun") && !shown.contains("ter2"), "{shown}");
     }
     let config = read("collector: { url: https://ops:hunter2@c.example/?key=hunter2 }").unwrap();
     assert!(!format!("{config:?}").contains("hunter2"), "{config:?}");

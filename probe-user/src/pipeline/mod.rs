@@ -129,6 +129,9 @@ pub async fn run(start: Start, orders: mpsc::Receiver<Order>) -> Result<(), Pipe
     for note in &degraded {
         tracing::warn!("{note}");
     }
+    for note in &prepared.left_out {
+        tracing::info!("{note}");
+    }
     let kernel = kernel_release();
     let sequence = outlets.sequence();
     outlets.tell(agent::started(

@@ -251,7 +251,26 @@ mod tests {
                 "queued_bytes": 2048, "last_error": "http://c/: HTTP 503"}],
             "dropped": [{"where": "forward", "reason": "queue_full", "count": 9}], "lost": [],
         });
-        insta::assert_snapshot!(text(&report), @"");
+        insta::assert_snapshot!(text(&report), @r"
+        procprobe 0.1.0 on web-1, pid 7, up 1m40s, 3 processes, 42 events
+        cost: 0.50 s of CPU (0.500 % of a core), 6.0 MiB resident (at most 7.0 MiB), 1.1 wake-ups/s
+        kernel side: 0.000 s in 4 runs (0.000 % of a core)
+          exec                          4 runs, 500 ns each
+        records: 4 exec, 3 exit
+        degraded: no\nid
+
+        start grace: nothing fires for another 4s
+        GROUP  MEMBERS  BOUND         VALUE  LIMIT        NEAR   STATE
+        nginx  1        count         1      min 2        200 %  firing 1m15s
+                        memory        ?      max 1.0 GiB         healthy
+                        starts in 1m  >= 4   max 5        80 %   healthy
+        idle   0        -
+        firing: nginx.count.min
+
+        collector http://c/: does not take events; 3 sent, 2 waiting (2.0 KiB)
+          http://c/: HTTP 503
+        lost or dropped: 9 at forward (queue_full)
+        ");
     }
 
     #[test]
