@@ -22,7 +22,9 @@ use rustix::time::{ClockId, clock_gettime};
 type Outcome = Result<ExitCode, Box<dyn Error>>;
 
 fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    // Tests hand over bytes that are not UTF-8; they are for the daemon to read, not for us.
+    let arguments: Vec<String> =
+        std::env::args_os().skip(1).map(|argument| argument.to_string_lossy().into_owned()).collect();
     act(&arguments).unwrap_or_else(|error| {
         eprintln!("actor {arguments:?}: {error}");
         ExitCode::from(2)
