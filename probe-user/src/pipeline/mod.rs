@@ -226,17 +226,21 @@ impl Daemon {
                 return Ok(());
             }
         };
-        let mut notes = new.notes.clone();
-        for setting in self.prepared.config.fixed_differences(&new.config) {
-            notes.push(format!("{setting} has changed in the configuration: it takes a restart"));
+        let fixed = self.prepared.config.fixed_differences(&new.config);
+        if !fixed.is_empty() {
+            let names = fixed.join(", ");
+            let why = format!("{names} cannot change while the daemon runs: restart it, or take the change back");
+            tracing::error!("reload refused: {why}");
+            self.outlets.tell(agent::reload_failed(now, &why, fixed.len()));
+            return Ok(());
         }
-        for note in &notes {
+        for note in &new.notes {
             tracing::warn!("{note}");
         }
         self.prepared = new;
         self.core.engine_mut().settings_changed(engine_settings(&self.prepared));
         self.core.input(Input::Policies(self.prepared.policies.clone(), self.prepared.users.clone()))?;
-        self.outlets.tell(agent::reloaded(now, self.prepared.policies.groups.len(), &notes));
+        self.outlets.tell(agent::reloaded(now, self.prepared.policies.groups.len(), &self.prepared.notes));
         Ok(())
     }
 
