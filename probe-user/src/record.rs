@@ -219,6 +219,15 @@ pub struct Scan {
     pub args: Vec<(ProcessKey, Box<str>)>,
 }
 
+/// What a process says of itself at a second look: it can change both without telling anyone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reread {
+    /// Its arguments; same separators as [`Program::args`].
+    pub args: Box<str>,
+    /// Its real user id, where that could be read.
+    pub uid: Option<u32>,
+}
+
 /// Usage of one watched process, its living threads summed, at one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UsageRow {

@@ -21,13 +21,20 @@ use crate::record::ProcessKey;
 use crate::time::KTime;
 
 impl GroupState {
-    /// Whether the process belongs, and what new arguments could change about that.
+    /// Whether the process belongs, and what new arguments or another user could change about that. An `except` that
+    /// names users is held against the user as known: only a selector's own `user` makes anyone look again.
     fn admits(&self, subject: &Subject<'_>, parent_in: &dyn Fn(&str) -> bool, descends: bool) -> (bool, Hope) {
         let field = self.spec.select.mismatch_of(subject, parent_in);
         if field.is_some() && !descends {
-            return (false, if field == Some(Field::Args) { Hope::Enters } else { Hope::None });
+            let may_change = match field {
+                Some(Field::Args) => true,
+                Some(Field::User) => subject.may_change_user(),
+                _ => false,
+            };
+            return (false, if may_change { Hope::Enters } else { Hope::None });
         }
-        let by_args = !descends && !self.spec.select.args.is_empty();
+        let by_user = !self.spec.select.user.is_empty() && subject.may_change_user();
+        let by_args = !descends && (!self.spec.select.args.is_empty() || by_user);
         let Some(except) = &self.except else { return (true, if by_args { Hope::Leaves } else { Hope::None }) };
         match except.mismatch_of(subject, parent_in) {
             None => (false, if except.args.is_empty() { Hope::None } else { Hope::Enters }),

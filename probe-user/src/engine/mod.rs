@@ -46,7 +46,7 @@ use self::track::{Source, Track};
 use crate::event::Event;
 use crate::model::{Change, Process, Table};
 use crate::policy::spec::{HostFacts, PolicySet, Users};
-use crate::record::{Loss, ProcessKey, Record, Scan, UsageRow};
+use crate::record::{Loss, ProcessKey, Record, Reread, Scan, UsageRow};
 use crate::time::KTime;
 
 /// What the engine is told once, at its start (and, but for `host`, again at a reload).
@@ -87,13 +87,12 @@ pub enum Input {
     Scan(Scan),
     /// Usage of the processes that the engine asked to be sampled ([`Watch::usage`]).
     Sample(Vec<UsageRow>),
-    /// The arguments of a process, read from its memory because the engine asked ([`Effect::ReadArgs`]); `None` when
-    /// it was gone.
-    Args {
+    /// What a process says of itself now, read because the engine asked ([`Effect::Reread`]).
+    Reread {
         /// Which.
         key: ProcessKey,
-        /// Separated by NUL, without a closing one.
-        args: Option<Box<str>>,
+        /// `None` when it was gone.
+        found: Option<Reread>,
     },
     /// Records were lost. Until the next [`Input::Scan`] nothing new fires.
     Lost(Loss),
@@ -115,8 +114,8 @@ pub enum Effect {
     WakeAt(Option<KTime>),
     /// Run the scan iterator and hand in [`Input::Scan`] before any further record.
     Scan,
-    /// Read the arguments from the process's memory (it may have rewritten them) and hand in [`Input::Args`].
-    ReadArgs(ProcessKey),
+    /// Look again at what a process can change without telling anyone, and hand in [`Input::Reread`].
+    Reread(ProcessKey),
     /// Sample usage at the configured interval, or stop doing so.
     Sampling(bool),
 }
@@ -217,7 +216,7 @@ impl Engine {
                     self.apply(changes, &Source::Other, now, effects);
                     self.judge_dirty(now, effects);
                 }
-                self.read_args_due(now, effects);
+                self.reread_due(now, effects);
             }
             Input::Scan(scan) => self.take_scan(now.max(self.clock), &scan, effects),
             Input::Sample(rows) => {
@@ -226,10 +225,10 @@ impl Engine {
                 self.judge_sample(now, effects);
                 self.judge_dirty(now.max(self.clock), effects);
             }
-            Input::Args { key, args } => {
-                if let Some(args) = args {
+            Input::Reread { key, found } => {
+                if let Some(found) = found {
                     let now = now.max(self.clock);
-                    self.table.args(key, &args, &mut changes);
+                    self.table.reread(key, &found, &mut changes);
                     self.apply(changes, &Source::Other, now, effects);
                     self.judge_dirty(now, effects);
                 }

@@ -1,7 +1,8 @@
-//! When to look again at the arguments of a process, which it can rewrite without telling anyone (setproctitle).
+//! When to look again at what a process can change without telling anyone: its arguments (setproctitle) and, while it is
+//! root, its user (setuid).
 //!
-//! Looked at are processes that nothing but their arguments keeps out of a group, and forks that belong by the arguments
-//! they inherited and may rename themselves away. That happens soon after a start or never, so the moments follow the
+//! Looked at are processes that nothing but these keeps out of a group, and forks that belong by what they inherited and
+//! may change away from it. That happens soon after a start or never, so the moments follow the
 //! age of the program: 50 ms, 0.5 s and 5 s, and for those kept out at common moments every 30 s until it is 5 minutes
 //! old. Moments are rounded up to a grid, so that many processes share one wake-up; after 5 minutes there are none.
 
@@ -31,7 +32,7 @@ const AT_ONCE: usize = 256;
 /// How long the others wait.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// What new arguments could change about a process's groups.
+/// What new arguments or another user could change about a process's groups.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Hope {
     /// Nothing.
@@ -94,15 +95,15 @@ impl Rereads {
 }
 
 impl Engine {
-    /// Asks for the arguments of the processes whose moment has come, and plans their next look.
-    pub(super) fn read_args_due(&mut self, now: KTime, effects: &mut Vec<Effect>) {
+    /// Asks for a look at the processes whose moment has come, and plans their next look.
+    pub(super) fn reread_due(&mut self, now: KTime, effects: &mut Vec<Effect>) {
         for (index, key) in self.rereads.due(now).into_iter().enumerate() {
             let Some(track) = self.tracks.get_mut(&key) else { continue };
             if index >= AT_ONCE {
                 self.rereads.move_to(key, &mut track.look_at, Some(now.after(PAUSE)));
                 continue;
             }
-            effects.push(Effect::ReadArgs(key));
+            effects.push(Effect::Reread(key));
             let since = self.table.get(key).map(|process| process.program_since);
             let next = since.and_then(|since| next_look(since, now, track.hope));
             self.rereads.move_to(key, &mut track.look_at, next);

@@ -4,7 +4,6 @@
 //! carry it, from [`btf`] alone. What comes out are [`crate::record`] types. When a source fails for good the daemon
 //! must end: it would otherwise report a quiet host.
 
-pub mod args;
 pub mod btf;
 mod convert;
 pub mod layout;
@@ -12,5 +11,6 @@ pub mod loader;
 pub mod losses;
 pub mod object;
 pub mod records;
+pub mod reread;
 pub mod sampler;
 pub mod watched;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::store::{Ending, Entry, Source};
 use super::table::{Standing, Table};
 use super::{Appearance, Change, KTime, Process, ProcessKey, Program, Usage};
-use crate::record::{Identity, SignalSent};
+use crate::record::{Identity, Reread, SignalSent};
 
 /// An exec that a scan saw before its record came happened at most so long after the scan began.
 const SCAN_SPAN: Duration = Duration::from_secs(1);
@@ -77,18 +77,23 @@ impl Table {
         self.hand_down(key, since, changes);
     }
 
-    /// Arguments as they stand in the process's memory now, separated by NUL: processes rewrite them without telling
-    /// anyone. Unknown processes are left alone.
-    pub fn args(&mut self, key: ProcessKey, args: &str, changes: &mut Vec<Change>) {
+    /// A second look at what a process changes without telling anyone. Unknown and ended processes are left alone: what
+    /// was found may be another's that has their number by now.
+    pub fn reread(&mut self, key: ProcessKey, found: &Reread, changes: &mut Vec<Change>) {
         // Who writes a shorter title over the arguments leaves NULs behind it.
-        let args = args.trim_end_matches('\0');
-        let Some(entry) = self.store.get_mut(key) else { return };
-        if *entry.process.program.args != *args {
+        let args = found.args.trim_end_matches('\0');
+        let Some(entry) = self.store.get_mut(key).filter(|entry| entry.process.exit.is_none()) else { return };
+        let identity = &mut entry.process.identity;
+        let another_user = found.uid.is_some_and(|uid| std::mem::replace(&mut identity.uid, uid) != uid);
+        let other_args = *entry.process.program.args != *args;
+        if other_args {
             entry.process.program = Arc::new(entry.process.program.with_args(args));
             if entry.source == Source::Fork {
                 // It is its own now, not what its forker hands down.
                 entry.source = Source::Exec;
             }
+        }
+        if another_user || other_args {
             changes.push(Change::Redefined { key });
         }
     }

@@ -21,7 +21,7 @@ use super::hash::Map;
 use super::store::{Ending, Entry, Source};
 use super::table::{Standing, Table};
 use super::{Appearance, Change, KTime, Process, ProcessKey, Program};
-use crate::record::{Scan, TaskRow};
+use crate::record::{Reread, Scan, TaskRow};
 
 impl Table {
     /// Takes in everything that lives. The first scan seeds the table; later ones put it right.
@@ -106,7 +106,7 @@ impl Table {
         let other = !row.exe.is_empty() && *row.exe != *entry.process.program.exe;
         if let Some(args) = args.filter(|_| !other) {
             let before = changes.len();
-            self.args(key, args, changes);
+            self.reread(key, &Reread { args: args.into(), uid: None }, changes);
             differs &= changes.len() == before;
         }
         if differs && !other {

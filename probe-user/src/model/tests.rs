@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use super::{Appearance, Change, KTime, Process, ProcessKey, Program, Table};
-use crate::record::{Account, Body, ExitStatus, Identity, Record, Scan, SignalSent, TaskRow, UsageRow};
+use crate::record::{Account, Body, ExitStatus, Identity, Record, Reread, Scan, SignalSent, TaskRow, UsageRow};
 
 /// The process with this tgid that started at this millisecond.
 fn key(tgid: u32, start_ms: u64) -> ProcessKey {
@@ -115,7 +115,10 @@ fn tell(table: &mut Table, told: &Told) -> Vec<Change> {
             table.scan(&scan, &mut changes);
         }
         Told::Sample(now_ms, rows) => table.sample(KTime::from_millis(*now_ms), rows, &mut changes),
-        Told::Args(key, args) => table.args(*key, args, &mut changes),
+        Told::Args(key, args) => {
+            let found = Reread { args: (*args).into(), uid: None };
+            table.reread(*key, &found, &mut changes);
+        }
         Told::Expire(now_ms) => table.expire(KTime::from_millis(*now_ms), &mut changes),
     }
     changes

@@ -4,12 +4,13 @@
 //! - losses are told before the records of the same drain, so that nothing is judged on a table with a hole in it;
 //! - before a scan the ring is drained, so that every end that came before the scan is known as what it was;
 //! - before a deadline is acted on the ring is drained, so that what healed in time counts;
-//! - after arguments were read the ring is drained, so that those of a reused number are not taken for the old process's.
+//! - after a second look at a process the ring is drained, so that what a reused number says of itself is not taken for
+//!   the old process's.
 
 use crate::engine::{Effect, Engine, Input};
 use crate::event::Event;
-use crate::kernel::args;
 use crate::kernel::loader::Attached;
+use crate::kernel::reread;
 use crate::kernel::sampler::SampleError;
 use crate::record::{Body, Loss, Lost, ProcessKey, Record, Scan};
 use crate::time::KTime;
@@ -35,7 +36,7 @@ pub(super) struct Core {
     wake_at: Option<KTime>,
     sampling: bool,
     scan_wanted: bool,
-    args_wanted: Vec<ProcessKey>,
+    looks_wanted: Vec<ProcessKey>,
 }
 
 impl Core {
@@ -53,7 +54,7 @@ impl Core {
             wake_at: None,
             sampling: false,
             scan_wanted: false,
-            args_wanted: Vec::new(),
+            looks_wanted: Vec::new(),
         };
         core.scan()?;
         core.settle()?;
@@ -161,21 +162,21 @@ impl Core {
     }
 
     /// Does what the engine asked for and what that leads to, until nothing is left. Each round is caused by a scan or
-    /// by arguments that were read, and leads to fewer of them.
+    /// by a second look, and leads to fewer of them.
     fn settle(&mut self) -> Result<(), SampleError> {
-        while self.scan_wanted || !self.args_wanted.is_empty() {
+        while self.scan_wanted || !self.looks_wanted.is_empty() {
             if self.scan_wanted {
                 self.scan_wanted = false;
                 self.take_records();
                 self.scan()?;
             }
-            let wanted = std::mem::take(&mut self.args_wanted);
-            let read: Vec<_> = wanted.into_iter().map(|key| (key, args::read(key.tgid, self.args_max))).collect();
-            if !read.is_empty() {
+            let wanted = std::mem::take(&mut self.looks_wanted);
+            let found: Vec<_> = wanted.into_iter().map(|key| (key, reread::look(key.tgid, self.args_max))).collect();
+            if !found.is_empty() {
                 self.take_records();
             }
-            for (key, args) in read {
-                self.step(Input::Args { key, args });
+            for (key, found) in found {
+                self.step(Input::Reread { key, found });
             }
         }
         Ok(())
@@ -188,7 +189,7 @@ impl Core {
         let args = rows
             .iter()
             .filter(|row| !row.identity.kernel_thread && row.zombie.is_none() && unknown(&row.key))
-            .filter_map(|row| Some((row.key, args::read(row.key.tgid, self.args_max)?)))
+            .filter_map(|row| Some((row.key, reread::args(row.key.tgid, self.args_max)?)))
             .collect();
         self.step(Input::Scan(Scan { began, rows, args }));
         Ok(())
@@ -203,7 +204,7 @@ impl Core {
                 Effect::Watch(key, watch) => self.kernel.watched.set(key, watch),
                 Effect::WakeAt(at) => self.wake_at = at,
                 Effect::Scan => self.scan_wanted = true,
-                Effect::ReadArgs(key) => self.args_wanted.push(key),
+                Effect::Reread(key) => self.looks_wanted.push(key),
                 Effect::Sampling(on) => self.sampling = on,
             }
         }

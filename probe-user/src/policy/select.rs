@@ -13,8 +13,6 @@ use crate::model::Process;
 pub enum Field {
     /// Kernel threads belong to a group only when it asks for them, and then only they do.
     KernelThread,
-    /// `user`
-    User,
     /// `comm`
     Comm,
     /// `exe`
@@ -23,6 +21,8 @@ pub enum Field {
     Cgroup,
     /// `parent`
     Parent,
+    /// `user`: late, because root can become another user without telling anyone (see `args`).
+    User,
     /// `args`: last, because a process can rewrite them without telling anyone; a process that only this field keeps
     /// out is worth another look.
     Args,
@@ -58,6 +58,11 @@ impl<'p> Subject<'p> {
         Self { process, users, owner: OnceCell::new(), args: OnceCell::new(), container: OnceCell::new() }
     }
 
+    /// It runs as root, and may yet become another user: the kernel tells nobody when it does.
+    pub fn may_change_user(&self) -> bool {
+        self.process.identity.uid == 0
+    }
+
     fn owner(&self) -> Option<&'p str> {
         *self.owner.get_or_init(|| self.users.0.get(&self.process.identity.uid).map(|name| &**name))
     }
@@ -89,9 +94,6 @@ impl Selector {
         if identity.kernel_thread != self.kernel_threads {
             return Some(Field::KernelThread);
         }
-        if !any_of(&self.user, |user| user.is(subject)) {
-            return Some(Field::User);
-        }
         if !any_of(&self.comm, |glob| glob.is_match(&identity.comm)) {
             return Some(Field::Comm);
         }
@@ -103,6 +105,9 @@ impl Selector {
         }
         if !any_of(&self.parent, |group| parent_in(group)) {
             return Some(Field::Parent);
+        }
+        if !any_of(&self.user, |user| user.is(subject)) {
+            return Some(Field::User);
         }
         if !any_of(&self.args, |pattern| pattern.is_match(subject.args())) {
             return Some(Field::Args);

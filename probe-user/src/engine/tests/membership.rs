@@ -4,6 +4,7 @@ use super::world::settings;
 use super::*;
 use crate::engine::{Processes, Verdict};
 use crate::policy::select::Field;
+use crate::policy::spec::User;
 use crate::record::ProcessKey;
 use crate::time::KTime;
 
@@ -94,18 +95,39 @@ fn rewritten_arguments_are_looked_at_again() {
     // Until somebody looks, it is what it was forked from.
     check_members(groups(), &format!("{script} 2.04"), "master:10,11 worker:");
     let world = check_members(groups(), &format!("{script} 2.1"), "master:10 worker:11");
-    assert_eq!(world.asked.iter().filter(|asked| asked.contains("args 11")).collect::<Vec<_>>(), ["2.075 args 11"]);
+    assert_eq!(world.asked.iter().filter(|asked| asked.contains("look 11")).collect::<Vec<_>>(), ["2.075 look 11"]);
     // Late: found at half a second, at 5 s, and then at common moments until the program is 5 minutes old.
     let world = check_members(groups(), "0 scan\n 2.001 fork 11\n 3000", "master: worker:");
-    let looks: Vec<_> = world.asked.iter().filter(|asked| asked.contains("args 11")).collect();
-    let common: Vec<String> = (1..=10).map(|n| format!("{} args 11", n * 30)).collect();
-    assert_eq!(looks[..3], ["2.075 args 11", "2.75 args 11", "8 args 11"]);
+    let looks: Vec<_> = world.asked.iter().filter(|asked| asked.contains("look 11")).collect();
+    let common: Vec<String> = (1..=10).map(|n| format!("{} look 11", n * 30)).collect();
+    assert_eq!(looks[..3], ["2.075 look 11", "2.75 look 11", "8 look 11"]);
     assert_eq!(looks[3..], common.iter().collect::<Vec<_>>());
     // Who has ended is not looked at, and nobody wakes up for it.
     let mut world = check_members(groups(), "0 scan\n 2.001 fork 11\n 2.01 exit 11", "master: worker:");
     world.asked.clear();
     world.wake_until(KTime::from_secs(3000));
-    assert!(!world.asked.iter().any(|asked| asked.contains("args 11")), "{:?}", world.asked);
+    assert!(!world.asked.iter().any(|asked| asked.contains("look 11")), "{:?}", world.asked);
+}
+
+/// nginx starts its workers by fork, makes them another user, and gives them a title: none of it is told.
+#[test]
+fn who_becomes_another_user_is_looked_at_again() {
+    let groups = || {
+        let by_user = |user| Selector { user: vec![User::Uid(user)], ..args("worker") };
+        vec![counted("root", Selector { user: vec![User::Uid(0)], ..exe("nginx") }), counted("worker", by_user(33))]
+    };
+    let script = "
+        0 scan
+        1.001 run 10 /usr/sbin/nginx args=nginx:_master
+        2.001 fork 11 from=10
+        2.01 setuid 11 33
+        2.01 title 11 nginx: worker
+    ";
+    check_members(groups(), &format!("{script} 2.04"), "root:10,11 worker:");
+    check_members(groups(), &format!("{script} 2.1"), "root:10 worker:11");
+    // Only root can become another user: nobody else is looked at for that.
+    let world = check_members(groups(), "0 scan\n 1 run 10 /bin/worker uid=34\n 60", "root: worker:");
+    assert!(!world.asked.iter().any(|asked| asked.contains("look 10")), "{:?}", world.asked);
 }
 
 #[test]
@@ -172,7 +194,7 @@ fn explains_each_group() {
         counted("app", exe("app")),
         Group { except: Some(args("-t")), ..counted("tested", exe("app")) },
         family("family", exe("shop")),
-        counted("other", Selector { user: vec![crate::policy::spec::User::Uid(7)], ..exe("app") }),
+        counted("other", Selector { user: vec![User::Uid(7)], ..exe("app") }),
         counted("titled", args("zzz")),
     ];
     let mut world = World::new(settings(), vec![groups]);

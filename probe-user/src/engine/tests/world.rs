@@ -14,6 +14,7 @@
 //! | `unseen ...` | any of the above without a record: it was lost |
 //! | `lost N` | so many records were lost |
 //! | `title PID TEXT` | it rewrites its arguments |
+//! | `setuid PID UID` | it becomes another user |
 //! | `policies N` | the other policies are loaded |
 
 use std::collections::{BTreeMap, HashMap};
@@ -27,7 +28,8 @@ use super::super::{Effect, Engine, Input, Processes, Settings, Watch};
 use crate::event::{Attribute, Event};
 use crate::policy::spec::{Group, HostFacts, PolicySet, Users};
 use crate::record::{
-    Account, Body, ExitStatus, Identity, Loss, Lost, ProcessKey, Program, Record, Scan, SignalSent, TaskRow, UsageRow,
+    Account, Body, ExitStatus, Identity, Loss, Lost, ProcessKey, Program, Record, Reread, Scan, SignalSent, TaskRow,
+    UsageRow,
 };
 use crate::signal;
 use crate::time::KTime;
@@ -179,6 +181,7 @@ impl World {
             "close" => self.close(at, pid(), &options),
             "oom" => self.record(at, pid(), Body::Oom),
             "use" => self.options(pid(), &options),
+            "setuid" => self.reals.get_mut(&pid()).unwrap().identity.uid = words[1].parse().unwrap(),
             "title" => {
                 let title = words[1..].join(" ");
                 self.reals.get_mut(&pid()).unwrap().title = title;
@@ -350,10 +353,13 @@ impl World {
                 }
                 Effect::Scan => self.asked.push(format!("{now} scan")),
                 Effect::Sampling(on) => self.asked.push(format!("{now} sampling {on}")),
-                Effect::ReadArgs(key) => {
-                    self.asked.push(format!("{now} args {}", key.tgid));
-                    let args = self.reals.get(&key.tgid).map(|real| real.title.replace(' ', "\0").into());
-                    self.step(Input::Args { key, args });
+                Effect::Reread(key) => {
+                    self.asked.push(format!("{now} look {}", key.tgid));
+                    let found = self.reals.get(&key.tgid).map(|real| Reread {
+                        args: real.title.replace(' ', "\0").into(),
+                        uid: Some(real.identity.uid),
+                    });
+                    self.step(Input::Reread { key, found });
                 }
             }
         }
