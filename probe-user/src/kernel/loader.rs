@@ -84,6 +84,11 @@ pub enum LoadError {
     /// The object in this binary does not fit this binary: it was built from other sources.
     #[error("the kernel object in this binary lacks {0}; build both sides together with `cargo xtask build`")]
     Mismatch(&'static str),
+    /// The iterators show the processes of one PID namespace, the records those of the whole host.
+    #[error(
+        "this is not the host's PID namespace: most processes could not be seen; start the container with --pid=host"
+    )]
+    PidNamespace,
     /// A map could not be opened or mapped.
     #[error("cannot use the map {map}: {source}")]
     Map {
@@ -133,8 +138,15 @@ pub struct Attached {
     pub losses: Losses,
 }
 
+/// `PROC_PID_INIT_INO` of include/linux/proc_ns.h: the inode of the first PID namespace, the same on every boot.
+const HOST_PID_NAMESPACE: &str = "pid:[4026531836]";
+
 /// Loads and attaches everything.
 pub fn attach(settings: LoadSettings) -> Result<Attached, LoadError> {
+    // Where /proc does not say, the iterators will.
+    if std::fs::read_link("/proc/self/ns/pid").is_ok_and(|namespace| namespace.as_os_str() != HOST_PID_NAMESPACE) {
+        return Err(LoadError::PidNamespace);
+    }
     let (words, btf) = {
         let types = Btf::read(Path::new(VMLINUX))?;
         let words = layout::resolve(&types)?.words();
