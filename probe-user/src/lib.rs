@@ -20,6 +20,7 @@ pub mod outlet;
 pub mod output;
 pub mod pipeline;
 pub mod policy;
+pub mod readable;
 pub mod record;
 pub mod serve;
 pub mod signal;

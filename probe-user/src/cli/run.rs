@@ -29,7 +29,8 @@ pub(super) fn run(args: &RunArgs) -> Exit {
     let ended = match runtime {
         Ok(runtime) => runtime.block_on(async {
             let orders = orders()?;
-            pipeline::run(start, orders).await
+            // In a task of its own: the runtime wakes its root future by a write and a read of a descriptor, a task not.
+            tokio::spawn(pipeline::run(start, orders)).await.map_err(std::io::Error::other)?
         }),
         Err(error) => Err(error.into()),
     };

@@ -7,9 +7,9 @@ use std::io;
 
 use aya::maps::{MapData, RingBuf};
 use probe_common::record::RecordKind;
-use tokio::io::unix::AsyncFd;
 
 use super::convert::Converter;
+use crate::readable::Readable;
 use crate::record::Record;
 
 /// The kinds that come through the ring, in the order of their numbers, as `procprobe status` names them.
@@ -18,7 +18,7 @@ const KINDS: usize = RecordKind::Cgroup as usize;
 
 /// The ring buffer's reading end.
 pub struct Records {
-    ring: AsyncFd<RingBuf<MapData>>,
+    ring: Readable<RingBuf<MapData>>,
     converter: Converter,
     /// Last sequence number by CPU.
     sequences: Vec<u64>,
@@ -55,17 +55,13 @@ impl RecordStats {
 impl Records {
     /// Must be called inside a tokio runtime.
     pub(super) fn new(ring: RingBuf<MapData>) -> io::Result<Self> {
-        // SAFETY: the ring owns its map's descriptor, which stays open and the same for as long as the ring lives; the
-        // ring is not taken out of the AsyncFd again.
-        #[expect(unsafe_code, reason = "tokio asks to vouch for the descriptor, and has no safe way for foreign types")]
-        let ring = unsafe { AsyncFd::register_with_interest(ring, tokio::io::Interest::READABLE)? };
+        let ring = Readable::new(ring)?;
         Ok(Self { ring, converter: Converter::default(), sequences: Vec::new(), stats: RecordStats::default() })
     }
 
     /// Waits until the kernel side wakes the daemon.
     pub async fn ready(&self) -> io::Result<()> {
-        self.ring.readable().await?.clear_ready();
-        Ok(())
+        self.ring.ready().await
     }
 
     /// Appends what is in the ring to `records`, at most `most` of them; returns how many were taken out.

@@ -8,6 +8,7 @@
 //! heartbeat, by a query or by a signal; an idle host with policies that need no sampling wakes it for the heartbeat
 //! alone.
 
+mod alarm;
 mod answer;
 pub mod clock;
 mod core;
@@ -19,7 +20,6 @@ use std::io;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
-use tokio::time::{Instant, MissedTickBehavior, interval, interval_at, sleep_until};
 
 use crate::agent::{self, HEARTBEAT_EVERY};
 use crate::cli::Exit;
@@ -35,6 +35,7 @@ use crate::serve::{self, BindError, Query};
 use crate::stamp::{OpenError, Stamper};
 use crate::time::KTime;
 
+use self::alarm::Alarm;
 use self::core::Core;
 use outlets::Outlets;
 
@@ -144,7 +145,8 @@ pub async fn run(start: Start, orders: mpsc::Receiver<Order>) -> Result<(), Pipe
             sequence,
         },
     ));
-    let daemon = Daemon { core, outlets, prepared, degraded, began, wake_gap: settings.wake_gap };
+    let times = Times::new(clock::now());
+    let daemon = Daemon { core, outlets, prepared, degraded, began, wake_gap: settings.wake_gap, times };
     let ended = daemon.run(orders, queries).await;
     server.close();
     ended
@@ -158,6 +160,23 @@ struct Daemon {
     degraded: Vec<String>,
     began: KTime,
     wake_gap: Duration,
+    times: Times,
+}
+
+/// When what is to be done next.
+struct Times {
+    /// The ring may hold records that woke nobody.
+    drain: Option<KTime>,
+    /// Usage is sampled; `None` while nobody asks for it.
+    sample: Option<KTime>,
+    heartbeat: KTime,
+}
+
+impl Times {
+    /// The scan at the start may have taken a while: the ring has something in it.
+    fn new(now: KTime) -> Self {
+        Self { drain: Some(now), sample: None, heartbeat: now.after(HEARTBEAT_EVERY) }
+    }
 }
 
 impl Daemon {
@@ -166,40 +185,62 @@ impl Daemon {
         mut orders: mpsc::Receiver<Order>,
         mut queries: mpsc::Receiver<Query>,
     ) -> Result<(), PipelineError> {
-        let mut heartbeat = interval_at(Instant::now() + HEARTBEAT_EVERY, HEARTBEAT_EVERY);
-        heartbeat.set_missed_tick_behavior(MissedTickBehavior::Skip);
-        let mut sample = self.sample_interval();
-        // The scan at the start may have taken a while: the ring has something in it.
-        let mut drain_at = Some(Instant::now());
+        let mut alarm = Alarm::new()?;
         let reason = loop {
             self.tell_events();
-            let wake_at = self.core.wake_at().map(instant);
+            alarm.set(self.next_moment())?;
             tokio::select! {
                 order = orders.recv() => match order {
-                    Some(Order::Reload) => {
-                        self.reload()?;
-                        sample = self.sample_interval();
-                    }
+                    Some(Order::Reload) => self.reload()?,
                     Some(Order::Stop(signal)) => break signal,
                     None => break "nobody gives orders any more",
                 },
                 ready = self.core.kernel().records.ready() => {
                     ready?;
                     self.core.drain()?;
-                    drain_at = Some(Instant::now() + self.wake_gap);
+                    self.times.drain = Some(clock::now().after(self.wake_gap));
                 }
-                // What came in the gap woke nobody.
-                () = until(drain_at) => {
-                    let some = self.core.drain()? > 0;
-                    drain_at = some.then(|| Instant::now() + self.wake_gap);
+                rings = alarm.rings() => {
+                    rings?;
+                    alarm.stop()?;
+                    self.on_time()?;
                 }
-                () = until(wake_at) => self.core.tick()?,
-                _ = sample.tick(), if self.core.is_sampling() => self.core.sample()?,
-                _ = heartbeat.tick() => self.beat()?,
                 Some(query) = queries.recv() => self.answer(query),
             }
         };
         self.stop(reason).await
+    }
+
+    fn next_moment(&mut self) -> Option<KTime> {
+        self.times.sample = match self.times.sample {
+            _ if !self.core.is_sampling() => None,
+            Some(at) => Some(at),
+            None => Some(clock::now()),
+        };
+        let times = [self.times.drain, self.times.sample, self.core.wake_at(), Some(self.times.heartbeat)];
+        times.into_iter().flatten().min()
+    }
+
+    /// Does whatever is due.
+    fn on_time(&mut self) -> Result<(), PipelineError> {
+        let now = clock::now();
+        let is_due = |at: Option<KTime>| at.is_some_and(|at| at <= now);
+        if is_due(self.times.drain) {
+            let some = self.core.drain()? > 0;
+            self.times.drain = some.then(|| clock::now().after(self.wake_gap));
+        }
+        if is_due(self.core.wake_at()) {
+            self.core.tick()?;
+        }
+        if let Some(at) = self.times.sample.filter(|at| *at <= now) {
+            self.core.sample()?;
+            self.times.sample = Some(next_tick(at, self.prepared.config.sample_interval, clock::now()));
+        }
+        if self.times.heartbeat <= now {
+            self.beat()?;
+            self.times.heartbeat = next_tick(self.times.heartbeat, HEARTBEAT_EVERY, clock::now());
+        }
+        Ok(())
     }
 
     fn tell_events(&mut self) {
@@ -207,12 +248,6 @@ impl Daemon {
             self.outlets.tell(event);
         }
         self.outlets.tell_drops();
-    }
-
-    fn sample_interval(&self) -> tokio::time::Interval {
-        let mut sample = interval(self.prepared.config.sample_interval);
-        sample.set_missed_tick_behavior(MissedTickBehavior::Skip);
-        sample
     }
 
     /// All or nothing: what is wrong leaves everything as it is.
@@ -290,15 +325,27 @@ fn engine_settings(prepared: &Prepared) -> Settings {
     }
 }
 
-/// Waits for a moment, or for ever.
-async fn until(moment: Option<Instant>) {
-    match moment {
-        Some(moment) => sleep_until(moment).await,
-        None => std::future::pending().await,
-    }
+/// The next moment after `now` on the beat that `last` was on: what was missed is not made up for.
+fn next_tick(last: KTime, every: Duration, now: KTime) -> KTime {
+    let every = u64::try_from(every.as_nanos()).unwrap_or(u64::MAX).max(1);
+    let missed = now.0.saturating_sub(last.0) / every;
+    KTime(last.0.saturating_add(every.saturating_mul(missed.saturating_add(1))))
 }
 
-/// A kernel time as the runtime's: both follow CLOCK_MONOTONIC.
-fn instant(at: KTime) -> Instant {
-    Instant::now() + at.since(clock::now())
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ticks_stay_on_their_beat() {
+        let check = |now: u64, expected: u64| {
+            let next = next_tick(KTime::from_secs(10), Duration::from_secs(5), KTime::from_secs(now));
+            assert_eq!(next, KTime::from_secs(expected));
+        };
+        check(10, 15);
+        check(14, 15);
+        check(15, 20);
+        check(33, 35);
+        check(0, 15);
+    }
 }
