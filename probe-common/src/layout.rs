@@ -75,6 +75,10 @@ kernel_layout! {
     task_read_bytes,
     /// `task_struct.ioac.write_bytes` (CONFIG_TASK_IO_ACCOUNTING)
     task_write_bytes,
+    /// `task_struct.in_execve`: the byte that holds the bit
+    task_in_execve,
+    /// The bit in that byte; 0 when the kernel has no such field
+    task_in_execve_mask,
     /// `signal_struct.live`
     signal_live,
     /// `signal_struct.nr_threads`

@@ -3,7 +3,7 @@
 use aya_ebpf::bindings::BPF_NOEXIST;
 use aya_ebpf::macros::btf_tracepoint;
 use aya_ebpf::programs::BtfTracePointContext;
-use probe_common::maps::LossReason;
+use probe_common::maps::{LossReason, Watch};
 use probe_common::record::{Fork, RecordKind};
 
 use crate::emit::{self, Urgency};
@@ -39,7 +39,7 @@ pub fn process_fork(ctx: BtfTracePointContext) -> i32 {
 fn inherit_watch(forker: u32, child: u32) {
     // SAFETY: the value is a number that is copied at once.
     let Some(bits) = (unsafe { WATCHED.get(forker).copied() }) else { return };
-    if WATCHED.insert(child, bits, u64::from(BPF_NOEXIST)).is_err() {
+    if WATCHED.insert(child, bits | Watch::INHERITED, u64::from(BPF_NOEXIST)).is_err() {
         emit::lost(LossReason::WatchedFull);
     }
 }

@@ -1,5 +1,5 @@
-//! `task_rename`: a process gave itself another name, by prctl or through /proc. An exec comes this way too, and is told
-//! with the exec record instead: there the new name reaches the daemon together with the new program.
+//! `task_rename`: a process gave itself another name, by prctl or through /proc. An exec comes this way too; it is left to
+//! the exec record, with which the new name reaches the daemon together with the new program.
 
 use aya_ebpf::macros::btf_tracepoint;
 use aya_ebpf::programs::BtfTracePointContext;
@@ -13,7 +13,7 @@ use crate::task::{Task, read};
 pub fn process_rename(ctx: BtfTracePointContext) -> i32 {
     let task = Task(ctx.arg::<*const u8>(0));
     let tgid = task.tgid();
-    if task.tid() != tgid {
+    if task.tid() != tgid || task.is_in_execve() {
         return 0;
     }
     let header = emit::header::<Rename>(RecordKind::Rename, task.record_flags(), tgid, task.start_time());

@@ -1,6 +1,6 @@
 //! `signal_generate`: who sent the signal that may end a watched process.
 
-use aya_ebpf::helpers::generated::bpf_get_current_task;
+use aya_ebpf::helpers::{bpf_get_current_pid_tgid, bpf_get_current_uid_gid};
 use aya_ebpf::macros::btf_tracepoint;
 use aya_ebpf::programs::BtfTracePointContext;
 use probe_common::maps::Watch;
@@ -8,7 +8,7 @@ use probe_common::record::{RecordKind, Signal};
 
 use crate::emit::{self, Urgency};
 use crate::maps::WATCHED;
-use crate::task::{Task, siginfo_code};
+use crate::task::{Task, current_comm, siginfo_code};
 
 /// `TRACE_SIGNAL_DELIVERED` and `TRACE_SIGNAL_ALREADY_PENDING` of include/trace/events/signal.h.
 const DELIVERED: i32 = 0;
@@ -41,16 +41,14 @@ pub fn signal_generate(ctx: BtfTracePointContext) -> i32 {
     if harmless || !(ends || target.has_default_action(number as u32)) {
         return 0;
     }
-    // SAFETY: this helper has no preconditions.
-    let sender = Task(unsafe { bpf_get_current_task() } as *const u8).group_leader();
     let header = emit::header::<Signal>(RecordKind::Signal, 0, tgid, target.group_leader().start_time());
     let signal = Signal {
         header,
         signal: number,
         code: siginfo_code(ctx.arg::<*const u8>(1)),
-        sender_tgid: sender.tgid(),
-        sender_uid: sender.uid(),
-        sender_comm: sender.comm(),
+        sender_tgid: (bpf_get_current_pid_tgid() >> 32) as u32,
+        sender_uid: bpf_get_current_uid_gid() as u32,
+        sender_comm: current_comm(),
     };
     emit::record(&signal, header.time, Urgency::Batched);
     0

@@ -4,7 +4,7 @@
 
 mod path;
 
-use aya_ebpf::helpers::generated::bpf_probe_read_kernel;
+use aya_ebpf::helpers::generated::{bpf_get_current_task, bpf_probe_read_kernel};
 use core::mem::MaybeUninit;
 use probe_common::record::{COMM_LEN, Flags, Identity};
 
@@ -28,6 +28,16 @@ pub(crate) fn read<T: Copy>(base: *const u8, offset: usize) -> T {
     }
 }
 
+/// Loads a field of a struct whose type the verifier knows: what a program was handed, and whatever such loads lead to.
+/// The offset is a constant to it, so this is one instruction where [`read`] is a call; an address that cannot be read
+/// gives 0 all the same. Numbers and pointers only, and only at the field's own size.
+#[inline(always)]
+fn load<T: Copy>(base: *const u8, offset: usize) -> T {
+    // SAFETY: the verifier holds each such load against the struct's type information, and refuses the program if it is
+    // not exactly one of its fields.
+    unsafe { core::ptr::read_volatile(base.wrapping_add(offset).cast::<T>()) }
+}
+
 /// A `struct task_struct *`.
 #[derive(Clone, Copy)]
 pub(crate) struct Task(pub(crate) *const u8);
@@ -35,27 +45,27 @@ pub(crate) struct Task(pub(crate) *const u8);
 impl Task {
     #[inline(always)]
     pub(crate) fn tgid(self) -> u32 {
-        read(self.0, layout!(task_tgid))
+        load(self.0, layout!(task_tgid))
     }
 
     #[inline(always)]
     pub(crate) fn tid(self) -> u32 {
-        read(self.0, layout!(task_pid))
+        load(self.0, layout!(task_pid))
     }
 
     #[inline(always)]
     pub(crate) fn start_time(self) -> u64 {
-        read(self.0, layout!(task_start_time))
+        load(self.0, layout!(task_start_time))
     }
 
     #[inline(always)]
     pub(crate) fn group_leader(self) -> Self {
-        Self(read(self.0, layout!(task_group_leader)))
+        Self(load(self.0, layout!(task_group_leader)))
     }
 
     #[inline(always)]
     pub(crate) fn real_parent(self) -> Self {
-        Self(read(self.0, layout!(task_real_parent)))
+        Self(load(self.0, layout!(task_real_parent)))
     }
 
     #[inline(always)]
@@ -66,64 +76,71 @@ impl Task {
     /// Record flags that describe the task.
     #[inline(always)]
     pub(crate) fn record_flags(self) -> u16 {
-        let flags: u32 = read(self.0, layout!(task_flags));
+        let flags: u32 = load(self.0, layout!(task_flags));
         if flags & PF_KTHREAD == 0 { 0 } else { Flags::KERNEL_THREAD }
+    }
+
+    /// It is on its way into a new program. False where the kernel has no such field.
+    #[inline(always)]
+    pub(crate) fn is_in_execve(self) -> bool {
+        let byte: u8 = read(self.0, layout!(task_in_execve));
+        usize::from(byte) & layout!(task_in_execve_mask) != 0
     }
 
     #[inline(always)]
     pub(crate) fn uid(self) -> u32 {
-        read(self.cred(), layout!(cred_uid))
+        load(self.cred(), layout!(cred_uid))
     }
 
     #[inline(always)]
     fn cred(self) -> *const u8 {
-        read(self.0, layout!(task_real_cred))
+        load(self.0, layout!(task_real_cred))
     }
 
     #[inline(always)]
     pub(crate) fn exit_code(self) -> i32 {
-        read(self.0, layout!(task_exit_code))
+        load(self.0, layout!(task_exit_code))
     }
 
     #[inline(always)]
     pub(crate) fn exit_state(self) -> i32 {
-        read(self.0, layout!(task_exit_state))
+        load(self.0, layout!(task_exit_state))
     }
 
     #[inline(always)]
     pub(crate) fn cpu_ns(self) -> u64 {
-        read(self.0, layout!(task_sum_exec_runtime))
+        load(self.0, layout!(task_sum_exec_runtime))
     }
 
     #[inline(always)]
     pub(crate) fn wait_ns(self) -> u64 {
-        read(self.0, layout!(task_run_delay))
+        load(self.0, layout!(task_run_delay))
     }
 
     #[inline(always)]
     pub(crate) fn read_bytes(self) -> u64 {
-        read(self.0, layout!(task_read_bytes))
+        load(self.0, layout!(task_read_bytes))
     }
 
     #[inline(always)]
     pub(crate) fn write_bytes(self) -> u64 {
-        read(self.0, layout!(task_write_bytes))
+        load(self.0, layout!(task_write_bytes))
     }
 
     #[inline(always)]
     pub(crate) fn mm(self) -> Mm {
-        Mm(read(self.0, layout!(task_mm)))
+        Mm(load(self.0, layout!(task_mm)))
     }
 
     #[inline(always)]
     pub(crate) fn signal(self) -> SignalStruct {
-        SignalStruct(read(self.0, layout!(task_signal)))
+        SignalStruct(load(self.0, layout!(task_signal)))
     }
 
     /// Whether the target leaves this signal (1 to 64) to its default action.
     #[inline(always)]
     pub(crate) fn has_default_action(self, signal: u32) -> bool {
-        let sighand: *const u8 = read(self.0, layout!(task_sighand));
+        let sighand: *const u8 = load(self.0, layout!(task_sighand));
         let index = (signal as usize).wrapping_sub(1) & 63;
         let action = layout!(sighand_action) + index * layout!(k_sigaction_size);
         // `sa.sa_handler` is the first field of both `sigaction` and `k_sigaction`; SIG_DFL is 0.
@@ -132,9 +149,9 @@ impl Task {
 
     #[inline(always)]
     pub(crate) fn cgroup(self) -> Kernfs {
-        let css_set: *const u8 = read(self.0, layout!(task_cgroups));
-        let cgroup: *const u8 = read(css_set, layout!(css_set_dfl_cgrp));
-        Kernfs(read(cgroup, layout!(cgroup_kn)))
+        let css_set: *const u8 = load(self.0, layout!(task_cgroups));
+        let cgroup: *const u8 = load(css_set, layout!(css_set_dfl_cgrp));
+        Kernfs(load(cgroup, layout!(cgroup_kn)))
     }
 
     /// Who this group's leader is, apart from its program.
@@ -144,11 +161,11 @@ impl Task {
         let cred = self.cred();
         Identity {
             parent_start_time: parent.start_time(),
-            start_boottime: read(self.0, layout!(task_start_boottime)),
+            start_boottime: load(self.0, layout!(task_start_boottime)),
             cgroup_id: self.cgroup().id(),
             parent_tgid: parent.tgid(),
-            uid: read(cred, layout!(cred_uid)),
-            gid: read(cred, layout!(cred_gid)),
+            uid: load(cred, layout!(cred_uid)),
+            gid: load(cred, layout!(cred_gid)),
             reserved: 0,
             comm: self.comm(),
         }
@@ -158,11 +175,11 @@ impl Task {
     #[inline(always)]
     pub(crate) fn wait_status(self) -> i32 {
         let signal = self.signal();
-        let flags: u32 = read(signal.0, layout!(signal_flags));
+        let flags: u32 = load(signal.0, layout!(signal_flags));
         if flags & SIGNAL_GROUP_EXIT == 0 {
             self.group_leader().exit_code()
         } else {
-            read(signal.0, layout!(signal_group_exit_code))
+            load(signal.0, layout!(signal_group_exit_code))
         }
     }
 }
@@ -175,23 +192,23 @@ impl SignalStruct {
     /// Threads that have not reached their exit.
     #[inline(always)]
     pub(crate) fn live(self) -> i32 {
-        read(self.0, layout!(signal_live))
+        load(self.0, layout!(signal_live))
     }
 
     #[inline(always)]
     pub(crate) fn threads(self) -> u32 {
-        read(self.0, layout!(signal_nr_threads))
+        load(self.0, layout!(signal_nr_threads))
     }
 
     #[inline(always)]
     pub(crate) fn max_rss_pages(self) -> u64 {
-        read(self.0, layout!(signal_maxrss))
+        load(self.0, layout!(signal_maxrss))
     }
 
     /// CPU time of the reaped threads, without the last slices of those that reaped themselves.
     #[inline(always)]
     pub(crate) fn reaped_cpu_ns(self) -> u64 {
-        read(self.0, layout!(signal_sum_sched_runtime))
+        load(self.0, layout!(signal_sum_sched_runtime))
     }
 }
 
@@ -203,8 +220,8 @@ impl Mm {
     /// Where the arguments stand in the process's own memory: start and length.
     #[inline(always)]
     pub(crate) fn args(self) -> (u64, u64) {
-        let start: u64 = read(self.0, layout!(mm_arg_start));
-        let end: u64 = read(self.0, layout!(mm_arg_end));
+        let start: u64 = load(self.0, layout!(mm_arg_start));
+        let end: u64 = load(self.0, layout!(mm_arg_end));
         (start, end.saturating_sub(start))
     }
 
@@ -215,9 +232,9 @@ impl Mm {
         if self.0.is_null() {
             return 0;
         }
-        let file: i64 = read(self.0, layout!(mm_rss_file));
-        let anon: i64 = read(self.0, layout!(mm_rss_anon));
-        let shmem: i64 = read(self.0, layout!(mm_rss_shmem));
+        let file: i64 = load(self.0, layout!(mm_rss_file));
+        let anon: i64 = load(self.0, layout!(mm_rss_anon));
+        let shmem: i64 = load(self.0, layout!(mm_rss_shmem));
         positive(file) + positive(anon) + positive(shmem)
     }
 }
@@ -234,7 +251,7 @@ pub(crate) struct Kernfs(*const u8);
 impl Kernfs {
     #[inline(always)]
     pub(crate) fn id(self) -> u64 {
-        read(self.0, layout!(kernfs_id))
+        load(self.0, layout!(kernfs_id))
     }
 }
 
@@ -246,12 +263,12 @@ impl Binprm {
     /// The path as it was executed, a string in kernel memory.
     #[inline(always)]
     pub(crate) fn filename(self) -> *const u8 {
-        read(self.0, layout!(bprm_filename))
+        load(self.0, layout!(bprm_filename))
     }
 
     #[inline(always)]
     pub(crate) fn argc(self) -> u32 {
-        read(self.0, layout!(bprm_argc))
+        load(self.0, layout!(bprm_argc))
     }
 }
 
@@ -264,4 +281,14 @@ pub(crate) fn siginfo_code(info: *const u8) -> i32 {
         1 => 0x80,
         _ => read(info, layout!(siginfo_code)),
     }
+}
+
+/// The comm of the running process's leader. The running task comes as a bare number here (a typed one needs 5.11), so
+/// nothing can be loaded from it.
+#[inline(always)]
+pub(crate) fn current_comm() -> [u8; COMM_LEN] {
+    // SAFETY: this helper has no preconditions.
+    let current = unsafe { bpf_get_current_task() } as *const u8;
+    let leader: *const u8 = read(current, layout!(task_group_leader));
+    read(leader, layout!(task_comm))
 }

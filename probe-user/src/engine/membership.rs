@@ -56,6 +56,8 @@ impl Engine {
                         track.entered.retain(|group| belongs.contains(group));
                         track.start_seen = true;
                         track.untold = Untold::Exec;
+                        // An exec ends what the kernel side copied from the forker, and only that.
+                        track.watch_unsure |= track.watch != Watch::NONE;
                     }
                     self.evaluate(key, Cause::Executed, at, effects);
                     self.tell_start(key, effects);

@@ -89,6 +89,8 @@ impl Type {
 pub struct Field {
     /// Bytes from the start of the struct.
     pub offset: u32,
+    /// Of a bit field, its first bit in that byte; 0 for others.
+    pub bit: u32,
     type_id: u32,
 }
 
@@ -139,10 +141,10 @@ impl Btf {
 
     /// A field by a dotted path such as `se.sum_exec_runtime`; anonymous structs and unions on the way are looked into.
     pub fn field(&self, struct_id: u32, path: &str) -> Option<Field> {
-        let mut found = Field { offset: 0, type_id: struct_id };
+        let mut found = Field { offset: 0, bit: 0, type_id: struct_id };
         for name in path.split('.') {
             let member = self.member(found.type_id, name, DEPTH)?;
-            found = Field { offset: found.offset.checked_add(member.offset)?, type_id: member.type_id };
+            found = Field { offset: found.offset.checked_add(member.offset)?, ..member };
         }
         Some(found)
     }
@@ -239,10 +241,10 @@ impl Btf {
             match self.string(member_name)? {
                 "" => {
                     if let Some(inner) = self.member(member_type, name, depth) {
-                        return Some(Field { offset: offset + inner.offset, type_id: inner.type_id });
+                        return Some(Field { offset: offset + inner.offset, ..inner });
                     }
                 }
-                member if member == name => return Some(Field { offset, type_id: member_type }),
+                member if member == name => return Some(Field { offset, bit: bits % 8, type_id: member_type }),
                 _ => {}
             }
         }

@@ -4,7 +4,7 @@
 
 use probe_common::layout::KernelLayout;
 
-use super::btf::Btf;
+use super::btf::{Btf, Field};
 
 /// The tracepoints that the programs attach to.
 pub const TRACEPOINTS: [&str; 7] = [
@@ -46,6 +46,7 @@ pub fn resolve(btf: &Btf) -> Result<KernelLayout, LayoutError> {
         }
     }
     let rss = kernel.rss_counters();
+    let in_execve = kernel.bit("task_struct", "in_execve");
     let layout = KernelLayout {
         task_tgid: kernel.offset("task_struct", &["tgid"]),
         task_pid: kernel.offset("task_struct", &["pid"]),
@@ -66,6 +67,8 @@ pub fn resolve(btf: &Btf) -> Result<KernelLayout, LayoutError> {
         task_run_delay: kernel.offset("task_struct", &["sched_info.run_delay"]),
         task_read_bytes: kernel.offset("task_struct", &["ioac.read_bytes"]),
         task_write_bytes: kernel.offset("task_struct", &["ioac.write_bytes"]),
+        task_in_execve: in_execve.map_or(0, |field| field.offset),
+        task_in_execve_mask: in_execve.map_or(0, |field| 1 << field.bit),
         signal_live: kernel.offset("signal_struct", &["live"]),
         signal_nr_threads: kernel.offset("signal_struct", &["nr_threads"]),
         signal_flags: kernel.offset("signal_struct", &["flags"]),
@@ -125,6 +128,12 @@ impl Resolver<'_> {
             self.missing.push(format!("{name}.{}", paths.first().copied().unwrap_or_default()));
             0
         })
+    }
+
+    /// A bit field that not every kernel has. Where bits are counted from the other end it is taken for missing.
+    fn bit(&mut self, name: &'static str, path: &str) -> Option<Field> {
+        let id = self.struct_named(name)?;
+        self.btf.field(id, path).filter(|_| cfg!(target_endian = "little"))
     }
 
     fn size(&mut self, name: &'static str) -> u32 {
