@@ -69,8 +69,12 @@ fn a_pid_that_comes_again_is_another_process() {
     });
     assert!(again, "pid {wanted} never came again");
 
+    // In the order of their births: an exit is told once its account is closed, and on another CPU that may be sooner.
     let of_pid = |events: &[Event], fits: fn(&Event) -> bool| -> Vec<Event> {
-        events.iter().filter(|event| fits(event) && event.pid() == Some(wanted)).cloned().collect()
+        let mut found: Vec<Event> =
+            events.iter().filter(|event| fits(event) && event.pid() == Some(wanted)).cloned().collect();
+        found.sort_by_key(|event| event.text("process.creation.time").to_owned());
+        found
     };
     let exits = daemon.stream.find("both exits", PATIENCE, |events| {
         let exits = of_pid(events, Event::is_exit);
