@@ -27,25 +27,27 @@ fn what_lived_before_the_daemon_and_what_started_meanwhile_is_known_once() {
     daemon.assert_none("ten live", |event| event.is_alarm("firing", "sleepers.count.min"));
     daemon.assert_none("ten live", |event| event.is_alarm("firing", "sleepers.count.max"));
 
-    // All ten go: the alarm says how many are left, and each exit is told.
+    // All ten go, and each exit is told; so is that of every start. (An exit waits for its account, some ms.)
     old.finish();
     daemon.wait_for_count("ten exits", 10, |event| event.is_exit() && event.has_arg("sleep"));
-    assert_eq!(daemon.stop(), Some(0));
-    daemon.assert_none("what was there before did not start", |event| event.is_start() && event.has_arg("sleep"));
-    let mut starts = HashMap::new();
-    let mut exits = HashMap::new();
-    for event in daemon.stream.events() {
-        let key = (event.pid(), event.text("process.creation.time").to_owned());
-        if event.is_start() {
-            *starts.entry(key).or_insert(0) += 1;
-        } else if event.is_exit() {
-            *exits.entry(key).or_insert(0) += 1;
-        }
-    }
+    let (starts, exits) = daemon.stream.find("an exit for each start", PATIENCE, |events| {
+        let (starts, exits) = (lives(events, Event::is_start), lives(events, Event::is_exit));
+        starts.keys().all(|key| exits.contains_key(key)).then_some((starts, exits))
+    });
     assert!(starts.values().chain(exits.values()).all(|count| *count == 1), "starts {starts:?}, exits {exits:?}");
     assert!(!starts.is_empty(), "the churn ended before the daemon looked; this test needs a longer one");
-    assert!(starts.keys().all(|key| exits.contains_key(key)), "a start without an exit");
+    assert_eq!(daemon.stop(), Some(0));
+    daemon.assert_none("what was there before did not start", |event| event.is_start() && event.has_arg("sleep"));
     daemon.assert_none("nothing may be lost", |event| event.name() == "procprobe.agent.lost");
+}
+
+/// How often each process has such an event.
+fn lives(events: &[Event], fits: fn(&Event) -> bool) -> HashMap<(Option<u32>, String), u32> {
+    let mut lives = HashMap::new();
+    for event in events.iter().filter(|event| fits(event)) {
+        *lives.entry((event.pid(), event.text("process.creation.time").to_owned())).or_insert(0) += 1;
+    }
+    lives
 }
 
 #[test]
