@@ -12,7 +12,7 @@ mod alarm;
 mod answer;
 pub mod clock;
 mod core;
-mod heap;
+mod memory;
 mod outlets;
 mod privileges;
 
@@ -123,7 +123,7 @@ pub async fn run(start: Start, orders: mpsc::Receiver<Order>) -> Result<(), Pipe
     let engine = Engine::new(engine_settings(&prepared), &prepared.policies, prepared.users.clone());
     let args_max = usize::try_from(config.events.args_max).unwrap_or(usize::MAX);
     let core = Core::start(attached, engine, args_max)?;
-    heap::trim();
+    memory::trim();
     let mut outlets = Outlets::open(stamper, format, &config.collectors)?;
 
     degraded.extend(prepared.notes.iter().cloned());

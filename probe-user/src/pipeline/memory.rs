@@ -1,0 +1,102 @@
+//! Gives memory back after the start.
+//!
+//! Reading policies, the kernel's type information and the kernel object takes code and heap that are not needed again. The
+//! C library keeps freed heap for the next such need, and the pages of code that ran once stay counted as the daemon's.
+//! Both are returned here; a page that is needed after all comes back by a minor fault. What fails is left as it is.
+
+use std::ffi::c_void;
+
+use rustix::mm::{Advice, madvise};
+
+/// Returns what the start left behind. To be called before other threads start, for it walks the mappings.
+pub(super) fn trim() {
+    return_heap();
+    if let Ok(smaps) = std::fs::read_to_string("/proc/self/smaps") {
+        clean_file_mappings(&smaps).into_iter().for_each(return_pages);
+    }
+}
+
+fn return_heap() {
+    #[cfg(target_env = "gnu")]
+    #[expect(unsafe_code, reason = "there is no safe way to call the C library's malloc_trim")]
+    // SAFETY: malloc_trim has no preconditions; it only returns pages that hold no live allocation.
+    unsafe {
+        libc::malloc_trim(0);
+    }
+}
+
+/// A range of addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Range {
+    start: usize,
+    end: usize,
+}
+
+fn return_pages(range: Range) {
+    #[expect(unsafe_code, reason = "there is no safe way to give advice on mapped memory")]
+    // SAFETY: the range is a read-only private mapping of a file, none of whose pages was ever written: what is dropped is
+    // read from the same file again. A failure leaves it as it was.
+    let _ = unsafe {
+        madvise(std::ptr::without_provenance_mut::<c_void>(range.start), range.end - range.start, Advice::LinuxDontNeed)
+    };
+}
+
+/// The read-only private mappings of files in /proc/PID/smaps without a page of their own (relocated tables have some).
+fn clean_file_mappings(smaps: &str) -> Vec<Range> {
+    let mut clean = Vec::new();
+    let mut present = None;
+    for line in smaps.lines() {
+        if let Some((range, may_go)) = header(line) {
+            present = may_go.then_some(range);
+        } else if line.starts_with("Anonymous:") && line.ends_with(" 0 kB") {
+            clean.extend(present.take());
+        }
+    }
+    clean
+}
+
+/// The mapping that a header line begins, and whether it is of the right kind; `None` for other lines.
+fn header(line: &str) -> Option<(Range, bool)> {
+    let mut words = line.split_whitespace();
+    let (start, end) = words.next()?.split_once('-')?;
+    let range = Range { start: usize::from_str_radix(start, 16).ok()?, end: usize::from_str_radix(end, 16).ok()? };
+    let permissions = words.next()?;
+    let path = words.nth(3).unwrap_or_default();
+    let may_go = matches!(permissions, "r--p" | "r-xp") && path.starts_with('/') && range.start < range.end;
+    Some((range, may_go))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_clean_read_only_files_are_given_back() {
+        let smaps = "\
+1000-3000 r--p 00000000 fe:00 1 /bin/x
+Rss:                   8 kB
+Anonymous:             0 kB
+3000-5000 r-xp 00002000 fe:00 1 /bin/x
+Anonymous:             0 kB
+5000-6000 r--p 00004000 fe:00 1 /bin/x
+Anonymous:             4 kB
+6000-7000 rw-p 00005000 fe:00 1 /bin/x
+Anonymous:             0 kB
+7000-8000 rw-p 00000000 00:00 0 [heap]
+Anonymous:             0 kB
+8000-9000 r-xp 00000000 00:00 0 [vdso]
+Anonymous:             0 kB
+9000-a000 r--s 00000000 00:00 9 anon_inode:bpf-map
+Anonymous:             0 kB
+nonsense
+";
+        let range = |start, end| Range { start, end };
+        assert_eq!(clean_file_mappings(smaps), [range(0x1000, 0x3000), range(0x3000, 0x5000)]);
+    }
+
+    #[test]
+    fn this_process_lives_on() {
+        trim();
+        assert_eq!("still here".to_uppercase(), "STILL HERE");
+    }
+}
