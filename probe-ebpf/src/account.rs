@@ -14,6 +14,7 @@ use probe_common::maps::{GroupAccount, LossReason};
 use probe_common::record::{Account, RecordKind};
 
 use crate::emit::{self, Urgency};
+use crate::log::told;
 use crate::maps::ACCOUNTS;
 use crate::task::Task;
 
@@ -61,7 +62,8 @@ pub fn process_free(ctx: BtfTracePointContext) -> i32 {
     let Some(account) = ACCOUNTS.get_ptr_mut(tgid) else {
         // A thread without an entry ended before the daemon attached; a leader without one was alone.
         if task.tid() == tgid {
-            tell(task, task.start_time(), &GroupAccount { threads: 1, ..of(task) });
+            let sent = tell(task, task.start_time(), &GroupAccount { threads: 1, ..of(task) });
+            told!(ctx, "account", tgid, sent);
         }
         return 0;
     };
@@ -77,7 +79,8 @@ pub fn process_free(ctx: BtfTracePointContext) -> i32 {
         // Two CPUs can both come to zero here: the daemon drops the repeat.
         if (*account).dead != 0 && ((*account).pending as i64) <= 0 {
             let sum = *account;
-            tell(task, sum.start_time, &sum);
+            let sent = tell(task, sum.start_time, &sum);
+            told!(ctx, "account", tgid, sent);
             let _ = ACCOUNTS.remove(tgid);
         }
     }
@@ -97,7 +100,7 @@ fn of(task: Task) -> GroupAccount {
 }
 
 #[inline(always)]
-fn tell(task: Task, start_time: u64, sum: &GroupAccount) {
+fn tell(task: Task, start_time: u64, sum: &GroupAccount) -> bool {
     let header = emit::header::<Account>(RecordKind::Account, task.record_flags(), task.tgid(), start_time);
     let account = Account {
         header,
@@ -107,7 +110,7 @@ fn tell(task: Task, start_time: u64, sum: &GroupAccount) {
         write_bytes: sum.write_bytes,
         threads: sum.threads,
     };
-    emit::record(&account, header.time, Urgency::Batched);
+    emit::record(&account, header.time, Urgency::Batched)
 }
 
 /// Adds atomically. The compiler's own atomics do not exist for this target, and 5.10 knows only the addition that gives

@@ -8,6 +8,7 @@ use probe_common::maps::Watch;
 use probe_common::record::{ARGS_CAP, EXE_CAP, Exec, FILENAME_CAP, Flags, RecordKind};
 
 use crate::emit::{self, Urgency};
+use crate::log::told;
 use crate::maps::{EXEC_SCRATCH, WATCHED};
 use crate::task::{Binprm, Cursor, Extent, Task, copy_exe_path};
 use crate::{cgroup, globals};
@@ -61,7 +62,8 @@ pub fn process_exec(ctx: BtfTracePointContext) -> i32 {
             args_len: args_len as u16,
             reserved: 0,
         };
-        emit::bytes(scratch.cast(), size_of::<Exec>() + tail_len, header.time, Urgency::Batched);
+        let sent = emit::bytes(scratch.cast(), size_of::<Exec>() + tail_len, header.time, Urgency::Batched);
+        told!(ctx, "exec", tgid, sent);
     }
     cgroup::tell(task, identity.cgroup_id, &header);
     0

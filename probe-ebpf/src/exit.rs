@@ -7,6 +7,7 @@ use probe_common::record::{Exit, RecordKind};
 
 use crate::account;
 use crate::emit::{self, Urgency};
+use crate::log::told;
 use crate::maps::WATCHED;
 use crate::task::Task;
 
@@ -40,7 +41,8 @@ pub fn process_exit(ctx: BtfTracePointContext) -> i32 {
         cpu_ns: task.cpu_ns() + signal.reaped_cpu_ns(),
         comm: leader.comm(),
     };
-    emit::record(&exit, header.time, urgency);
+    let sent = emit::record(&exit, header.time, urgency);
+    told!(ctx, "exit", tgid, sent);
     if watch.is_some() {
         // Already gone when the daemon was faster.
         let _ = WATCHED.remove(tgid);

@@ -7,6 +7,7 @@ use probe_common::maps::{LossReason, Watch};
 use probe_common::record::{Fork, RecordKind};
 
 use crate::emit::{self, Urgency};
+use crate::log::told;
 use crate::maps::WATCHED;
 use crate::task::Task;
 
@@ -29,7 +30,8 @@ pub fn process_fork(ctx: BtfTracePointContext) -> i32 {
         reserved: 0,
         forker_start_time: forker.start_time(),
     };
-    emit::record(&fork, header.time, Urgency::Batched);
+    let sent = emit::record(&fork, header.time, Urgency::Batched);
+    told!(ctx, "fork", tgid, sent);
     crate::cgroup::tell(child, fork.identity.cgroup_id, &header);
     0
 }

@@ -28,6 +28,7 @@ mod exit;
 mod fork;
 mod globals;
 mod iter;
+mod log;
 mod maps;
 mod oom;
 mod rename;

@@ -6,6 +6,7 @@ use probe_common::record::{Oom, RecordKind};
 
 use crate::emit::{self, Urgency};
 use crate::globals::layout;
+use crate::log::told;
 use crate::task::Task;
 
 /// Argument: from 6.8 on the victim's task, before that its tid. The layout says which.
@@ -18,6 +19,7 @@ pub fn oom_victim(ctx: BtfTracePointContext) -> i32 {
         (ctx.arg::<u32>(0), 0)
     };
     let header = emit::header::<Oom>(RecordKind::Oom, 0, tgid, start_time);
-    emit::record(&Oom { header }, header.time, Urgency::Batched);
+    let sent = emit::record(&Oom { header }, header.time, Urgency::Batched);
+    told!(ctx, "oom", tgid, sent);
     0
 }

@@ -6,6 +6,7 @@ use aya_ebpf::programs::BtfTracePointContext;
 use probe_common::record::{COMM_LEN, RecordKind, Rename};
 
 use crate::emit::{self, Urgency};
+use crate::log::told;
 use crate::task::{Task, read};
 
 /// Arguments: the task, its new comm. The task still has the old one.
@@ -18,6 +19,7 @@ pub fn process_rename(ctx: BtfTracePointContext) -> i32 {
     }
     let header = emit::header::<Rename>(RecordKind::Rename, task.record_flags(), tgid, task.start_time());
     let comm: [u8; COMM_LEN] = read(ctx.arg::<*const u8>(1), 0);
-    emit::record(&Rename { header, comm }, header.time, Urgency::Batched);
+    let sent = emit::record(&Rename { header, comm }, header.time, Urgency::Batched);
+    told!(ctx, "rename", tgid, sent);
     0
 }

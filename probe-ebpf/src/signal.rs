@@ -7,6 +7,7 @@ use probe_common::maps::Watch;
 use probe_common::record::{RecordKind, Signal};
 
 use crate::emit::{self, Urgency};
+use crate::log::told;
 use crate::maps::WATCHED;
 use crate::task::{Task, current_comm, siginfo_code};
 
@@ -50,6 +51,7 @@ pub fn signal_generate(ctx: BtfTracePointContext) -> i32 {
         sender_uid: bpf_get_current_uid_gid() as u32,
         sender_comm: current_comm(),
     };
-    emit::record(&signal, header.time, Urgency::Batched);
+    let sent = emit::record(&signal, header.time, Urgency::Batched);
+    told!(ctx, "signal", tgid, sent);
     0
 }

@@ -8,6 +8,8 @@ pub mod btf;
 mod convert;
 pub mod layout;
 pub mod loader;
+#[cfg(feature = "kernel-log")]
+mod log;
 pub mod losses;
 pub mod object;
 pub mod records;
