@@ -89,6 +89,7 @@ impl fmt::Display for DecodeError {
 impl core::error::Error for DecodeError {}
 
 /// Decodes one record that fills `bytes` exactly.
+#[inline]
 pub fn decode(bytes: &[u8]) -> Result<Raw<'_>, DecodeError> {
     let (raw, rest) = decode_next(bytes)?;
     if rest.is_empty() {
@@ -99,6 +100,7 @@ pub fn decode(bytes: &[u8]) -> Result<Raw<'_>, DecodeError> {
 }
 
 /// Decodes the first record of a run of records, as the iterators write them; returns it and the rest.
+#[inline]
 pub fn decode_next(bytes: &[u8]) -> Result<(Raw<'_>, &[u8]), DecodeError> {
     let header = Header::read(&mut Reader { bytes })?;
     let size = usize::try_from(header.size).unwrap_or(usize::MAX);
@@ -164,6 +166,7 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
+    #[inline]
     fn take(&mut self, length: usize) -> Result<&'a [u8], DecodeError> {
         let Some((taken, rest)) = self.bytes.split_at_checked(length) else {
             return Err(DecodeError::Short { needed: length, found: self.bytes.len() });
@@ -180,6 +183,7 @@ trait Wire: Sized {
 macro_rules! numbers {
     ($($number:ty),*) => {$(
         impl Wire for $number {
+            #[inline]
             fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
                 let mut bytes = [0; size_of::<$number>()];
                 bytes.copy_from_slice(reader.take(size_of::<$number>())?);
@@ -209,6 +213,7 @@ impl Wire for [u16; 3] {
 macro_rules! structs {
     ($($name:ident { $($field:ident),* })*) => {
         $(impl Wire for $name {
+            #[inline]
             fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
                 Ok(Self { $($field: Wire::read(reader)?),* })
             }
