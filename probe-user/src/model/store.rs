@@ -104,19 +104,10 @@ impl Entry {
 
     /// What it ran at that moment, as far as remembered.
     pub(super) fn program_at(&self, at: KTime) -> Option<&Arc<Program>> {
-        let before = self.previous.as_ref().filter(|(since, _)| at >= *since).map(|(_, program)| program);
-        // Forked while a scan ran, which saw what it executed a moment later. That exec is not told yet: whoever is
-        // forked by it until then inherits what it ran before.
-        let is_foreseen = matches!(self.source, Source::Scan(began) if self.process.key.start >= began);
-        if let Some(inherited) = before.filter(|program| is_foreseen && !program.exe.is_empty())
-            && inherited.exe != self.process.program.exe
-        {
-            return Some(inherited);
-        }
         if at >= self.process.program_since {
             return Some(&self.process.program);
         }
-        before
+        self.previous.as_ref().filter(|(since, _)| at >= *since).map(|(_, program)| program)
     }
 }
 

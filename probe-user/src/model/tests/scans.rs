@@ -38,19 +38,6 @@ fn the_first_scan_seeds_and_what_it_saw_is_not_announced_again() {
     assert_eq!(table.get(P).unwrap().execs, 2);
 }
 
-/// The scan saw what C executed before the records said so; G was forked by C in between.
-#[test]
-fn a_child_forked_before_an_exec_that_the_scan_foresaw_inherits_the_older_program() {
-    let table = check([
-        (scan(150, &[shell(), row(C, "/bin/ls", Some(P))]), "seeded 10 /bin/sh:/bin/sh; seeded 11 /bin/ls:/bin/ls^10"),
-        (fork(200, C, P).into(), "-"),
-        (fork(300, G, C).into(), "forked 12 /bin/sh:forked^11"),
-        (exec_child_of(400, C, "/bin/ls", Some(P)).into(), "executed 11 /bin/ls:/bin/ls^10"),
-    ]);
-    assert_eq!(&*table.get(G).unwrap().program.exe, "/bin/sh");
-    assert_eq!(&*table.get(C).unwrap().program.exe, "/bin/ls");
-}
-
 #[test]
 fn arguments_that_the_scan_read_come_with_the_process() {
     let mut table = Table::new();
