@@ -39,6 +39,10 @@ use self::alarm::Alarm;
 use self::core::Core;
 use outlets::Outlets;
 
+/// How often, at the end, the ring is looked at for accounts that are still open, and how long in between.
+const LAST_DRAINS: u32 = 6;
+const LAST_DRAIN_EVERY: Duration = Duration::from_millis(25);
+
 /// What the daemon is started with.
 #[derive(Debug)]
 pub struct Start {
@@ -303,6 +307,14 @@ impl Daemon {
     /// Drains, detaches, says so, and gives the ways out some time.
     async fn stop(mut self, reason: &str) -> Result<(), PipelineError> {
         self.core.drain()?;
+        // Accounts close some ms after an exit: those under way are waited for, zombies are not.
+        for _ in 0..LAST_DRAINS {
+            if self.core.engine().table().iter().all(|process| process.exit.is_none()) {
+                break;
+            }
+            tokio::time::sleep(LAST_DRAIN_EVERY).await;
+            self.core.drain()?;
+        }
         self.tell_events();
         let Self { core, mut outlets, began, .. } = self;
         drop(core);
