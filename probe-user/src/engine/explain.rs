@@ -58,21 +58,6 @@ impl Engine {
         self.groups.iter().enumerate().map(|(index, group)| self.explain_one(index, group, process, track)).collect()
     }
 
-    /// What each group would say about a process that is not in the table: by its own fields, for it has no parent.
-    pub fn explain_process(&self, process: &Process) -> Vec<Explanation> {
-        let stranger = Track::default();
-        self.groups
-            .iter()
-            .enumerate()
-            .map(|(index, group)| self.explain_one(index, group, process, &stranger))
-            .collect()
-    }
-
-    /// The number of a user by name, as selectors know users.
-    pub fn uid_of(&self, name: &str) -> Option<u32> {
-        self.users.0.iter().find(|(_, known)| &***known == name).map(|(uid, _)| *uid)
-    }
-
     fn explain_one(&self, index: usize, group: &GroupState, process: &Process, track: &Track) -> Explanation {
         let parent = process.identity.parent.and_then(|parent| self.tracks.get(&parent)).filter(|parent| !parent.ended);
         let parent_in = |name: &str| {

@@ -159,11 +159,6 @@ impl Btf {
         Some((element, self.size_of(element)?))
     }
 
-    /// The struct that a field is, or that its array holds.
-    pub fn type_of(field: Field) -> u32 {
-        field.type_id
-    }
-
     /// Whether the kernel has this tracepoint, and whether its n-th argument (from 0) is a pointer.
     pub fn tracepoint_argument_is_pointer(&self, tracepoint: &str, n: usize) -> Option<bool> {
         let typedef = self.find(&format!("btf_trace_{tracepoint}"), KIND_TYPEDEF)?;

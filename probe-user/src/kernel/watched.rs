@@ -1,7 +1,7 @@
 //! Tells the kernel side which processes somebody waits for.
 //!
 //! The map is bounded. When it is full a process is simply not watched: its exit is told with the next drain instead of
-//! at once. That is counted, and said once.
+//! at once. That is said once.
 
 use std::collections::HashSet;
 
@@ -16,12 +16,13 @@ pub struct Watched {
     map: HashMap<MapData, u32, u32>,
     /// What is in the map because of us; children that inherited an entry are not in here until the engine names them.
     set: HashSet<u32>,
-    refused: u64,
+    /// A refusal has been said.
+    told: bool,
 }
 
 impl Watched {
     pub(super) fn new(map: HashMap<MapData, u32, u32>) -> Self {
-        Self { map, set: HashSet::new(), refused: 0 }
+        Self { map, set: HashSet::new(), told: false }
     }
 
     /// Sets what is watched of a process.
@@ -36,8 +37,7 @@ impl Watched {
                 self.set.insert(key.tgid);
             }
             Err(error) => {
-                self.refused += 1;
-                if self.refused == 1 {
+                if !std::mem::replace(&mut self.told, true) {
                     tracing::warn!(%error, tgid = key.tgid, "cannot watch a process; its exit will be told up to a drain later");
                 }
             }
@@ -50,11 +50,6 @@ impl Watched {
         if self.set.remove(&tgid) {
             self.remove(tgid);
         }
-    }
-
-    /// How many processes could not be watched.
-    pub const fn refused(&self) -> u64 {
-        self.refused
     }
 
     fn remove(&mut self, tgid: u32) {
