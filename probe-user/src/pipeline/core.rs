@@ -206,6 +206,7 @@ impl Core {
                 Effect::Scan => self.scan_wanted = true,
                 Effect::Reread(key) => self.looks_wanted.push(key),
                 Effect::Sampling(on) => self.sampling = on,
+                Effect::Act(_) => {}
             }
         }
         self.effects = effects;
