@@ -93,7 +93,8 @@ fn rest(table: &Table, looked_at: &str) -> String {
     }));
     let needed = |key: &&Key| key.state == State::Required || partners.contains(&key.name);
     let others = table.keys.iter().filter(|key| needed(key) && key.name != looked_at);
-    let mut rest = others.fold(String::new(), |rest, key| format!("{rest}, {}: {}", key.name, value(key.name, &key.kind)));
+    let mut rest =
+        others.fold(String::new(), |rest, key| format!("{rest}, {}: {}", key.name, value(key.name, &key.kind)));
     if table.what == "a policy file" {
         for (_, key, entry) in SUPPORT.iter().filter(|(_, key, _)| *key != looked_at) {
             rest += &format!(", {key}: {{ {entry} }}");

@@ -17,10 +17,8 @@ use crate::yaml::{Decoder, Entry, Fields, Node};
 const START_WITHIN: Duration = Duration::from_mins(5);
 /// Where the search for the shortest time between two scheduled ones begins: some year's beginning.
 const SEARCH_FROM: Wall = Wall(1_767_225_600_000_000_000);
-/// How far it goes: a year has every day, every weekday and every change of the clock.
-const SEARCH_FOR: Duration = Duration::from_hours(366 * 24);
-/// How many scheduled times it looks at, at most; nearly every expression repeats itself long before.
-const SEARCH_MAX: usize = 1000;
+/// How many scheduled times it looks at: expressions repeat themselves within hours, weeks or months.
+const SEARCH_MAX: usize = 60;
 
 /// A job as its file declares it.
 pub(super) fn read<'s>(d: &mut Decoder<'_>, origin: Origin<'s>, entry: &Entry) -> Draft<'s, Job> {
@@ -78,11 +76,9 @@ fn schedule(d: &mut Decoder<'_>, fields: &Fields<'_>) -> Option<Schedule> {
         }
         return None;
     };
-    let zone = match &zone {
-        Some(zone) => Some(zone.as_deref()?),
-        None => None,
-    };
-    d.form(node, &SCHEDULE, |text| Schedule::parse(text, zone))
+    // After a zone that is wrong the expression is still tried, for its errors.
+    let zone = zone.map(|zone| zone.unwrap_or_else(|| "UTC".to_owned()));
+    d.form(node, &SCHEDULE, |text| Schedule::parse(text, zone.as_deref()))
 }
 
 fn start_within(d: &mut Decoder<'_>, fields: &Fields<'_>, schedule: Option<&Schedule>) -> Duration {
@@ -100,19 +96,9 @@ fn start_within(d: &mut Decoder<'_>, fields: &Fields<'_>, schedule: Option<&Sche
 
 /// The shortest time between two scheduled ones, as far as a bounded search finds it.
 fn shortest_gap(schedule: &Schedule) -> Option<Duration> {
-    let end = SEARCH_FROM.0.saturating_add(i64::try_from(SEARCH_FOR.as_nanos()).unwrap_or(i64::MAX));
-    let mut before = schedule.next_after(SEARCH_FROM)?;
-    let mut shortest: Option<Duration> = None;
-    for _ in 0..SEARCH_MAX {
-        let Some(next) = schedule.next_after(before).filter(|next| next.0 > before.0) else { break };
-        let gap = Duration::from_nanos(next.0.abs_diff(before.0));
-        shortest = Some(shortest.map_or(gap, |shortest| shortest.min(gap)));
-        if next.0 > end {
-            break;
-        }
-        before = next;
-    }
-    shortest
+    let times = std::iter::successors(schedule.next_after(SEARCH_FROM), |time| schedule.next_after(*time));
+    let times: Vec<Wall> = times.take(SEARCH_MAX).collect();
+    times.windows(2).map(|pair| Duration::from_nanos(pair[1].0.abs_diff(pair[0].0))).min()
 }
 
 /// `1h30m`, as policies write it.
