@@ -3,6 +3,7 @@
 
 mod schema_check;
 
+use std::fmt::Write as _;
 use std::sync::OnceLock;
 
 use probe_user::diagnostic::{Diagnostics, Source};
@@ -97,7 +98,7 @@ fn rest(table: &Table, looked_at: &str) -> String {
         others.fold(String::new(), |rest, key| format!("{rest}, {}: {}", key.name, value(key.name, &key.kind)));
     if table.what == "a policy file" {
         for (_, key, entry) in SUPPORT.iter().filter(|(_, key, _)| *key != looked_at) {
-            rest += &format!(", {key}: {{ {entry} }}");
+            let _ = write!(rest, ", {key}: {{ {entry} }}");
         }
     }
     rest

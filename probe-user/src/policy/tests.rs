@@ -118,14 +118,14 @@ groups:
     let select = &nginx.select;
     let counts = [select.exe.len(), select.comm.len(), select.args.len(), select.user.len(), select.parent.len()];
     assert_eq!(counts, [2, 1, 1, 2, 1]);
-    assert_eq!(select.user, [spec::User::Name("www-data".into()), spec::User::Uid(33)]);
+    assert_eq!(select.user, [User::Name("www-data".into()), User::Uid(33)]);
     // One pattern, a unit, two for a unit with a wildcard, a container.
     assert_eq!(select.cgroup.len(), 5);
     assert!(matches!(&select.cgroup[1], spec::CgroupPattern::Unit(unit) if **unit == *"nginx.service"));
     assert!(matches!(&select.cgroup[4], spec::CgroupPattern::Container(id) if **id == *"4d1b7a0c5e9f"));
     assert_eq!(nginx.except.as_ref().map(|except| except.args.len()), Some(1));
     assert!(nginx.include_children && !nginx.events);
-    assert_eq!(nginx.response.repeat, Some(std::time::Duration::from_hours(1)));
+    assert_eq!(nginx.response.repeat, Some(Duration::from_hours(1)));
     // What is taken out of kernel threads are kernel threads.
     assert!(kernel.select.kernel_threads && kernel.except.as_ref().is_some_and(|except| except.kernel_threads));
 }
@@ -221,8 +221,7 @@ fn the_host_in_blocks() {
         .host
         .iter()
         .map(|block| {
-            let targets =
-                |of: &HostBound| of.targets.iter().map(|glob| format!(" {}", glob.as_str())).collect::<String>();
+            let targets = |of: &HostBound| of.targets.iter().fold(String::new(), |all, glob| all + " " + glob.as_str());
             block.bounds.iter().map(|of| line(&of.bound) + &targets(of)).collect()
         })
         .collect();

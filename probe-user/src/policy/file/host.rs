@@ -55,13 +55,13 @@ fn bounds(d: &mut Decoder<'_>, measure: Measure, node: &Node, into: &mut Vec<Hos
 
 /// `path` or `interface`; only one of them is a key that can be used.
 fn targets(d: &mut Decoder<'_>, fields: &Fields<'_>) -> Vec<Glob> {
-    let (node, form, read): (_, _, fn(&str) -> Result<Glob, String>) =
-        match (fields.get("path"), fields.get("interface")) {
-            (Some(node), _) => (node, &MOUNT, mount),
-            (None, Some(node)) => (node, &INTERFACE, interface),
-            (None, None) => return Vec::new(),
-        };
-    d.one_or_many(node).iter().filter_map(|item| d.form(item, form, read)).collect()
+    match (fields.get("path"), fields.get("interface")) {
+        (Some(node), _) => d.one_or_many(node).iter().filter_map(|item| d.form(item, &MOUNT, mount)).collect(),
+        (None, Some(node)) => {
+            d.one_or_many(node).iter().filter_map(|item| d.form(item, &INTERFACE, interface)).collect()
+        }
+        (None, None) => Vec::new(),
+    }
 }
 
 fn mount(text: &str) -> Result<Glob, String> {

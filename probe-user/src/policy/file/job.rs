@@ -105,7 +105,8 @@ fn shortest_gap(schedule: &Schedule) -> Option<Duration> {
 fn in_words(duration: Duration) -> String {
     let seconds = duration.as_secs();
     let parts = [(seconds / 86_400, "d"), (seconds / 3600 % 24, "h"), (seconds / 60 % 60, "m"), (seconds % 60, "s")];
-    parts.iter().filter(|(number, _)| *number > 0).map(|(number, unit)| format!("{number}{unit}")).collect()
+    let given = parts.iter().filter(|(number, _)| *number > 0);
+    given.fold(String::new(), |words, (number, unit)| format!("{words}{number}{unit}"))
 }
 
 /// What windows and minima mean depends on whether there is a schedule.
