@@ -52,7 +52,10 @@ fn keep_to_owner(folder: &Path) -> Result<()> {
     for place in std::iter::once(folder.to_owned()).chain(inside(folder)?) {
         let mut permissions = std::fs::metadata(&place)?.permissions();
         if permissions.mode() & OTHERS_WRITE != 0 {
-            note("policies", &format!("chmod go-w {}: the daemon refuses files that others can write", place.display()));
+            note(
+                "policies",
+                &format!("chmod go-w {}: the daemon refuses files that others can write", place.display()),
+            );
             permissions.set_mode(permissions.mode() & !OTHERS_WRITE);
             std::fs::set_permissions(&place, permissions).with_context(|| format!("chmod of {}", place.display()))?;
         }
