@@ -17,12 +17,14 @@ pub struct HostBlock {
 }
 
 /// A bound on one measure of the host. With a [`Limit::HostShare`](super::Limit::HostShare) the value judged is a share
-/// of the total (of CPU time, memory, swap, the file system); else it is in the measure's own unit.
+/// of the total (of CPU time, memory, swap, the file system); else it is in the measure's own unit. Of the load a
+/// share means "for each CPU". CPU and pressure are shares either way.
 #[derive(Clone, Debug)]
 pub struct HostBound {
     /// The bound; its measure is one of [`Measure::HOST`](super::Measure::HOST).
     pub bound: Bound,
     /// Mount points (`path`) or network interfaces (`interface`) it is about, each judged by itself; empty for
-    /// measures that have none, and for "all" (real file systems, all interfaces but the loopback).
+    /// measures that have none, and for "all" (real file systems, all interfaces but the loopback). A pattern without
+    /// wildcards names one thing: it means pseudo file systems too, and that there is no such thing is told.
     pub targets: Vec<Glob>,
 }
