@@ -3,7 +3,11 @@
 use std::sync::Arc;
 
 use super::{Bound, Response};
-use crate::policy::glob::Glob;
+use crate::policy::glob::{Glob, is_exact};
+use crate::record::MountKind;
+
+/// The interface that policies mean only when they name it.
+const LOOPBACK: &str = "lo";
 
 /// One `host` block; several files may have one each.
 #[derive(Clone, Debug)]
@@ -27,4 +31,28 @@ pub struct HostBound {
     /// measures that have none, and for "all" (real file systems, all interfaces but the loopback). A pattern without
     /// wildcards names one thing: it means pseudo file systems too, and that there is no such thing is told.
     pub targets: Vec<Glob>,
+}
+
+impl HostBound {
+    /// Whether it is about this mount.
+    pub fn means_mount(&self, path: &str, kind: MountKind) -> bool {
+        if self.targets.is_empty() {
+            return kind == MountKind::Own;
+        }
+        let by_name = |glob: &Glob| kind != MountKind::Pseudo || is_exact(glob.as_str());
+        self.targets.iter().any(|glob| by_name(glob) && glob.is_match(path))
+    }
+
+    /// Whether it is about this interface.
+    pub fn means_interface(&self, name: &str) -> bool {
+        if self.targets.is_empty() {
+            return name != LOOPBACK;
+        }
+        self.targets.iter().any(|glob| glob.is_match(name))
+    }
+
+    /// What it names without wildcards: that it is not there is worth telling.
+    pub fn exact_targets(&self) -> impl Iterator<Item = &str> {
+        self.targets.iter().map(Glob::as_str).filter(|pattern| is_exact(pattern))
+    }
 }
