@@ -40,6 +40,7 @@ use std::time::Duration;
 use regex::Regex;
 
 pub use self::explain::{Explanation, Verdict};
+pub use self::hosts::{HostBoundStatus, HostInstanceStatus};
 pub use self::status::{BoundStatus, Each, GroupStatus, LossStatus, State, Status};
 
 use self::group::GroupState;
@@ -207,6 +208,7 @@ impl Engine {
         let groups: Vec<GroupState> =
             policies.groups.iter().map(|group| GroupState::new(group, &settings.host, KTime::default())).collect();
         let index = Index::new(&groups);
+        let host = settings.host;
         Self {
             settings,
             users,
@@ -219,7 +221,7 @@ impl Engine {
             losses: Losses::default(),
             jobs: Jobs::new(policies),
             logs: Logs::new(policies, KTime::default()),
-            hosts: Hosts::new(policies),
+            hosts: Hosts::new(policies, &host),
             clock: KTime::default(),
             started: None,
             gate: KTime::default(),
@@ -277,7 +279,7 @@ impl Engine {
             }
             Input::Host(sample) => {
                 let mut told = Vec::new();
-                self.hosts.sample(self.gate, &sample, &mut told);
+                self.take_host_sample(&sample, &mut told);
                 self.tell(told, effects);
             }
             Input::Acted(_) => {}
@@ -299,6 +301,7 @@ impl Engine {
         for group in &mut self.groups {
             group.resolve_limits(&self.settings.host);
         }
+        self.hosts.resolve_limits(&self.settings.host);
     }
 
     /// The process table, to look at.
