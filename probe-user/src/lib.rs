@@ -15,6 +15,7 @@ pub mod event;
 pub mod forward;
 pub mod host;
 pub mod kernel;
+pub mod logs;
 pub mod model;
 pub mod outlet;
 pub mod output;

@@ -11,6 +11,7 @@ mod file;
 pub mod glob;
 pub mod keys;
 mod limits;
+pub mod lines;
 mod load;
 mod matching;
 mod report;
