@@ -2,6 +2,7 @@
 
 mod counts;
 mod events;
+mod index;
 mod loss;
 mod membership;
 mod random;

@@ -18,10 +18,10 @@ use crate::time::KTime;
 use super::clock;
 
 /// Records handed to the engine at a time: bounds what one drain holds in memory.
-const BATCH: usize = 4096;
+const BATCH: usize = 512;
 
 /// Batches in one drain, so that a storm cannot keep the daemon from everything else.
-const BATCHES: usize = 64;
+const BATCHES: usize = 512;
 
 /// Kernel sources and engine.
 pub(super) struct Core {
@@ -36,7 +36,7 @@ pub(super) struct Core {
     wake_at: Option<KTime>,
     sampling: bool,
     scan_wanted: bool,
-    looks_wanted: Vec<ProcessKey>,
+    looks_wanted: Vec<(ProcessKey, bool)>,
 }
 
 impl Core {
@@ -171,7 +171,8 @@ impl Core {
                 self.scan()?;
             }
             let wanted = std::mem::take(&mut self.looks_wanted);
-            let found: Vec<_> = wanted.into_iter().map(|key| (key, reread::look(key.tgid, self.args_max))).collect();
+            let found: Vec<_> =
+                wanted.into_iter().map(|(key, user)| (key, reread::look(key.tgid, self.args_max, user))).collect();
             if !found.is_empty() {
                 self.take_records();
             }
@@ -204,7 +205,7 @@ impl Core {
                 Effect::Watch(key, watch) => self.kernel.watched.set(key, watch),
                 Effect::WakeAt(at) => self.wake_at = at,
                 Effect::Scan => self.scan_wanted = true,
-                Effect::Reread(key) => self.looks_wanted.push(key),
+                Effect::Reread { key, user } => self.looks_wanted.push((key, user)),
                 Effect::Sampling(on) => self.sampling = on,
             }
         }

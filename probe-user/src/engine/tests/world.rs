@@ -353,7 +353,7 @@ impl World {
                 }
                 Effect::Scan => self.asked.push(format!("{now} scan")),
                 Effect::Sampling(on) => self.asked.push(format!("{now} sampling {on}")),
-                Effect::Reread(key) => {
+                Effect::Reread { key, .. } => {
                     self.asked.push(format!("{now} look {}", key.tgid));
                     let found = self.reals.get(&key.tgid).map(|real| Reread {
                         args: real.title.replace(' ', "\0").into(),
