@@ -43,6 +43,10 @@ use outlets::Outlets;
 const LAST_DRAINS: u32 = 6;
 const LAST_DRAIN_EVERY: Duration = Duration::from_millis(25);
 
+/// So long after the wake gap the daemon looks for records that woke nobody. While records keep coming the first one after
+/// the gap wakes it before that, and looking at the gap's very end would wake it a second time for the same records.
+const LOOK_AFTER_GAP: Duration = Duration::from_millis(10);
+
 /// What the daemon is started with.
 #[derive(Debug)]
 pub struct Start {
@@ -202,17 +206,22 @@ impl Daemon {
                 ready = self.core.kernel().records.ready() => {
                     ready?;
                     self.core.drain()?;
-                    self.times.drain = Some(clock::now().after(self.wake_gap));
+                    self.times.drain = Some(self.next_look());
                 }
                 rings = alarm.rings() => {
                     rings?;
-                    alarm.stop()?;
+                    alarm.rang();
                     self.on_time()?;
                 }
                 Some(query) = queries.recv() => self.answer(query),
             }
         };
         self.stop(reason).await
+    }
+
+    /// When the ring is looked at if nothing wakes the daemon before.
+    fn next_look(&self) -> KTime {
+        clock::now().after(self.wake_gap).after(LOOK_AFTER_GAP)
     }
 
     fn next_moment(&mut self) -> Option<KTime> {
@@ -231,7 +240,7 @@ impl Daemon {
         let is_due = |at: Option<KTime>| at.is_some_and(|at| at <= now);
         if is_due(self.times.drain) {
             let some = self.core.drain()? > 0;
-            self.times.drain = some.then(|| clock::now().after(self.wake_gap));
+            self.times.drain = some.then(|| self.next_look());
         }
         if is_due(self.core.wake_at()) {
             self.core.tick()?;
