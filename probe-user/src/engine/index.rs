@@ -42,6 +42,8 @@ pub(super) struct Index {
     rest: Vec<usize>,
     /// Some selector names a user.
     names_users: bool,
+    /// Groups with bounds that are held against samples.
+    sampled: Vec<usize>,
     /// Those filed by user, and by arguments.
     by_user: HashSet<usize>,
     by_args: HashSet<usize>,
@@ -73,6 +75,9 @@ impl Index {
         index.names_users = selectors.clone().any(|select| !select.user.is_empty());
         index.parents = selectors.flat_map(|select| &select.parent).filter_map(|name| index.by_name(name)).collect();
         for (group, state) in groups.iter().enumerate() {
+            if state.is_sampled() {
+                index.sampled.push(group);
+            }
             match index.keys(&state.spec.select) {
                 Some(keys) => keys.into_iter().for_each(|key| index.file(group, key)),
                 None => index.rest.push(group),
@@ -145,6 +150,11 @@ impl Index {
     /// Some selector names a user.
     pub(super) const fn names_users(&self) -> bool {
         self.names_users
+    }
+
+    /// Groups with bounds that are held against samples.
+    pub(super) fn sampled(&self) -> &[usize] {
+        &self.sampled
     }
 
     /// The group of that name.

@@ -184,13 +184,20 @@ impl Engine {
             hope = Hope::None;
         }
         let program_since = process.program_since;
-        // Taken out while its groups change; its place stays.
-        let Some(mut track) = self.tracks.get_mut(&key).map(std::mem::take) else { return false };
-        if track.hope != hope || cause == Cause::Executed {
+        let Some(place) = self.tracks.get_mut(&key) else { return false };
+        if place.hope != hope || cause == Cause::Executed {
             let next = next_look(program_since, at, hope);
-            track.hope = hope;
-            self.rereads.move_to(key, &mut track.look_at, next);
+            place.hope = hope;
+            self.rereads.move_to(key, &mut place.look_at, next);
         }
+        if cause == Cause::Reload {
+            place.untold = Untold::Nothing;
+        }
+        if turned.is_empty() && place.is_strange() {
+            return false;
+        }
+        // Taken out while its groups change; its place stays.
+        let mut track = std::mem::take(place);
         let mut parenthood = false;
         for (group, enters) in &turned {
             parenthood |= self.index.is_parent(*group);
@@ -199,9 +206,6 @@ impl Engine {
             } else {
                 self.leave(*group, key, &mut track, cause, at);
             }
-        }
-        if cause == Cause::Reload {
-            track.untold = Untold::Nothing;
         }
         self.watch(key, &mut track, at, effects);
         if let Some(place) = self.tracks.get_mut(&key) {
@@ -241,7 +245,9 @@ impl Engine {
         mark(&mut self.dirty, group, state);
         if !track.ended {
             self.sampling_may_change |= state.members.is_empty();
-            state.members.insert(key);
+            if state.members.insert(key) {
+                state.held.add(track.share);
+            }
             state.settled = false;
         } else if let Some(process) = self.table.get(key).filter(|_| first && cause != Cause::Reload) {
             // Known too late: it was a member, and has ended.
@@ -253,6 +259,7 @@ impl Engine {
         track.belongs.retain(|other| *other != group);
         let Some(state) = self.groups.get_mut(group) else { return };
         if state.members.remove(&key) {
+            state.held.take_out(track.share);
             self.sampling_may_change |= state.members.is_empty();
             if let Some(process) = self.table.get(key).filter(|_| cause != Cause::Reload) {
                 remember(&mut state.departed, Note::left(process, at));
@@ -274,6 +281,7 @@ impl Engine {
             let Some(state) = self.groups.get_mut(*group) else { continue };
             parenthood |= self.index.is_parent(*group);
             if state.members.remove(&key) {
+                state.held.take_out(track.share);
                 self.sampling_may_change |= state.members.is_empty();
             }
             count_exit(state, process, at);

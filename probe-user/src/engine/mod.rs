@@ -166,6 +166,8 @@ pub struct Engine {
     reconciling: bool,
     /// Since when the present interval of sampling runs; `None` while there is no sampling.
     interval: Option<KTime>,
+    /// The moment of the last sample.
+    sampled_at: KTime,
     /// The moment of the last [`Effect::WakeAt`].
     wake: Option<KTime>,
     /// A process that was closed in the step of its exit: no longer in the table, and still to be told about.
@@ -201,6 +203,7 @@ impl Engine {
             gate: KTime::default(),
             reconciling: false,
             interval: None,
+            sampled_at: KTime::default(),
             wake: None,
             gone: None,
             dirty: Vec::new(),

@@ -133,9 +133,10 @@ impl Core {
             let taken = self.kernel.records.drain(BATCH, &mut self.records);
             self.tell_losses();
             let mut records = std::mem::take(&mut self.records);
+            let now = clock::now();
             for record in records.drain(..) {
                 let ended = matches!(record.body, Body::Exit { .. }).then_some(record.key.tgid);
-                self.step(Input::Record(record));
+                self.step_at(now, Input::Record(record));
                 if let Some(tgid) = ended {
                     self.kernel.watched.exited(tgid);
                 }
@@ -197,8 +198,12 @@ impl Core {
     }
 
     fn step(&mut self, input: Input) {
+        self.step_at(clock::now(), input);
+    }
+
+    fn step_at(&mut self, now: KTime, input: Input) {
         let mut effects = std::mem::take(&mut self.effects);
-        self.engine.step(clock::now(), input, &mut effects);
+        self.engine.step(now, input, &mut effects);
         for effect in effects.drain(..) {
             match effect {
                 Effect::Emit(event) => self.events.push(event),

@@ -57,6 +57,9 @@ pub(super) struct World {
     reals: BTreeMap<u32, Real>,
     now: KTime,
     wake: Option<KTime>,
+    /// Samples leave out who has not changed since the last one.
+    pub(super) quiet: bool,
+    sampled: HashMap<ProcessKey, UsageRow>,
     pub(super) told: Vec<Event>,
     /// Everything that is not an event, in words.
     pub(super) asked: Vec<String>,
@@ -111,6 +114,8 @@ impl World {
             reals: BTreeMap::new(),
             now: KTime(0),
             wake: None,
+            quiet: false,
+            sampled: HashMap::new(),
             told: Vec::new(),
             asked: Vec::new(),
         };
@@ -324,16 +329,23 @@ impl World {
     }
 
     fn sample(&mut self) {
-        let rows = self.reals.values().filter(|real| real.watch.usage).map(|real| UsageRow {
-            key: real.key,
-            threads: real.threads,
-            cpu_ns: real.cpu_ms * 1_000_000,
-            wait_ns: 0,
-            read_bytes: real.read_kib << 10,
-            write_bytes: 0,
-            rss_bytes: real.rss_mib << 20,
-        });
-        let rows = rows.collect();
+        let mut rows: Vec<UsageRow> = self
+            .reals
+            .values()
+            .filter(|real| real.watch.usage)
+            .map(|real| UsageRow {
+                key: real.key,
+                threads: real.threads,
+                cpu_ns: real.cpu_ms * 1_000_000,
+                wait_ns: 0,
+                read_bytes: real.read_kib << 10,
+                write_bytes: 0,
+                rss_bytes: real.rss_mib << 20,
+            })
+            .collect();
+        if self.quiet {
+            rows.retain(|row| self.sampled.insert(row.key, *row) != Some(*row));
+        }
         self.step(Input::Sample(rows));
     }
 
