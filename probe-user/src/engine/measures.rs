@@ -65,14 +65,14 @@ pub(super) struct Share {
 
 /// Sums over members alive, of those that a sample has told of.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Held {
+pub(super) struct Sums {
     rss_bytes: u64,
     threads: u64,
     /// How many these are.
     told_of: usize,
 }
 
-impl Held {
+impl Sums {
     /// One more.
     pub(super) fn add(&mut self, share: Option<Share>) {
         let Some(share) = share else { return };
@@ -121,8 +121,8 @@ impl Engine {
         if before != share {
             for group in &track.belongs {
                 if let Some(state) = self.groups.get_mut(*group) {
-                    state.held.take_out(before);
-                    state.held.add(share);
+                    state.sums.take_out(before);
+                    state.sums.add(share);
                 }
             }
         }
@@ -184,7 +184,7 @@ impl Engine {
         }
         self.sampling_may_change |= settled != state.settled;
         state.settled = settled;
-        let (bounds, is_empty, held) = (state.bounds.len(), state.members.is_empty(), state.held);
+        let (bounds, is_empty, sums) = (state.bounds.len(), state.members.is_empty(), state.sums);
         let rates = length.map(|length| Rates::of(used, length));
         for bound in 0..bounds {
             let slot = Slot { group, bound, key: None };
@@ -201,10 +201,10 @@ impl Engine {
                 continue;
             }
             // Members that no sample has told of yet would make a minimum fire for nothing.
-            let told_of = is_empty || held.told_of > 0;
+            let told_of = is_empty || sums.told_of > 0;
             let value = match measure {
-                Measure::Memory => told_of.then_some(held.rss_bytes as f64),
-                Measure::Threads => told_of.then_some(held.threads as f64),
+                Measure::Memory => told_of.then_some(sums.rss_bytes as f64),
+                Measure::Threads => told_of.then_some(sums.threads as f64),
                 _ => rates.and_then(|rates| rates.get(measure)),
             };
             if let Some(value) = value {
@@ -217,14 +217,14 @@ impl Engine {
     #[cfg(test)]
     pub(super) fn sums_are_those_of_members(&self) -> bool {
         self.groups.iter().all(|group| {
-            let mut held = Held::default();
-            group.members.iter().filter_map(|key| self.tracks.get(key)).for_each(|track| held.add(track.share));
+            let mut sums = Sums::default();
+            group.members.iter().filter_map(|key| self.tracks.get(key)).for_each(|track| sums.add(track.share));
             let shares_are_right = group.members.iter().all(|key| {
                 let (Some(process), Some(track)) = (self.table.get(*key), self.tracks.get(key)) else { return false };
                 let rss_bytes = process.usage.at.map(|_| process.usage.rss_bytes);
                 track.share.map(|share| share.rss_bytes) == rss_bytes
             });
-            held == group.held && shares_are_right
+            sums == group.sums && shares_are_right
         })
     }
 

@@ -246,7 +246,7 @@ impl Engine {
         if !track.ended {
             self.sampling_may_change |= state.members.is_empty();
             if state.members.insert(key) {
-                state.held.add(track.share);
+                state.sums.add(track.share);
             }
             state.settled = false;
         } else if let Some(process) = self.table.get(key).filter(|_| first && cause != Cause::Reload) {
@@ -259,7 +259,7 @@ impl Engine {
         track.belongs.retain(|other| *other != group);
         let Some(state) = self.groups.get_mut(group) else { return };
         if state.members.remove(&key) {
-            state.held.take_out(track.share);
+            state.sums.take_out(track.share);
             self.sampling_may_change |= state.members.is_empty();
             if let Some(process) = self.table.get(key).filter(|_| cause != Cause::Reload) {
                 remember(&mut state.departed, Note::left(process, at));
@@ -281,7 +281,7 @@ impl Engine {
             let Some(state) = self.groups.get_mut(*group) else { continue };
             parenthood |= self.index.is_parent(*group);
             if state.members.remove(&key) {
-                state.held.take_out(track.share);
+                state.sums.take_out(track.share);
                 self.sampling_may_change |= state.members.is_empty();
             }
             count_exit(state, process, at);

@@ -15,12 +15,17 @@
 mod evidence;
 pub mod explain;
 mod group;
+mod held;
+mod hosts;
 mod index;
+mod jobs;
 mod judge;
+mod logs;
 mod loss;
 mod measures;
 mod membership;
 mod needle;
+mod raise;
 mod reload;
 mod reread;
 pub mod status;
@@ -38,7 +43,10 @@ pub use self::explain::{Explanation, Verdict};
 pub use self::status::{BoundStatus, Each, GroupStatus, LossStatus, State, Status};
 
 use self::group::GroupState;
+use self::hosts::Hosts;
 use self::index::Index;
+use self::jobs::Jobs;
+use self::logs::Logs;
 use self::loss::Losses;
 use self::reread::Rereads;
 use self::timers::Timers;
@@ -46,9 +54,9 @@ use self::track::{Source, Track};
 use crate::event::Event;
 use crate::model::hash::Map;
 use crate::model::{Change, Process, Table};
-use crate::policy::spec::{HostFacts, PolicySet, Users};
-use crate::record::{Loss, ProcessKey, Record, Reread, Scan, UsageRow};
-use crate::time::KTime;
+use crate::policy::spec::{Action, HostFacts, PolicySet, Users};
+use crate::record::{Acted, HostSample, LogLines, Loss, ProcessKey, Record, Reread, Scan, UsageRow};
+use crate::time::{ClockReading, KTime};
 
 /// Room for so many changes is kept from step to step. Nearly all steps make one or two; a burst gives its memory back.
 const CHANGES_KEPT: usize = 256;
@@ -98,6 +106,14 @@ pub enum Input {
         /// `None` when it was gone.
         found: Option<Reread>,
     },
+    /// Lines that matched a log.
+    Lines(LogLines),
+    /// Figures of the host ([`PolicySet::host`] says which are wanted).
+    Host(HostSample),
+    /// What became of an [`Effect::Act`].
+    Acted(Acted),
+    /// How kernel time and wall time relate: before anything else, and whenever that has changed by more than noise.
+    Clock(ClockReading),
     /// Records were lost. Until the next [`Input::Scan`] nothing new fires.
     Lost(Loss),
     /// Other policies from now on; what was firing under the same name and bound keeps firing.
@@ -127,6 +143,21 @@ pub enum Effect {
     },
     /// Sample usage at the configured interval, or stop doing so.
     Sampling(bool),
+    /// Do something about an alarm, and hand in [`Input::Acted`] when that has ended.
+    Act(Order),
+}
+
+/// Something to be done about an alarm.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Order {
+    /// Its number, rising.
+    pub number: u64,
+    /// What.
+    pub action: Arc<Action>,
+    /// The processes in breach.
+    pub targets: Vec<ProcessKey>,
+    /// The alarm's facts, for the program's environment: name without prefix, value.
+    pub facts: Vec<(&'static str, String)>,
 }
 
 /// What the kernel side is to watch of one process.
@@ -156,6 +187,9 @@ pub struct Engine {
     timers: Timers,
     rereads: Rereads,
     losses: Losses,
+    jobs: Jobs,
+    logs: Logs,
+    hosts: Hosts,
     /// How far records and ticks have come.
     clock: KTime,
     /// When the first scan came: nothing is judged before.
@@ -198,6 +232,9 @@ impl Engine {
             timers: Timers::default(),
             rereads: Rereads::default(),
             losses: Losses::default(),
+            jobs: Jobs::new(policies),
+            logs: Logs::new(policies, KTime::default()),
+            hosts: Hosts::new(policies),
             clock: KTime::default(),
             started: None,
             gate: KTime::default(),
@@ -252,6 +289,22 @@ impl Engine {
                     self.apply(&mut changes, &Source::Other, now, effects);
                     self.judge_dirty(now, effects);
                 }
+            }
+            Input::Lines(lines) => {
+                let mut told = Vec::new();
+                self.logs.lines(now.max(self.clock), self.gate, &lines, &mut told);
+                self.tell(told, effects);
+            }
+            Input::Host(sample) => {
+                let mut told = Vec::new();
+                self.hosts.sample(self.gate, &sample, &mut told);
+                self.tell(told, effects);
+            }
+            Input::Acted(_) => {}
+            Input::Clock(clock) => {
+                let mut told = Vec::new();
+                self.jobs.set_clock(clock, &mut told);
+                self.tell(told, effects);
             }
             Input::Lost(loss) => self.lose(now.max(self.clock), loss, effects),
             Input::Policies(policies, users) => self.reload(now.max(self.clock), &policies, users, effects),
@@ -312,8 +365,9 @@ impl Engine {
     }
 
     fn decide_wake(&mut self, effects: &mut Vec<Effect>) {
-        let deadline = self.timers.next().filter(|_| self.is_judging());
-        let next = [deadline, self.rereads.next(), self.table.next_expiry()].into_iter().flatten().min();
+        let deadline = [self.timers.next(), self.jobs.next()].into_iter().flatten().min().filter(|_| self.is_judging());
+        let (lines, host) = (self.logs.next(self.gate), self.hosts.next(self.gate));
+        let next = [deadline, lines, host, self.rereads.next(), self.table.next_expiry()].into_iter().flatten().min();
         if next != self.wake {
             self.wake = next;
             effects.push(Effect::WakeAt(next));

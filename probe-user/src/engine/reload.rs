@@ -8,6 +8,7 @@
 use std::sync::Arc;
 
 use super::group::GroupState;
+use super::raise::Told;
 use super::timers::Slot;
 use super::track::Cause;
 use super::{Effect, Engine};
@@ -68,8 +69,8 @@ impl Engine {
                 let slot = Slot { group, bound, key };
                 let since = self.bound(slot).and_then(|(_, bound)| bound.judge(key)?.machine.firing_since());
                 if let Some(since) = since {
-                    let event = self.resolved(slot, now, now.since(since), Some("policy removed"));
-                    effects.extend(event.map(Effect::Emit));
+                    let raised = self.resolved(slot, now, now.since(since), Some("policy removed"));
+                    self.tell(raised.map(Told::Alarm), effects);
                 }
             }
         }
@@ -87,7 +88,7 @@ impl Engine {
         new.arrived = std::mem::take(&mut old.arrived);
         new.victims = std::mem::take(&mut old.victims);
         new.used = old.used;
-        new.held = old.held;
+        new.sums = old.sums;
         new.ended = old.ended;
         new.settled = old.settled;
     }

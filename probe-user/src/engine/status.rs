@@ -178,7 +178,7 @@ impl Engine {
         let state = machines().map(State::of).max().unwrap_or_default();
         let since = machines().filter(|machine| State::of(machine) == state).filter_map(begun).min();
         BoundStatus {
-            name: bound.name.clone(),
+            name: bound.name.to_string(),
             measure: spec.measure.as_str(),
             bound: spec.side.as_str(),
             severity: spec.severity,

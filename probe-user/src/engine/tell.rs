@@ -3,15 +3,18 @@
 //! What processes bring along (comm, exe, arguments) is hostile and goes out cleaned and bounded; arguments only where
 //! the settings allow it, and redacted.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
 
 use super::evidence::{Evidence, end_of, program, put_exit};
+use super::group::{BoundState, GroupState};
+use super::raise::Raised;
 use super::timers::Slot;
 use super::track::{Track, Untold};
 use super::{Effect, Engine, Processes, text};
-use crate::event::{Attribute, Attributes, Event, Severity, clean, name};
+use crate::event::{AlarmTurn, Attribute, Attributes, Event, Severity, clean, name};
 use crate::model::Process;
 use crate::policy::select::container_id;
 use crate::policy::spec::Side;
@@ -68,7 +71,7 @@ impl Engine {
         if name == name::PROCESS_START || self.settings.forks {
             let attributes = self.describe(process, track);
             let at = process.program_since;
-            effects.push(Effect::Emit(Event { name, severity: Severity::Info, at, body, attributes }));
+            effects.push(Effect::Emit(Event { name, severity: Severity::Info, at, body, attributes, alarm: None }));
         }
         if let Some(track) = self.tracks.get_mut(&key) {
             track.untold = Untold::Nothing;
@@ -102,11 +105,12 @@ impl Engine {
             at: exit.at,
             body,
             attributes,
+            alarm: None,
         }));
     }
 
     /// The alarm of a slot's bound; `None` only for a slot that outlived its policy.
-    pub(super) fn firing(&self, slot: Slot, at: KTime, since: KTime, value: f64, repeated: bool) -> Option<Event> {
+    pub(super) fn firing(&self, slot: Slot, at: KTime, since: KTime, value: f64, repeated: bool) -> Option<Raised> {
         let (group, bound) = self.bound(slot)?;
         let Evidence { clause, list } = match slot.key {
             None => self.evidence(group, bound, since, at),
@@ -123,7 +127,17 @@ impl Engine {
             attributes.put("repeated", true);
         }
         self.append_process(slot, &mut attributes);
-        Some(Event { name: name::POLICY_FIRING, severity: bound.spec.severity, at, body, attributes })
+        let event =
+            Event { name: name::POLICY_FIRING, severity: bound.spec.severity, at, body, attributes, alarm: None };
+        let turn = if repeated { AlarmTurn::Repeated } else { AlarmTurn::Fired };
+        Some(Self::raised(group, bound, slot, turn, event))
+    }
+
+    /// The alarm of a slot, about the process itself or about all members.
+    fn raised(group: &GroupState, bound: &BoundState, slot: Slot, turn: AlarmTurn, event: Event) -> Raised {
+        let instance = slot.key.map(|key| Arc::from(key.tgid.to_string()));
+        let targets = slot.key.map_or_else(|| group.members.iter().copied().collect(), |key| vec![key]);
+        Raised::new(event, &bound.name, instance, turn, &group.response, targets)
     }
 
     /// The end of the alarm of a slot's bound. `reason` is told when it is not that the value is healthy again.
@@ -133,8 +147,8 @@ impl Engine {
         at: KTime,
         duration: Duration,
         reason: Option<&'static str>,
-    ) -> Option<Event> {
-        let (_, bound) = self.bound(slot)?;
+    ) -> Option<Raised> {
+        let (group, bound) = self.bound(slot)?;
         let value = bound.judge(slot.key)?.machine.value().unwrap_or_default();
         let lasted = text::span(duration);
         let body = match reason {
@@ -145,7 +159,9 @@ impl Engine {
         attributes.put("duration", secs(duration));
         attributes.put_some("reason", reason);
         self.append_process(slot, &mut attributes);
-        Some(Event { name: name::POLICY_RESOLVED, severity: bound.spec.severity, at, body, attributes })
+        let event =
+            Event { name: name::POLICY_RESOLVED, severity: bound.spec.severity, at, body, attributes, alarm: None };
+        Some(Self::raised(group, bound, slot, AlarmTurn::Resolved, event))
     }
 
     /// `nginx`, or `nginx: worker (4211)` where a process is judged by itself.

@@ -19,7 +19,7 @@ use self::world::{World, settings};
 use super::Settings;
 use crate::event::Severity;
 use crate::policy::glob::Glob;
-use crate::policy::spec::{Bound, Group, Limit, Measure, PathGlob, Per, Selector, Side};
+use crate::policy::spec::{Bound, Group, Limit, Measure, PathGlob, Per, Response, Selector, Side};
 
 fn bound(measure: Measure, side: Side, limit: f64) -> Bound {
     Bound {
@@ -78,7 +78,7 @@ fn group(name: &str, select: Selector, bounds: Vec<Bound>) -> Group {
         except: None,
         include_children: false,
         bounds,
-        repeat: None,
+        response: Response::default(),
         events: true,
     }
 }

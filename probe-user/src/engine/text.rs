@@ -27,6 +27,21 @@ pub(super) fn breach(measure: Measure, side: Side, value: f64, limit: f64, withi
         Measure::Failures => counted(&shown, value, "failure", "failures"),
         Measure::OomKills => counted(&shown, value, "OOM kill", "OOM kills"),
         Measure::Age => format!("{shown} old"),
+        Measure::Runs => counted(&shown, value, "run", "runs"),
+        Measure::Duration => format!("runs for {shown}"),
+        Measure::Lines => counted(&shown, value, "line", "lines"),
+        Measure::HostCpu => format!("{shown} of CPU used"),
+        Measure::Load => format!("load {shown}"),
+        Measure::MemoryAvailable => format!("{shown} of memory available"),
+        Measure::SwapUsed => format!("{shown} of swap used"),
+        Measure::DiskFree => format!("{shown} of disk free"),
+        Measure::InodesFree => format!("{shown} of inodes free"),
+        Measure::Processes => counted(&shown, value, "process", "processes"),
+        Measure::PressureCpu => format!("{shown} of the time some task waited for a CPU"),
+        Measure::PressureMemory => format!("{shown} of the time some task waited for memory"),
+        Measure::PressureIo => format!("{shown} of the time some task waited for storage"),
+        Measure::NetworkReceive => format!("{shown} received"),
+        Measure::NetworkTransmit => format!("{shown} sent"),
     };
     if measure.is_windowed() {
         format!("{shown} within {}, {end} {bound}", span(within))
@@ -61,15 +76,25 @@ pub(super) fn amount(measure: Measure, value: f64, decimals: usize) -> String {
             let unit = if shown == "1" { "core" } else { "cores" };
             format!("{shown} {unit}")
         }
-        Measure::Memory => bytes(value, decimals),
-        Measure::Read | Measure::Write => format!("{}/s", bytes(value, decimals)),
-        Measure::Age => span(Duration::try_from_secs_f64(value.max(0.0)).unwrap_or(Duration::MAX)),
+        Measure::HostCpu | Measure::PressureCpu | Measure::PressureMemory | Measure::PressureIo => {
+            format!("{}%", number(value * 100.0, decimals))
+        }
+        Measure::Memory | Measure::MemoryAvailable | Measure::SwapUsed | Measure::DiskFree => bytes(value, decimals),
+        Measure::Read | Measure::Write | Measure::NetworkReceive | Measure::NetworkTransmit => {
+            format!("{}/s", bytes(value, decimals))
+        }
+        Measure::Age | Measure::Duration => span(Duration::try_from_secs_f64(value.max(0.0)).unwrap_or(Duration::MAX)),
         Measure::Count
         | Measure::Threads
         | Measure::Starts
         | Measure::Exits
         | Measure::Failures
-        | Measure::OomKills => number(value, decimals),
+        | Measure::OomKills
+        | Measure::Runs
+        | Measure::Lines
+        | Measure::Load
+        | Measure::InodesFree
+        | Measure::Processes => number(value, decimals),
     }
 }
 

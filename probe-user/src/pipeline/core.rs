@@ -212,6 +212,7 @@ impl Core {
                 Effect::Scan => self.scan_wanted = true,
                 Effect::Reread { key, user } => self.looks_wanted.push((key, user)),
                 Effect::Sampling(on) => self.sampling = on,
+                Effect::Act(_) => {}
             }
         }
         self.effects = effects;

@@ -47,6 +47,9 @@ const LAST_DRAIN_EVERY: Duration = Duration::from_millis(25);
 /// the gap wakes it before that, and looking at the gap's very end would wake it a second time for the same records.
 const LOOK_AFTER_GAP: Duration = Duration::from_millis(10);
 
+/// Inputs of sources that may wait for the daemon; a source waits when there are more.
+const INPUTS: usize = 64;
+
 /// What the daemon is started with.
 #[derive(Debug)]
 pub struct Start {
@@ -154,14 +157,17 @@ pub async fn run(start: Start, orders: mpsc::Receiver<Order>) -> Result<(), Pipe
         },
     ));
     let times = Times::new(clock::now());
-    let daemon = Daemon { core, outlets, prepared, degraded, began, wake_gap: settings.wake_gap, times };
-    let ended = daemon.run(orders, queries).await;
+    let (feed, inputs) = mpsc::channel(INPUTS);
+    let daemon = Daemon { feed, core, outlets, prepared, degraded, began, wake_gap: settings.wake_gap, times };
+    let ended = daemon.run(orders, queries, inputs).await;
     server.close();
     ended
 }
 
 /// Everything that lives as long as the daemon.
 struct Daemon {
+    /// For sources with a task of their own.
+    feed: mpsc::Sender<Input>,
     core: Core,
     outlets: Outlets,
     prepared: Prepared,
@@ -192,6 +198,7 @@ impl Daemon {
         mut self,
         mut orders: mpsc::Receiver<Order>,
         mut queries: mpsc::Receiver<Query>,
+        mut inputs: mpsc::Receiver<Input>,
     ) -> Result<(), PipelineError> {
         let mut alarm = Alarm::new()?;
         let reason = loop {
@@ -213,6 +220,7 @@ impl Daemon {
                     alarm.rang();
                     self.on_time()?;
                 }
+                Some(input) = inputs.recv() => self.core.input(input)?,
                 Some(query) = queries.recv() => self.answer(query),
             }
         };

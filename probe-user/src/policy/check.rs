@@ -126,7 +126,10 @@ pub(super) fn select(drafts: Vec<Draft<'_>>, exists: &dyn Fn(&str) -> bool, note
         }
     }
     let names: BTreeSet<String> = kept.keys().cloned().collect();
-    PolicySet { groups: kept.into_values().map(|draft| known_parents(draft.group, &names)).collect() }
+    PolicySet {
+        groups: kept.into_values().map(|draft| known_parents(draft.group, &names)).collect(),
+        ..PolicySet::default()
+    }
 }
 
 /// Takes out parents that are not loaded: no process is in their groups.

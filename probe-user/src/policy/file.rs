@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::glob::Glob;
 use super::keys::{self, FILE, GROUP, HOST, MODES, NAME, PATH_FORM};
 use super::matching::{Parent, selector, valid_name};
-use super::spec::{Group, Measure, Selector};
+use super::spec::{Group, Measure, Response, Selector};
 use super::{HostLabels, limits};
 use crate::diagnostic::{Diagnostic, Diagnostics, Source, Span};
 use crate::yaml::{self, Decoder, Entry, Node, Value};
@@ -99,7 +99,7 @@ fn draft<'s>(d: &mut Decoder<'_>, source: &'s Source, entry: &Entry) -> Draft<'s
             except: None,
             include_children: false,
             bounds: Vec::new(),
-            repeat: None,
+            response: Response::default(),
             events: true,
         },
         parents: Vec::new(),
@@ -141,14 +141,14 @@ fn fill(d: &mut Decoder<'_>, fields: &yaml::Fields<'_>, draft: &mut Draft<'_>) {
     if let Some(node) = fields.get("only_if") {
         draft.conditions = d.one_or_many(node).iter().filter_map(|item| condition(d, item)).collect();
     }
-    for measure in Measure::ALL {
+    for measure in Measure::GROUP {
         if let Some(node) = fields.get(measure.as_str()) {
             limits::bounds(d, measure, node, &mut group.bounds);
         }
     }
     if let Some(node) = fields.get("repeat") {
-        group.repeat = d.duration(node);
-        if group.repeat.is_some_and(|repeat| repeat < REPEAT_MIN) {
+        group.response.repeat = d.duration(node);
+        if group.response.repeat.is_some_and(|repeat| repeat < REPEAT_MIN) {
             d.error_help(node.span, "`repeat` must be at least 1s", "to be told once, leave it out");
         }
     }

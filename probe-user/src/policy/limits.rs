@@ -101,7 +101,7 @@ fn limit(d: &mut Decoder<'_>, measure: Measure, node: &Node) -> Option<Limit> {
         Measure::Read | Measure::Write => {
             d.form(node, &units::RATE, units::rate).map(|rate| Limit::Absolute(rate as f64))
         }
-        Measure::Age => d.duration(node).map(|age: Duration| Limit::Absolute(age.as_secs_f64())),
+        Measure::Age | _ => d.duration(node).map(|age: Duration| Limit::Absolute(age.as_secs_f64())),
     }
 }
 

@@ -14,6 +14,7 @@ mod limits;
 mod load;
 mod matching;
 mod report;
+pub mod schedule;
 pub mod select;
 pub mod spec;
 pub mod users;

@@ -123,7 +123,7 @@ groups:
     assert!(matches!(&select.cgroup[4], spec::CgroupPattern::Container(id) if **id == *"4d1b7a0c5e9f"));
     assert_eq!(nginx.except.as_ref().map(|except| except.args.len()), Some(1));
     assert!(nginx.include_children && !nginx.events);
-    assert_eq!(nginx.repeat, Some(std::time::Duration::from_hours(1)));
+    assert_eq!(nginx.response.repeat, Some(std::time::Duration::from_hours(1)));
     // What is taken out of kernel threads are kernel threads.
     assert!(kernel.select.kernel_threads && kernel.except.as_ref().is_some_and(|except| except.kernel_threads));
 }

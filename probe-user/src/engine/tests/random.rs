@@ -52,7 +52,7 @@ fn policies() -> Vec<Vec<Group>> {
     let odd = group("odd", exe("oth*"), vec![max(Measure::Memory, 1.0).each()]);
     vec![
         vec![app.clone(), child.clone(), odd.clone()],
-        vec![odd, Group { repeat: Some(Duration::from_secs(1)), ..app }],
+        vec![odd, Group { response: Response { repeat: Some(Duration::from_secs(1)), ..Response::default() }, ..app }],
     ]
 }
 

@@ -105,7 +105,8 @@ impl<'a> Options<'a> {
 impl World {
     pub(super) fn new(settings: Settings, sets: Vec<Vec<Group>>) -> Self {
         let users = Arc::new(Users(HashMap::from([(0, "root".into()), (33, "www-data".into())])));
-        let sets: Vec<_> = sets.into_iter().map(|groups| Arc::new(PolicySet { groups })).collect();
+        let sets: Vec<_> =
+            sets.into_iter().map(|groups| Arc::new(PolicySet { groups, ..PolicySet::default() })).collect();
         let engine = Engine::new(settings, &sets[0], Arc::clone(&users));
         let mut world = Self {
             engine,
@@ -364,6 +365,7 @@ impl World {
                     }
                 }
                 Effect::Scan => self.asked.push(format!("{now} scan")),
+                Effect::Act(_) => {}
                 Effect::Sampling(on) => self.asked.push(format!("{now} sampling {on}")),
                 Effect::Reread { key, .. } => {
                     self.asked.push(format!("{now} look {}", key.tgid));

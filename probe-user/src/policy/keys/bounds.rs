@@ -115,6 +115,6 @@ pub fn bound_table(measure: Measure) -> &'static Table {
         Measure::Memory => &MEMORY_BOUND,
         Measure::Read | Measure::Write => &RATE_BOUND,
         Measure::Starts | Measure::Exits | Measure::Failures | Measure::OomKills => &WINDOW_BOUND,
-        Measure::Age => &AGE_BOUND,
+        Measure::Age | _ => &AGE_BOUND,
     }
 }
