@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::evidence::Note;
+use super::measures::Held;
 use super::timers::Slot;
 use super::{Engine, Watch};
 use crate::model::Totals;
@@ -32,6 +33,8 @@ pub(super) struct GroupState {
     pub(super) used: Totals,
     /// Used in the present interval by members that have ended.
     pub(super) ended: Totals,
+    /// What its members hold together; `None` when that may have changed since it was last summed up.
+    pub(super) held: Option<Held>,
     /// The last members that ended or left, oldest first.
     pub(super) departed: VecDeque<Note>,
     /// The last members that started, oldest first.
@@ -117,6 +120,7 @@ impl GroupState {
             windows,
             used: Totals::default(),
             ended: Totals::default(),
+            held: None,
             departed: VecDeque::new(),
             arrived: VecDeque::new(),
             victims: VecDeque::new(),

@@ -3,7 +3,11 @@
 //! Rates are what was used in an interval divided by its length. Members that came and went between two samples count:
 //! their closed account says what they used. What a process used before the interval (it was not sampled yet when it
 //! began) is left out in proportion to the time, so that entering a group late makes no spike.
+//!
+//! A sample has no row of a process that used nothing since its last row. Whoever has had a row and is watched still is
+//! therefore counted up to the last sample, and what it holds (memory, threads) is what it held.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::timers::Slot;
@@ -51,6 +55,24 @@ impl Rates {
     }
 }
 
+/// What the members of a group hold together, as the samples told it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Held {
+    memory_bytes: u64,
+    threads: u64,
+    /// Some member was sampled.
+    sampled: bool,
+}
+
+impl Held {
+    fn get(self, measure: Measure) -> f64 {
+        match measure {
+            Measure::Threads => self.threads as f64,
+            _ => self.memory_bytes as f64,
+        }
+    }
+}
+
 /// A process's present value of a sampled measure, once it has been sampled.
 pub(super) fn value_of(process: &Process, rates: &Rates, measure: Measure) -> Option<f64> {
     process.usage.at?;
@@ -65,8 +87,19 @@ impl Engine {
     /// A sample says what a process used since it was last counted.
     pub(super) fn used(&mut self, key: ProcessKey, delta: Totals, now: KTime) {
         let Some(track) = self.tracks.get_mut(&key) else { return };
-        let from = track.used_until.replace(now).unwrap_or(key.start);
+        let counted = track.used_until.replace(now);
+        let steady = !std::mem::take(&mut track.interrupted);
+        for group in &track.belongs {
+            if let Some(state) = self.groups.get_mut(*group) {
+                state.held = None;
+            }
+        }
         let Some(begin) = self.interval else { return };
+        let from = match counted {
+            // What had no row in the samples since used nothing until the last of them.
+            Some(until) if steady => until.max(begin),
+            until => until.unwrap_or(key.start),
+        };
         let inside = portion(delta, from, begin, now);
         track.rates = Rates::of(inside, now.since(begin));
         for group in &track.belongs {
@@ -81,9 +114,10 @@ impl Engine {
         let (Some(track), Some(begin)) = (self.tracks.get(&process.key), self.interval) else { return };
         let from = track.used_until.unwrap_or(process.key.start);
         let end = process.exit.as_ref().map_or(begin, |exit| exit.at);
+        let steady = track.used_until.is_some() && !track.interrupted;
         let inside = if end > begin {
-            portion(delta, from, begin, end)
-        } else if begin.since(from) <= ACCOUNT_LAG {
+            portion(delta, if steady { from.max(begin) } else { from }, begin, end)
+        } else if begin.since(if steady { end } else { from }) <= ACCOUNT_LAG {
             // It ended before the interval, but no sample has told of it.
             delta
         } else {
@@ -132,10 +166,15 @@ impl Engine {
                 }
                 continue;
             }
-            let values: Vec<f64> = state.members.iter().filter_map(|key| self.member_value(*key, measure)).collect();
             let value = match measure {
-                // Members that no sample has told of yet would make a minimum fire for nothing.
-                Measure::Memory | Measure::Threads => (is_empty || !values.is_empty()).then(|| values.iter().sum()),
+                Measure::Memory | Measure::Threads => {
+                    let held = state.held.unwrap_or_else(|| self.held_by(&state.members));
+                    if let Some(state) = self.groups.get_mut(group) {
+                        state.held = Some(held);
+                    }
+                    // Members that no sample has told of yet would make a minimum fire for nothing.
+                    (is_empty || held.sampled).then(|| held.get(measure))
+                }
                 _ => rates.and_then(|rates| rates.get(measure)),
             };
             if let Some(value) = value {
@@ -149,7 +188,23 @@ impl Engine {
 
     /// A living member's present value of a sampled measure.
     pub(super) fn member_value(&self, key: ProcessKey, measure: Measure) -> Option<f64> {
-        value_of(self.table.get(key)?, &self.tracks.get(&key)?.rates, measure)
+        let track = self.tracks.get(&key)?;
+        // No row in the last sample: it used nothing in that interval.
+        let rates = if track.used_until == Some(self.sampled_at) { track.rates } else { Rates::default() };
+        value_of(self.table.get(key)?, &rates, measure)
+    }
+
+    /// What those members hold that a sample has told of.
+    fn held_by(&self, members: &BTreeSet<ProcessKey>) -> Held {
+        let mut held = Held::default();
+        for process in members.iter().filter_map(|key| self.table.get(*key)) {
+            if process.usage.at.is_some() {
+                held.sampled = true;
+                held.memory_bytes = held.memory_bytes.saturating_add(process.usage.rss_bytes);
+                held.threads = held.threads.saturating_add(process.threads.into());
+            }
+        }
+        held
     }
 
     /// Sampling goes on while a group with sampled bounds has members, and until its emptiness has been judged.

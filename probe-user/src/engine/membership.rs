@@ -58,6 +58,12 @@ impl Engine {
                         track.untold = Untold::Exec;
                         // An exec ends what the kernel side copied from the forker, and only that.
                         track.watch_unsure |= track.watch != Watch::NONE;
+                        // The other threads are gone.
+                        for group in belongs {
+                            if let Some(state) = self.groups.get_mut(*group) {
+                                state.held = None;
+                            }
+                        }
                     }
                     self.evaluate(key, Cause::Executed, at, effects);
                     self.tell_start(key, effects);
@@ -229,6 +235,7 @@ impl Engine {
         if !track.ended {
             self.sampling_may_change |= state.members.is_empty();
             state.members.insert(key);
+            state.held = None;
             state.settled = false;
         } else if let Some(process) = self.table.get(key).filter(|_| first && cause != Cause::Reload) {
             // Known too late: it was a member, and has ended.
@@ -240,6 +247,7 @@ impl Engine {
         track.belongs.retain(|other| *other != group);
         let Some(state) = self.groups.get_mut(group) else { return };
         if state.members.remove(&key) {
+            state.held = None;
             self.sampling_may_change |= state.members.is_empty();
             if let Some(process) = self.table.get(key).filter(|_| cause != Cause::Reload) {
                 remember(&mut state.departed, Note::left(process, at));
@@ -261,6 +269,7 @@ impl Engine {
             let Some(state) = self.groups.get_mut(*group) else { continue };
             parenthood |= self.index.is_parent(*group);
             if state.members.remove(&key) {
+                state.held = None;
                 self.sampling_may_change |= state.members.is_empty();
             }
             count_exit(state, process, at);

@@ -85,7 +85,8 @@ pub enum Input {
     Record(Record),
     /// Everything that lives: at the start, and after each loss when the engine asked for it.
     Scan(Scan),
-    /// Usage of the processes that the engine asked to be sampled ([`Watch::usage`]).
+    /// Usage of the processes that the engine asked to be sampled ([`Watch::usage`]). Of one that had a row before and
+    /// has none here, nothing has changed.
     Sample(Vec<UsageRow>),
     /// What a process says of itself now, read because the engine asked ([`Effect::Reread`]).
     Reread {
@@ -157,6 +158,8 @@ pub struct Engine {
     reconciling: bool,
     /// Since when the present interval of sampling runs; `None` while there is no sampling.
     interval: Option<KTime>,
+    /// The last sample.
+    sampled_at: KTime,
     /// The moment of the last [`Effect::WakeAt`].
     wake: Option<KTime>,
     /// A process that was closed in the step of its exit: no longer in the table, and still to be told about.
@@ -188,6 +191,7 @@ impl Engine {
             gate: KTime::default(),
             reconciling: false,
             interval: None,
+            sampled_at: KTime::default(),
             wake: None,
             gone: None,
             dirty: Vec::new(),
@@ -220,6 +224,7 @@ impl Engine {
             }
             Input::Scan(scan) => self.take_scan(now.max(self.clock), &scan, effects),
             Input::Sample(rows) => {
+                self.sampled_at = now;
                 self.table.sample(now, &rows, &mut changes);
                 self.apply(changes, &Source::Other, now, effects);
                 self.judge_sample(now, effects);
@@ -257,6 +262,8 @@ impl Engine {
     fn take_scan(&mut self, now: KTime, scan: &Scan, effects: &mut Vec<Effect>) {
         let mut changes = Vec::new();
         self.table.scan(scan, &mut changes);
+        // It may have found that processes have other threads.
+        self.groups.iter_mut().for_each(|group| group.held = None);
         // A process is held against its parent's groups, so parents first; they are older than their children.
         let (mut appeared, others): (Vec<_>, Vec<_>) =
             changes.into_iter().partition(|change| matches!(change, Change::Appeared { .. }));

@@ -38,7 +38,9 @@ pub(super) struct Track {
     pub(super) watch_unsure: bool,
     /// Its usage has been counted up to here.
     pub(super) used_until: Option<KTime>,
-    /// Its usage in the last interval.
+    /// Its usage was not watched for a while after that.
+    pub(super) interrupted: bool,
+    /// Its usage in the interval that ended there.
     pub(super) rates: Rates,
     /// What new arguments could change.
     pub(super) hope: Hope,
@@ -121,6 +123,10 @@ impl Engine {
             wanted.usage |= state.watch.usage;
         }
         if !track.ended && (wanted != track.watch || track.watch_unsure) {
+            if track.watch.usage && !wanted.usage {
+                let steady = !std::mem::replace(&mut track.interrupted, true);
+                track.used_until = track.used_until.map(|until| if steady { until.max(self.sampled_at) } else { until });
+            }
             track.watch = wanted;
             track.watch_set = at;
             effects.push(Effect::Watch(key, wanted));

@@ -60,6 +60,10 @@ pub(super) struct World {
     pub(super) told: Vec<Event>,
     /// Everything that is not an event, in words.
     pub(super) asked: Vec<String>,
+    /// Samples have no row of a process that used nothing since its last row.
+    pub(super) glances: bool,
+    /// The rows that were told last; empty when all must be told.
+    rows: HashMap<ProcessKey, UsageRow>,
 }
 
 pub(super) fn settings() -> Settings {
@@ -113,6 +117,8 @@ impl World {
             wake: None,
             told: Vec::new(),
             asked: Vec::new(),
+            glances: false,
+            rows: HashMap::new(),
         };
         world.have(1, "/sbin/init");
         world
@@ -333,7 +339,10 @@ impl World {
             write_bytes: 0,
             rss_bytes: real.rss_mib << 20,
         });
-        let rows = rows.collect();
+        let mut rows: Vec<UsageRow> = rows.collect();
+        if self.glances {
+            rows.retain(|row| self.rows.insert(row.key, *row).as_ref() != Some(row));
+        }
         self.step(Input::Sample(rows));
     }
 
@@ -347,6 +356,9 @@ impl World {
                 Effect::WakeAt(at) => self.wake = at,
                 Effect::Watch(key, watch) => {
                     self.asked.push(format!("{now} watch {} {}", key.tgid, watch_word(watch)));
+                    if watch.usage {
+                        self.rows.clear();
+                    }
                     if let Some(real) = self.reals.get_mut(&key.tgid).filter(|real| real.key == key) {
                         real.watch = watch;
                     }
