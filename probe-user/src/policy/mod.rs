@@ -13,6 +13,7 @@ pub mod glob;
 pub mod keys;
 mod likeness;
 mod limits;
+pub mod lines;
 mod load;
 mod matching;
 mod report;
