@@ -29,4 +29,5 @@ pub mod signal;
 pub mod stamp;
 pub mod telemetry;
 pub mod time;
+pub mod trial;
 pub mod yaml;

@@ -40,7 +40,14 @@ fn tables() -> Vec<(&'static Table, String)> {
         for key in table.keys.iter().filter(|key| key.is_usable()) {
             if let Some((inner, text)) = inner(&key.kind) {
                 let line = format!("{}: {text}{}", key.name, rest(table, key.name));
-                found.push((inner, around.replace("LINE", &line)));
+                // Whatever a process does, it must have started; but for its start.
+                let earlier = if key.name == "steps" { "[{ at: 0s, start: { pid: 2, exe: x } }, " } else { "[" };
+                let around = if key.name == "start" {
+                    around.replace(", start: { pid: 2", ", start: { pid: 3")
+                } else {
+                    around.clone()
+                };
+                found.push((inner, around.replace("LINE", &line.replacen("[{ LINE", &format!("{earlier}{{ LINE"), 1))));
             }
         }
     }
@@ -51,7 +58,7 @@ fn tables() -> Vec<(&'static Table, String)> {
 fn inner(kind: &Kind) -> Option<(&'static Table, String)> {
     match kind {
         Kind::OneOrMany(kind) => inner(kind),
-        Kind::List(kind) => inner(kind).map(|(table, text)| (table, format!("[{text}]"))),
+        Kind::List(kind) | Kind::Names(kind) => inner(kind).map(|(table, text)| (table, format!("[{text}]"))),
         Kind::Table(table) => Some((table, "{ LINE }".to_owned())),
         Kind::Named(name, kind) => inner(kind).map(|(table, text)| {
             let beside = SUPPORT.iter().find(|(what, ..)| *what == table.what).map_or("", |(_, _, beside)| beside);
@@ -62,14 +69,22 @@ fn inner(kind: &Kind) -> Option<(&'static Table, String)> {
 }
 
 /// What is there to be named by others: the table, the key of the file, the entry.
-const SUPPORT: [(&str, &str, &str); 3] = [
-    ("a group", "groups", "other: { match: { comm: x } }, "),
+const SUPPORT: [(&str, &str, &str); 4] = [
+    ("a group", "groups", "other: { match: { comm: x }, count: { min: 1 } }, "),
+    ("a job", "jobs", "nightly: { match: { user: [root, www-data] } }, "),
     ("a destination", "notify", "ops: { webhook: \"http://127.0.0.1/\" }, "),
     ("an action", "actions", "restart: { run: [/bin/true] }, "),
 ];
 
 /// Keys that mean nothing without another one.
-const PARTNERS: [(&str, &str, &str); 8] = [
+const PARTNERS: [(&str, &str, &str); 15] = [
+    ("`start`", "args", "exe"),
+    ("`start`", "kernel", "comm"),
+    ("`exit`", "killer", "signal"),
+    ("`start`", "user", "exe"),
+    ("`start`", "cgroup", "exe"),
+    ("`job` of a step", "code", "lasts"),
+    ("`job` of a step", "signal", "lasts"),
     ("a destination", "labels", "alertmanager"),
     ("an action", "then_kill_after", "signal"),
     ("a job", "timezone", "schedule"),
@@ -107,10 +122,21 @@ fn rest(table: &Table, looked_at: &str) -> String {
 /// A right value of a key; what is named must exist, and a `min` of 0 can never be breached.
 fn value(name: &str, kind: &Kind) -> String {
     match (name, kind) {
-        ("parent", _) => "other".to_owned(),
         ("notify", Kind::OneOrMany(_)) => "ops".to_owned(),
         ("act", _) => "restart".to_owned(),
         ("ignore", _) => "HealthCheck".to_owned(),
+        ("exec", _) => "{ pid: 2, exe: x }".to_owned(),
+        ("exit", _) => "{ pid: 2 }".to_owned(),
+        ("usage", _) => "{ pid: 2, threads: 1 }".to_owned(),
+        ("job", _) => "{ name: nightly }".to_owned(),
+        ("steps", _) => "[{ at: 0s, start: { pid: 2, exe: x } }]".to_owned(),
+        ("expect", _) => "[{ at: 0s, events: [] }]".to_owned(),
+        ("firing" | "resolved", _) => "[other.count.min]".to_owned(),
+        ("actions", Kind::Names(_)) => "[restart]".to_owned(),
+        ("policies", _) => "other".to_owned(),
+        ("name", Kind::Form(form)) if form.examples[0] == "nginx" => "nightly".to_owned(),
+        ("parent", Kind::Whole(..)) => "1".to_owned(),
+        ("parent", _) => "other".to_owned(),
         ("runs", _) => "{ max: 1, within: 1m }".to_owned(),
         ("min" | "max" | "clear_above" | "clear_below", Kind::Whole(..)) => "1".to_owned(),
         (_, Kind::Form(form)) => format!("{:?}", form.examples[0]),
@@ -123,8 +149,14 @@ fn value(name: &str, kind: &Kind) -> String {
 fn every_key_is_taken_by_both_and_nothing_else() {
     let tables = tables();
     // The file; a group with its three tables and 12 measures; a job with four, two measures and how it ends; a log with
-    // two; the host with one and 12 measures; a destination, an action.
-    assert_eq!(tables.len(), 1 + (1 + 3 + 12) + (1 + 3 + 2 + 1) + (1 + 2) + (1 + 1 + 12) + 2, "a table got lost");
+    // two; the host with one and 12 measures; a destination, an action; a test with seven steps that are tables, four
+    // of which are about things by name, and what is expected.
+    let tests = 1 + 1 + 7 + 4 + 1;
+    assert_eq!(
+        tables.len(),
+        1 + (1 + 3 + 12) + (1 + 3 + 2 + 1) + (1 + 2) + (1 + 1 + 12) + 2 + tests,
+        "a table got lost"
+    );
     let mut looked_at = 0;
     for (table, around) in tables {
         for key in table.keys {
@@ -135,7 +167,7 @@ fn every_key_is_taken_by_both_and_nothing_else() {
                 looked_at += 1;
                 check(&around(&format!("{0}: {right}, {0}x: {right}", key.name)), false);
                 // No key takes an empty list, or a list of lists.
-                check(&around(&format!("{}: []", key.name)), false);
+                check(&around(&format!("{}: []", key.name)), matches!(key.kind, Kind::Names(_)));
                 check(&around(&format!("{}: [[{right}]]", key.name)), false);
             }
         }
@@ -166,8 +198,9 @@ fn every_map_with_fixed_keys_is_closed() {
     let mut closed = 0;
     walk(&schema(), &mut closed);
     // The file, a group, match, except, only_if, and the seven kinds of bounds; a job, success and two bounds; a log and
-    // its bound; the host and its eight kinds of bounds; a destination, an action: each once.
-    assert_eq!(closed, 5 + 7 + 4 + 2 + 9 + 2);
+    // its bound; the host and its eight kinds of bounds; a destination, an action; a test, a step, its seven tables and
+    // three within the host's figures, an expectation: each once.
+    assert_eq!(closed, 5 + 7 + 4 + 2 + 9 + 2 + 13);
 }
 
 #[test]

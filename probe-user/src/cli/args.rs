@@ -28,6 +28,8 @@ pub enum Command {
     Run(RunArgs),
     /// Validate policies, every error at once
     Check(CheckArgs),
+    /// Play the tests of policies in virtual time
+    Test(TestArgs),
     /// Say which groups a process belongs to, and why not to the others
     Match(MatchArgs),
     /// Say how the daemon stands: groups, alarms, losses, its own cost
@@ -101,6 +103,17 @@ pub struct CheckArgs {
     /// Configuration file to check as well; `hosts:` is held against its `node`
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
+}
+
+/// `test`
+#[derive(Debug, Args)]
+pub struct TestArgs {
+    /// Policy files and directories; `hosts` and `only_if` keep nothing out
+    #[arg(value_name = "PATH", required = true)]
+    pub paths: Vec<PathBuf>,
+    /// How the outcome looks
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
 }
 
 /// `match`

@@ -1,6 +1,6 @@
 //! The command line: what was typed ([`args`]), and one file for each command that means it.
 //!
-//! Exit codes are EVENTS.md's: 0 is well, 1 is "not well" (`check`, `status`), 2 is a wrong command line, 77 a kernel or
+//! Exit codes are EVENTS.md's: 0 is well, 1 is "not well" (`check`, `test`, `status`), 2 is a wrong command line, 77 a kernel or
 //! capabilities that do not suffice, 78 a wrong configuration or policy. Errors are one or a few sentences on stderr; what
 //! was asked for goes to stdout.
 
@@ -10,6 +10,7 @@ mod matching;
 mod produce;
 mod run;
 mod status;
+mod test;
 #[cfg(test)]
 mod tests;
 
@@ -56,6 +57,7 @@ pub fn main() -> ExitCode {
     let exit = match cli.command {
         Command::Run(args) => run::run(&args),
         Command::Check(args) => check::check(&args),
+        Command::Test(args) => test::test(&args),
         Command::Match(args) => matching::matching(&args),
         Command::Status(args) => status::status(&args),
         Command::Doctor(args) => crate::doctor::doctor(&args),

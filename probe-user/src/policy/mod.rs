@@ -25,6 +25,7 @@ pub mod window;
 
 use std::collections::BTreeMap;
 
+pub use likeness::comm_of;
 pub use load::{load, load_anywhere};
 pub use matching::regex;
 pub use report::report;
