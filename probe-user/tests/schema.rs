@@ -77,9 +77,10 @@ const SUPPORT: [(&str, &str, &str); 4] = [
 ];
 
 /// Keys that mean nothing without another one.
-const PARTNERS: [(&str, &str, &str); 15] = [
+const PARTNERS: [(&str, &str, &str); 16] = [
     ("`start`", "args", "exe"),
     ("`start`", "kernel", "comm"),
+    ("`start`", "copies", "exe"),
     ("`exit`", "killer", "signal"),
     ("`start`", "user", "exe"),
     ("`start`", "cgroup", "exe"),

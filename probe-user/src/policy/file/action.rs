@@ -15,6 +15,8 @@ use crate::yaml::{Decoder, Entry, Fields, Node, Value};
 const TIMEOUT: Duration = Duration::from_secs(30);
 /// The most that can be said: what runs longer is no answer to an alarm.
 const TIMEOUT_MAX: Duration = Duration::from_hours(24);
+/// The last one that is not a real-time signal.
+const SIGNAL_MAX: u8 = 31;
 /// SIGKILL, after which nothing else is needed.
 const KILL: u8 = 9;
 
@@ -44,6 +46,9 @@ fn kind(d: &mut Decoder<'_>, fields: &Fields<'_>) -> ActionKind {
         }
         misplaced(d, "run", "an action runs a program or sends a signal: make it two");
         let signal = read_signal(d, node);
+        if signal.is_some_and(|signal| signal > SIGNAL_MAX) {
+            d.error_help(node.span, "real-time signals cannot be sent", "a signal from 1 to 31, such as TERM or HUP");
+        }
         let then_kill_after = fields.get("then_kill_after").and_then(|node| d.some_duration(node));
         if signal == Some(KILL) {
             misplaced(d, "then_kill_after", "nothing outlives KILL: leave it out, or send TERM first");

@@ -11,6 +11,13 @@ use crate::yaml::units;
 pub const PID_MAX: u32 = 4_194_304;
 /// Most lines of one step.
 pub const TIMES_MAX: u32 = 1_000_000;
+/// Most processes of one step.
+pub const COPIES_MAX: u32 = 100_000;
+const COPIES: Key = Key::new(
+    "copies",
+    Kind::Whole(1, COPIES_MAX),
+    "So many processes alike, with pids that follow each other (default 1).",
+);
 const PID: Key = Key::required("pid", Kind::Whole(2, PID_MAX), "Process id within the test; pid 1 is always there.");
 
 /// One test.
@@ -85,6 +92,7 @@ static START: Table = Table {
         CGROUP,
         Key::new("parent", Kind::Whole(1, PID_MAX), "Pid of the parent (default 1)."),
         Key::new("kernel", Kind::Bool, "It is a kernel thread (default false)."),
+        COPIES,
     ],
     one_of: &["exe", "comm", "parent"],
 };
@@ -107,6 +115,7 @@ static EXIT: Table = Table {
         Key::new("signal", Kind::Form(&SIGNAL), "The signal that killed it."),
         Key::new("killer", Kind::Form(&COMM_NAME), "Name of the process that sent the signal."),
         Key::new("oom", Kind::Bool, "The kernel's OOM killer chose it, which is signal KILL (default false)."),
+        COPIES,
     ],
     one_of: &[],
 };

@@ -7,7 +7,8 @@ use std::time::Duration;
 use super::{figures, in_order};
 use crate::policy::file::job::read_signal;
 use crate::policy::keys::{
-    ARGS_LINE, CGROUP_PATH, COMM_NAME, EXE_PATH, JUMP, LOG_FILE, LOG_LINE, NAME, PID_MAX, STEP, TIMES_MAX, USER_FORM,
+    ARGS_LINE, CGROUP_PATH, COMM_NAME, COPIES_MAX, EXE_PATH, JUMP, LOG_FILE, LOG_LINE, NAME, PID_MAX, STEP, TIMES_MAX,
+    USER_FORM,
 };
 use crate::policy::limits;
 use crate::policy::matching::{Named, user, valid_name};
@@ -57,30 +58,41 @@ pub(super) fn read(d: &mut Decoder<'_>, node: &Node) -> (Vec<Step>, Vec<Run>) {
         }
         if key.name == "job" {
             runs.extend(run(d, key.kind, entry, at, steps.len()));
-        } else if let Some(what) = happening(d, key.name, key.kind, entry, &mut pids) {
-            steps.push(Step { at, what });
+        } else {
+            let happenings = happening(d, key.name, key.kind, entry, &mut pids);
+            steps.extend(happenings.into_iter().map(|what| Step { at, what }));
         }
     }
     (steps, runs)
 }
 
-fn happening(d: &mut Decoder<'_>, name: &str, kind: Kind, entry: &Entry, pids: &mut Pids) -> Option<Happening> {
-    if let Kind::Table(table) = kind {
-        let fields = d.fields(&entry.value, table)?;
-        return match name {
-            "start" => start(d, &fields, pids),
-            "exec" => Some(Happening::Exec { pid: pids.living(d, &fields)?, program: looks(d, &fields) }),
-            "exit" => exit(d, &fields, pids),
+fn happening(d: &mut Decoder<'_>, name: &str, kind: Kind, entry: &Entry, pids: &mut Pids) -> Vec<Happening> {
+    let one = if let Kind::Table(table) = kind {
+        let Some(fields) = d.fields(&entry.value, table) else { return Vec::new() };
+        match name {
+            "start" => return start(d, &fields, pids),
+            "exit" => return exit(d, &fields, pids),
+            "exec" => {
+                let program = looks(d, &fields);
+                pids.living(d, &fields).map(|pid| Happening::Exec { pid, program })
+            }
             "usage" => usage(d, &fields, pids),
             "log" => log(d, &fields),
             _ => Some(Happening::Host(figures::read(d, &fields))),
-        };
-    }
-    match name {
-        "clock_jump" => jump(d, &entry.value).map(Happening::ClockJump),
-        "suspend" => d.some_duration(&entry.value).map(Happening::Suspend),
-        _ => d.whole(&entry.value, 1, TIMES_MAX).map(Happening::Lose),
-    }
+        }
+    } else {
+        match name {
+            "clock_jump" => jump(d, &entry.value).map(Happening::ClockJump),
+            "suspend" => d.some_duration(&entry.value).map(Happening::Suspend),
+            _ => d.whole(&entry.value, 1, TIMES_MAX).map(Happening::Lose),
+        }
+    };
+    one.into_iter().collect()
+}
+
+/// `copies`: how many processes, with pids one after the other.
+fn copies(d: &mut Decoder<'_>, fields: &Fields<'_>) -> u32 {
+    fields.get("copies").and_then(|node| d.whole(node, 1, COPIES_MAX)).unwrap_or(1)
 }
 
 impl Pids {
@@ -96,7 +108,7 @@ impl Pids {
     }
 }
 
-fn start(d: &mut Decoder<'_>, fields: &Fields<'_>, pids: &mut Pids) -> Option<Happening> {
+fn start(d: &mut Decoder<'_>, fields: &Fields<'_>, pids: &mut Pids) -> Vec<Happening> {
     let kernel = fields.get("kernel").and_then(|node| d.bool(node)).unwrap_or(false);
     let parent = fields.get("parent").map(|node| (d.whole(node, 1, PID_MAX), node.span));
     if let Some((Some(parent), span)) = parent.filter(|(parent, _)| parent.is_some_and(|pid| !pids.0.contains(&pid))) {
@@ -118,12 +130,22 @@ fn start(d: &mut Decoder<'_>, fields: &Fields<'_>, pids: &mut Pids) -> Option<Ha
             d.error_help(entry.span, format!("kernel threads have no `{name}`"), "give its `comm`");
         }
     }
-    let node = fields.get("pid")?;
-    let pid = d.whole(node, 2, PID_MAX)?;
-    if !pids.0.insert(pid) {
-        d.error_help(node.span, format!("process {pid} lives already"), "it has to exit first, or take another pid");
+    let parent = parent.and_then(|(pid, _)| pid).unwrap_or(1);
+    let Some(node) = fields.get("pid") else { return Vec::new() };
+    let Some(first) = d.whole(node, 2, PID_MAX) else { return Vec::new() };
+    let mut started = Vec::new();
+    for pid in first..first.saturating_add(copies(d, fields)) {
+        if pid > PID_MAX || !pids.0.insert(pid) {
+            d.error_help(
+                node.span,
+                format!("process {pid} lives already"),
+                "it has to exit first, or take another pid",
+            );
+            break;
+        }
+        started.push(Happening::Start { pid, parent, program: program.clone(), kernel });
     }
-    Some(Happening::Start { pid, parent: parent.and_then(|(pid, _)| pid).unwrap_or(1), program, kernel })
+    started
 }
 
 /// What a process looks like.
@@ -169,7 +191,7 @@ fn status(d: &mut Decoder<'_>, fields: &Fields<'_>) -> ExitStatus {
     }
 }
 
-fn exit(d: &mut Decoder<'_>, fields: &Fields<'_>, pids: &mut Pids) -> Option<Happening> {
+fn exit(d: &mut Decoder<'_>, fields: &Fields<'_>, pids: &mut Pids) -> Vec<Happening> {
     let mut status = status(d, fields);
     let oom = fields.get("oom").and_then(|node| d.bool(node)).unwrap_or(false);
     if oom {
@@ -184,9 +206,16 @@ fn exit(d: &mut Decoder<'_>, fields: &Fields<'_>, pids: &mut Pids) -> Option<Hap
     if let Some(entry) = fields.entry("killer").filter(|_| fields.get("signal").is_none() && !oom) {
         d.error_help(entry.span, "`killer` without `signal`", "it is who sent the signal");
     }
-    let pid = pids.living(d, fields)?;
-    pids.0.remove(&pid);
-    Some(Happening::Exit { pid, status, killer, oom })
+    let Some(first) = pids.living(d, fields) else { return Vec::new() };
+    let mut ended = Vec::new();
+    for pid in first..first.saturating_add(copies(d, fields)) {
+        if !pids.0.remove(&pid) {
+            d.error(fields.span, format!("no process {pid} lives at that moment"));
+            break;
+        }
+        ended.push(Happening::Exit { pid, status, killer: killer.clone(), oom });
+    }
+    ended
 }
 
 fn usage(d: &mut Decoder<'_>, fields: &Fields<'_>, pids: &Pids) -> Option<Happening> {
