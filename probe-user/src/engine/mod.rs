@@ -97,7 +97,8 @@ pub enum Input {
     Record(Record),
     /// Everything that lives: at the start, and after each loss when the engine asked for it.
     Scan(Scan),
-    /// Usage of the processes that the engine asked to be sampled ([`Watch::usage`]).
+    /// Usage of the processes that the engine asked to be sampled ([`Watch::usage`]). Of one that had a row before and
+    /// has none here, nothing has changed.
     Sample(Vec<UsageRow>),
     /// What a process says of itself now, read because the engine asked ([`Effect::Reread`]).
     Reread {
@@ -275,6 +276,7 @@ impl Engine {
             }
             Input::Scan(scan) => self.take_scan(now.max(self.clock), &scan, effects),
             Input::Sample(rows) => {
+                self.sampled_at = now;
                 for rows in rows.chunks(CHANGES_KEPT) {
                     self.table.sample(now, rows, &mut changes);
                     self.apply(&mut changes, &Source::Other, now, effects);
