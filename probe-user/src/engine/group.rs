@@ -16,7 +16,7 @@ use crate::record::ProcessKey;
 use crate::time::KTime;
 
 /// Alarms repeated faster than this would drown the others.
-const REPEAT_MIN: Duration = Duration::from_secs(1);
+pub(super) const REPEAT_MIN: Duration = Duration::from_secs(1);
 
 /// One group.
 #[derive(Debug)]

@@ -12,6 +12,7 @@
 //! Times that run backwards (records of two CPUs) are held still. No input is refused: what names an unknown process
 //! or comes without having been asked for changes nothing.
 
+mod act;
 mod evidence;
 pub mod explain;
 mod group;
@@ -40,8 +41,10 @@ use std::time::Duration;
 use regex::Regex;
 
 pub use self::explain::{Explanation, Verdict};
+pub use self::hosts::{HostBoundStatus, HostInstanceStatus};
 pub use self::status::{BoundStatus, Each, GroupStatus, LossStatus, State, Status};
 
+use self::act::Acts;
 use self::group::GroupState;
 use self::hosts::Hosts;
 use self::index::Index;
@@ -155,10 +158,19 @@ pub struct Order {
     pub number: u64,
     /// What.
     pub action: Arc<Action>,
-    /// The processes in breach.
-    pub targets: Vec<ProcessKey>,
+    /// The processes to signal; none for an action that runs a program.
+    pub targets: Vec<Target>,
     /// The alarm's facts, for the program's environment: name without prefix, value.
     pub facts: Vec<(&'static str, String)>,
+}
+
+/// A process to signal, as it can be told apart from a later one of the same number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// Which.
+    pub key: ProcessKey,
+    /// CLOCK_BOOTTIME ns at which it started.
+    pub start_boot_ns: u64,
 }
 
 /// What the kernel side is to watch of one process.
@@ -191,6 +203,7 @@ pub struct Engine {
     jobs: Jobs,
     logs: Logs,
     hosts: Hosts,
+    acts: Acts,
     /// How far records and ticks have come.
     clock: KTime,
     /// When the first scan came: nothing is judged before.
@@ -223,6 +236,7 @@ impl Engine {
         let groups: Vec<GroupState> =
             policies.groups.iter().map(|group| GroupState::new(group, &settings.host, KTime::default())).collect();
         let index = Index::new(&groups);
+        let host = settings.host;
         Self {
             settings,
             users,
@@ -235,7 +249,8 @@ impl Engine {
             losses: Losses::default(),
             jobs: Jobs::new(policies),
             logs: Logs::new(policies, KTime::default()),
-            hosts: Hosts::new(policies),
+            hosts: Hosts::new(policies, &host),
+            acts: Acts::new(&policies.actions),
             clock: KTime::default(),
             started: None,
             gate: KTime::default(),
@@ -299,10 +314,10 @@ impl Engine {
             }
             Input::Host(sample) => {
                 let mut told = Vec::new();
-                self.hosts.sample(self.gate, &sample, &mut told);
+                self.take_host_sample(&sample, &mut told);
                 self.tell(told, effects);
             }
-            Input::Acted(_) => {}
+            Input::Acted(acted) => self.acted(now.max(self.clock), &acted, effects),
             Input::Clock(clock) => {
                 let mut told = Vec::new();
                 self.jobs.set_clock(clock, &mut told);
@@ -323,6 +338,12 @@ impl Engine {
         for group in &mut self.groups {
             group.resolve_limits(&self.settings.host);
         }
+        self.hosts.resolve_limits(&self.settings.host);
+    }
+
+    /// The process of this pid, the daemon's own or its helper's, is never signalled.
+    pub fn spare(&mut self, pid: u32) {
+        self.acts.spare(pid);
     }
 
     /// The process table, to look at.
