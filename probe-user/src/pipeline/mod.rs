@@ -38,6 +38,7 @@ use crate::time::KTime;
 
 use self::alarm::Alarm;
 use self::core::Core;
+use self::memory::Storm;
 use outlets::Outlets;
 
 /// How often, at the end, the ring is looked at for accounts that are still open, and how long in between.
@@ -167,7 +168,8 @@ pub async fn run(start: Start, orders: mpsc::Receiver<Order>) -> Result<(), Pipe
     ));
     let times = Times::new(clock::now());
     let wake_gap = settings.wake_gap;
-    let daemon = Daemon { feed, core, acting, outlets, prepared, degraded, began, wake_gap, times };
+    let daemon =
+        Daemon { feed, core, acting, outlets, prepared, degraded, began, wake_gap, times, storm: Storm::default() };
     let ended = daemon.run(orders, queries, inputs).await;
     server.close();
     ended
@@ -185,6 +187,7 @@ struct Daemon {
     began: KTime,
     wake_gap: Duration,
     times: Times,
+    storm: Storm,
 }
 
 /// When what is to be done next.
@@ -223,7 +226,9 @@ impl Daemon {
                 },
                 ready = self.core.kernel().records.ready() => {
                     ready?;
-                    self.core.drain()?;
+                    let drained = self.core.drain()?;
+                    // A wake-up without a record is not yet quiet.
+                    self.storm.drained(drained.max(1));
                     self.times.drain = Some(self.next_look());
                 }
                 rings = alarm.rings() => {
@@ -258,8 +263,9 @@ impl Daemon {
         let now = clock::now();
         let is_due = |at: Option<KTime>| at.is_some_and(|at| at <= now);
         if is_due(self.times.drain) {
-            let some = self.core.drain()? > 0;
-            self.times.drain = some.then(|| self.next_look());
+            let drained = self.core.drain()?;
+            self.storm.drained(drained);
+            self.times.drain = (drained > 0).then(|| self.next_look());
         }
         if is_due(self.core.wake_at()) {
             self.core.tick()?;
