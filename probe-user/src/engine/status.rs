@@ -193,7 +193,8 @@ impl Engine {
         };
         let machines = || bound.each.values().map(|judge| &judge.machine).chain([&bound.whole.machine]);
         let state = machines().map(State::of).max().unwrap_or_default();
-        let since = machines().filter(|machine| State::of(machine) == state).filter_map(|machine| begun(machine.phase())).min();
+        let since =
+            machines().filter(|machine| State::of(machine) == state).filter_map(|machine| begun(machine.phase())).min();
         BoundStatus {
             name: bound.name.to_string(),
             measure: spec.measure.as_str(),

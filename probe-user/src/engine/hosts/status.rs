@@ -64,7 +64,8 @@ impl Hosts {
 impl HostState {
     fn status(&self, now: KTime) -> HostBoundStatus {
         let spec = &self.spec.bound;
-        let instances = self.instances.iter().map(|(key, instance)| self.instance_status(key.as_deref(), instance, now));
+        let instances =
+            self.instances.iter().map(|(key, instance)| self.instance_status(key.as_deref(), instance, now));
         HostBoundStatus {
             name: self.name.to_string(),
             declared: spec.declared.to_string(),
