@@ -170,7 +170,8 @@ pub async fn run(start: Start, orders: mpsc::Receiver<Order>) -> Result<(), Pipe
     let wake_gap = settings.wake_gap;
     let daemon =
         Daemon { feed, core, acting, outlets, prepared, degraded, began, wake_gap, times, storm: Storm::default() };
-    let ended = daemon.run(orders, queries, inputs).await;
+    // Lives as long as the daemon, and is too large to be moved about on the stack.
+    let ended = Box::pin(daemon.run(orders, queries, inputs)).await;
     server.close();
     ended
 }

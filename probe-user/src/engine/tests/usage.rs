@@ -1,5 +1,7 @@
 //! `cpu`, `memory`, `threads`, `read`, `age`: sampled, and told by the clock.
 
+use std::fmt::Write as _;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -293,7 +295,7 @@ proptest! {
                     let role = who as usize;
                     if cast[role] == 0 {
                         (cast[role], cpu[role], next) = (next, 0, next + 1);
-                        script += &format!("{at} run {} /bin/app\n", cast[role]);
+                        writeln!(script, "{at} run {} /bin/app", cast[role]).unwrap();
                     }
                     cpu[role] += cpu_ms;
                     format!("use {} cpu={} rss={rss_mib} threads={threads}", cast[role], cpu[role])
@@ -312,7 +314,7 @@ proptest! {
                 }
                 Act::Exec { .. } | Act::Exit { .. } => continue,
             };
-            script += &format!("{at} {line}\n");
+            writeln!(script, "{at} {line}").unwrap();
         }
         let play = |glances: bool| {
             let mut world = World::new(settings(), vec![app(bounds.clone())]);
