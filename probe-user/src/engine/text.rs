@@ -244,7 +244,13 @@ mod tests {
         check(Measure::InodesFree, false, disk, (1.0, 10.0), "1 inode free on /data, minimum 10");
         check(Measure::Processes, false, None, (501.0, 500.0), "501 processes, maximum 500");
         check(Measure::PressureCpu, true, None, (0.3, 0.2), "30% of the time some task waited for a CPU, maximum 20%");
-        check(Measure::PressureMemory, true, None, (0.3, 0.2), "30% of the time some task waited for memory, maximum 20%");
+        check(
+            Measure::PressureMemory,
+            true,
+            None,
+            (0.3, 0.2),
+            "30% of the time some task waited for memory, maximum 20%",
+        );
         check(Measure::PressureIo, true, None, (0.3, 0.2), "30% of the time some task waited for storage, maximum 20%");
         check(Measure::NetworkReceive, false, card, (2048.0, 1024.0), "2 KiB/s received on eth0, maximum 1 KiB/s");
         check(Measure::NetworkTransmit, false, card, (0.0, 1.0), "0 B/s sent on eth0, minimum 1 B/s");

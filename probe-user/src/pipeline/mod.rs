@@ -28,6 +28,7 @@ use crate::engine::{Engine, Input, Settings};
 use crate::forward::StartError;
 use crate::host::facts;
 use crate::host::identity::{identify, kernel_release};
+use crate::host::measures::Measures;
 use crate::kernel::loader::{self, LoadError, LoadSettings};
 use crate::kernel::sampler::SampleError;
 use crate::output::Format;
@@ -133,7 +134,9 @@ pub async fn run(start: Start, orders: mpsc::Receiver<Order>) -> Result<(), Pipe
     memory::trim();
     let mut outlets = Outlets::open(stamper, format, &config.collectors)?;
 
+    let mut measures = Measures::new(&prepared.policies);
     degraded.extend(prepared.notes.iter().cloned());
+    degraded.extend(measures.lacks());
     for note in &degraded {
         tracing::warn!("{note}");
     }
@@ -154,7 +157,8 @@ pub async fn run(start: Start, orders: mpsc::Receiver<Order>) -> Result<(), Pipe
     ));
     let times = Times::new(clock::now());
     let (feed, inputs) = mpsc::channel(INPUTS);
-    let daemon = Daemon { feed, core, outlets, prepared, degraded, began, wake_gap: settings.wake_gap, times };
+    let wake_gap = settings.wake_gap;
+    let daemon = Daemon { feed, core, measures, outlets, prepared, degraded, began, wake_gap, times };
     let ended = daemon.run(orders, queries, inputs).await;
     server.close();
     ended
@@ -165,6 +169,7 @@ struct Daemon {
     /// For sources with a task of their own.
     feed: mpsc::Sender<Input>,
     core: Core,
+    measures: Measures,
     outlets: Outlets,
     prepared: Prepared,
     degraded: Vec<String>,
@@ -177,7 +182,7 @@ struct Daemon {
 struct Times {
     /// The ring may hold records that woke nobody.
     drain: Option<KTime>,
-    /// Usage is sampled; `None` while nobody asks for it.
+    /// Usage, the host or both are sampled; `None` while nobody asks for it.
     sample: Option<KTime>,
     heartbeat: KTime,
 }
@@ -224,11 +229,10 @@ impl Daemon {
     }
 
     fn next_moment(&mut self) -> Option<KTime> {
-        self.times.sample = match self.times.sample {
-            _ if !self.core.is_sampling() => None,
-            Some(at) => Some(at),
-            None => Some(clock::now()),
-        };
+        self.times.sample = self.sample_every().map(|every| {
+            // What was to come after a longer interval comes earlier when the interval has become shorter.
+            self.times.sample.map_or_else(clock::now, |at| at.min(clock::now().after(every)))
+        });
         let times = [self.times.drain, self.times.sample, self.core.wake_at(), Some(self.times.heartbeat)];
         times.into_iter().flatten().min()
     }
@@ -245,12 +249,30 @@ impl Daemon {
             self.core.tick()?;
         }
         if let Some(at) = self.times.sample.filter(|at| *at <= now) {
-            self.core.sample()?;
-            self.times.sample = Some(next_tick(at, self.prepared.config.sample_interval, clock::now()));
+            self.sample()?;
+            self.times.sample = self.sample_every().map(|every| next_tick(at, every, clock::now()));
         }
         if self.times.heartbeat <= now {
             self.beat()?;
             self.times.heartbeat = next_tick(self.times.heartbeat, HEARTBEAT_EVERY, clock::now());
+        }
+        Ok(())
+    }
+
+    /// How far apart samples are now. One beat serves usage and the host: each further one would be a wake-up more.
+    fn sample_every(&self) -> Option<Duration> {
+        let interval = self.prepared.config.sample_interval;
+        if self.core.is_sampling() { Some(interval) } else { self.measures.every(interval) }
+    }
+
+    fn sample(&mut self) -> Result<(), PipelineError> {
+        if self.core.is_sampling() {
+            self.core.sample()?;
+        }
+        if self.measures.every(Duration::ZERO).is_some() {
+            let every = self.sample_every().unwrap_or_default();
+            let sample = self.measures.sample(clock::now(), every);
+            self.core.input(Input::Host(sample))?;
         }
         Ok(())
     }
@@ -281,10 +303,12 @@ impl Daemon {
             self.outlets.tell(agent::reload_failed(now, &why, fixed.len()));
             return Ok(());
         }
-        for note in &new.notes {
+        self.prepared = new;
+        self.measures.set_policies(&self.prepared.policies);
+        self.prepared.notes.extend(self.measures.lacks());
+        for note in &self.prepared.notes {
             tracing::warn!("{note}");
         }
-        self.prepared = new;
         self.core.engine_mut().settings_changed(engine_settings(&self.prepared));
         self.core.input(Input::Policies(self.prepared.policies.clone(), self.prepared.users.clone()))?;
         self.outlets.tell(agent::reloaded(now, self.prepared.policies.groups.len(), &self.prepared.notes));

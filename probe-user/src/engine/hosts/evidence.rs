@@ -27,21 +27,23 @@ pub(super) fn of(measure: Measure, size: Option<&DiskSize>, around: Around<'_>) 
             largest(Measure::Read, around, |process| rates(process).map(|rates| rates.read + rates.write))
         }
         Measure::Processes => most_frequent(around),
-        Measure::DiskFree => size.map(|size| {
-            let amount = |bytes: u64| text::amount(Measure::DiskFree, bytes as f64, 2);
-            let mut attributes = Attributes::default();
-            attributes.put("size", size.bytes).put("used", size.bytes_used).put("free", size.bytes_free);
-            let clause = format!("{} used, {} free", amount(size.bytes_used), amount(size.bytes_free));
-            Evidence { clause: Some(clause), list: vec![attributes] }
-        })
-        .unwrap_or_default(),
-        Measure::InodesFree => size.map(|size| {
-            let used = size.inodes.saturating_sub(size.inodes_free);
-            let mut attributes = Attributes::default();
-            attributes.put("size", size.inodes).put("used", used).put("free", size.inodes_free);
-            Evidence { clause: Some(format!("{used} used, {} free", size.inodes_free)), list: vec![attributes] }
-        })
-        .unwrap_or_default(),
+        Measure::DiskFree => size
+            .map(|size| {
+                let amount = |bytes: u64| text::amount(Measure::DiskFree, bytes as f64, 2);
+                let mut attributes = Attributes::default();
+                attributes.put("size", size.bytes).put("used", size.bytes_used).put("free", size.bytes_free);
+                let clause = format!("{} used, {} free", amount(size.bytes_used), amount(size.bytes_free));
+                Evidence { clause: Some(clause), list: vec![attributes] }
+            })
+            .unwrap_or_default(),
+        Measure::InodesFree => size
+            .map(|size| {
+                let used = size.inodes.saturating_sub(size.inodes_free);
+                let mut attributes = Attributes::default();
+                attributes.put("size", size.inodes).put("used", used).put("free", size.inodes_free);
+                Evidence { clause: Some(format!("{used} used, {} free", size.inodes_free)), list: vec![attributes] }
+            })
+            .unwrap_or_default(),
         _ => Evidence::default(),
     }
 }

@@ -64,7 +64,8 @@ impl Hosts {
 impl HostState {
     fn status(&self, now: KTime) -> HostBoundStatus {
         let spec = &self.spec.bound;
-        let instances = self.instances.iter().map(|(key, instance)| self.instance_status(key.as_deref(), instance, now));
+        let instances =
+            self.instances.iter().map(|(key, instance)| self.instance_status(key.as_deref(), instance, now));
         HostBoundStatus {
             name: self.name.to_string(),
             declared: spec.declared.to_string(),
@@ -81,10 +82,11 @@ impl HostState {
         let held = &instance.held;
         let value = held.value().filter(|_| instance.lack.is_none());
         let phase = held.phase();
+        let state = State::of_phase(phase);
         HostInstanceStatus {
             instance: key.map(str::to_owned),
             value,
-            state: State::of_phase(phase),
+            state: if instance.lack.is_some() { state.max(State::Unknown) } else { state },
             since_seconds: begun(phase).map(|since| now.since(since).as_secs_f64()),
             nearness: value.and_then(|value| nearness(held.rule(), value)),
             unknown: instance.lack.map(|lack| match lack {

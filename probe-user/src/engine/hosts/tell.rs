@@ -52,10 +52,7 @@ impl News {
         match self.what {
             What::Lacks(_, at)
             | What::HasAgain(_, at)
-            | What::Turn(
-                Change::Fired { at, .. } | Change::Repeated { at, .. } | Change::Resolved { at, .. },
-                _,
-            ) => at,
+            | What::Turn(Change::Fired { at, .. } | Change::Repeated { at, .. } | Change::Resolved { at, .. }, _) => at,
         }
     }
 }

@@ -73,12 +73,7 @@ impl Counters {
 }
 
 /// What `sample` says of a bound; `None` when it did not look.
-pub(super) fn read(
-    bound: &HostBound,
-    sample: &HostSample,
-    before: &Counters,
-    around: Around<'_>,
-) -> Option<Readings> {
+pub(super) fn read(bound: &HostBound, sample: &HostSample, before: &Counters, around: Around<'_>) -> Option<Readings> {
     let share = matches!(bound.bound.limit, Limit::HostShare(_));
     let measure = bound.bound.measure;
     let passed = sample.at.since(before.at);
@@ -90,9 +85,9 @@ pub(super) fn read(
     match measure {
         Measure::HostCpu => one(sample.cpu.map_or(Reading::Lack(Lack::NotMeasured), |cpu| used(cpu, before.cpu))),
         Measure::Load => one(sample.load.map_or(Reading::Lack(Lack::NotMeasured), Reading::Value)),
-        Measure::MemoryAvailable | Measure::SwapUsed => one(sample.memory.map_or(Reading::Lack(Lack::NotMeasured), {
-            |memory| memory_value(measure, memory, share)
-        })),
+        Measure::MemoryAvailable | Measure::SwapUsed => one(sample
+            .memory
+            .map_or(Reading::Lack(Lack::NotMeasured), { |memory| memory_value(measure, memory, share) })),
         Measure::Processes if around.in_doubt => one(Reading::Lack(Lack::InDoubt)),
         Measure::Processes => {
             one(Reading::Value(around.table.iter().filter(|process| process.exit.is_none()).count() as f64))

@@ -88,9 +88,8 @@ impl Measures {
         let memory = wanted.memory.then(|| self.meminfo.all(buffer).ok().and_then(parse::memory)).flatten();
         let cpu = wanted.cpu.then(|| self.stat.head(buffer).ok().and_then(parse::cpu)).flatten();
         let load = wanted.load.then(|| self.loadavg.head(buffer).ok().and_then(parse::load)).flatten();
-        let mut pressure = |wanted: bool, kept: &mut Kept| {
-            wanted.then(|| kept.head(buffer).ok().and_then(parse::pressure)).flatten()
-        };
+        let mut pressure =
+            |wanted: bool, kept: &mut Kept| wanted.then(|| kept.head(buffer).ok().and_then(parse::pressure)).flatten();
         let pressure = HostPressure {
             cpu_us: pressure(wanted.pressure_cpu, &mut self.pressure_cpu),
             memory_us: pressure(wanted.pressure_memory, &mut self.pressure_memory),

@@ -157,12 +157,15 @@ mod tests {
 
     #[test]
     fn memory_is_in_bytes() {
-        let text = "MemTotal:        2048 kB\nMemFree:  1 kB\nMemAvailable:    512 kB\nSwapTotal: 8 kB\nSwapFree: 4 kB\n";
+        let text =
+            "MemTotal:        2048 kB\nMemFree:  1 kB\nMemAvailable:    512 kB\nSwapTotal: 8 kB\nSwapFree: 4 kB\n";
         let expected = HostMemory { total: 2 << 20, available: 512 << 10, swap_total: 8 << 10, swap_free: 4 << 10 };
         assert_eq!(memory(text.as_bytes()), Some(expected));
         let no_swap = HostMemory { swap_total: 0, swap_free: 0, ..expected };
         assert_eq!(memory(text.lines().take(3).collect::<Vec<_>>().join("\n").as_bytes()), Some(no_swap));
-        for wrong in ["", "MemTotal: 5 kB\n", "MemTotal: 5 kB\nMemAvailable: 3\n", "MemTotal: 5 MB\nMemAvailable: 3 kB\n"] {
+        for wrong in
+            ["", "MemTotal: 5 kB\n", "MemTotal: 5 kB\nMemAvailable: 3\n", "MemTotal: 5 MB\nMemAvailable: 3 kB\n"]
+        {
             assert_eq!(memory(wrong.as_bytes()), None, "{wrong:?}");
         }
     }
@@ -192,7 +195,8 @@ mod tests {
 
     #[test]
     fn mounts_with_optional_fields_and_escapes() {
-        let text = b"36 35 98:0 /mnt1 /mnt\\0402\\134x rw,noatime master:1 shared:2 - ext3 /dev/root rw,errors=continue\n\
+        let text =
+            b"36 35 98:0 /mnt1 /mnt\\0402\\134x rw,noatime master:1 shared:2 - ext3 /dev/root rw,errors=continue\n\
             22 1 8:1 / / rw - ext4 /dev/sda1 rw\n\
             23 1 0:5 / /a\\9\\777\\ rw - tmpfs tmpfs rw\n\
             24 1 0:6 / relative rw - tmpfs tmpfs rw\n\
