@@ -462,8 +462,8 @@ fn a_reload_keeps_what_says_the_same() {
         &[
             gone[0],
             gone[1],
-            "6 host: there is no mount point /data: host.disk_free.min is not judged",
             "6 fired host.disk_free.min /",
+            "6 host: there is no mount point /data: host.disk_free.min is not judged",
         ],
     );
     assert!(world.events[1].body.ends_with("policy removed"), "{}", world.events[1].body);
