@@ -12,6 +12,7 @@
 //! Times that run backwards (records of two CPUs) are held still. No input is refused: what names an unknown process
 //! or comes without having been asked for changes nothing.
 
+mod act;
 mod evidence;
 pub mod explain;
 mod group;
@@ -43,6 +44,7 @@ pub use self::explain::{Explanation, Verdict};
 pub use self::hosts::{HostBoundStatus, HostInstanceStatus};
 pub use self::status::{BoundStatus, Each, GroupStatus, LossStatus, State, Status};
 
+use self::act::Acts;
 use self::group::GroupState;
 use self::hosts::Hosts;
 use self::index::Index;
@@ -146,10 +148,19 @@ pub struct Order {
     pub number: u64,
     /// What.
     pub action: Arc<Action>,
-    /// The processes in breach.
-    pub targets: Vec<ProcessKey>,
+    /// The processes to signal; none for an action that runs a program.
+    pub targets: Vec<Target>,
     /// The alarm's facts, for the program's environment: name without prefix, value.
     pub facts: Vec<(&'static str, String)>,
+}
+
+/// A process to signal, as it can be told apart from a later one of the same number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// Which.
+    pub key: ProcessKey,
+    /// CLOCK_BOOTTIME ns at which it started.
+    pub start_boot_ns: u64,
 }
 
 /// What the kernel side is to watch of one process.
@@ -182,6 +193,7 @@ pub struct Engine {
     jobs: Jobs,
     logs: Logs,
     hosts: Hosts,
+    acts: Acts,
     /// How far records and ticks have come.
     clock: KTime,
     /// When the first scan came: nothing is judged before.
@@ -222,6 +234,7 @@ impl Engine {
             jobs: Jobs::new(policies),
             logs: Logs::new(policies, KTime::default()),
             hosts: Hosts::new(policies, &host),
+            acts: Acts::new(&policies.actions),
             clock: KTime::default(),
             started: None,
             gate: KTime::default(),
@@ -282,7 +295,7 @@ impl Engine {
                 self.take_host_sample(&sample, &mut told);
                 self.tell(told, effects);
             }
-            Input::Acted(_) => {}
+            Input::Acted(acted) => self.acted(now.max(self.clock), &acted, effects),
             Input::Clock(clock) => {
                 let mut told = Vec::new();
                 self.jobs.set_clock(clock, &mut told);
@@ -302,6 +315,11 @@ impl Engine {
             group.resolve_limits(&self.settings.host);
         }
         self.hosts.resolve_limits(&self.settings.host);
+    }
+
+    /// The process of this pid, the daemon's own or its helper's, is never signalled.
+    pub fn spare(&mut self, pid: u32) {
+        self.acts.spare(pid);
     }
 
     /// The process table, to look at.

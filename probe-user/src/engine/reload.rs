@@ -26,6 +26,7 @@ impl Engine {
         effects: &mut Vec<Effect>,
     ) {
         self.users = users;
+        self.acts.set_declared(&policies.actions);
         let host = self.settings.host;
         let mut groups: Vec<GroupState> =
             policies.groups.iter().map(|group| GroupState::new(group, &host, now)).collect();

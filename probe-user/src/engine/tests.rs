@@ -1,5 +1,6 @@
 //! Scenarios: a script of what happens, and the story that the engine must tell about it.
 
+mod actions;
 mod counts;
 mod events;
 mod loss;

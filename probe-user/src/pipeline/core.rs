@@ -7,7 +7,7 @@
 //! - after a second look at a process the ring is drained, so that what a reused number says of itself is not taken for
 //!   the old process's.
 
-use crate::engine::{Effect, Engine, Input};
+use crate::engine::{Effect, Engine, Input, Order};
 use crate::event::Event;
 use crate::kernel::loader::Attached;
 use crate::kernel::reread;
@@ -33,6 +33,7 @@ pub(super) struct Core {
     losses: Vec<Loss>,
     undecodable_told: u64,
     events: Vec<Event>,
+    orders: Vec<Order>,
     wake_at: Option<KTime>,
     sampling: bool,
     scan_wanted: bool,
@@ -51,6 +52,7 @@ impl Core {
             losses: Vec::new(),
             undecodable_told: 0,
             events: Vec::new(),
+            orders: Vec::new(),
             wake_at: None,
             sampling: false,
             scan_wanted: false,
@@ -100,6 +102,11 @@ impl Core {
     /// The events since the last call.
     pub(super) fn take_events(&mut self) -> Vec<Event> {
         std::mem::take(&mut self.events)
+    }
+
+    /// What is to be done about alarms since the last call.
+    pub(super) fn take_orders(&mut self) -> Vec<Order> {
+        std::mem::take(&mut self.orders)
     }
 
     /// When [`Core::tick`] is to be called.
@@ -206,7 +213,7 @@ impl Core {
                 Effect::Scan => self.scan_wanted = true,
                 Effect::Reread(key) => self.looks_wanted.push(key),
                 Effect::Sampling(on) => self.sampling = on,
-                Effect::Act(_) => {}
+                Effect::Act(order) => self.orders.push(order),
             }
         }
         self.effects = effects;
