@@ -78,10 +78,10 @@ fn words(text: &str) -> Vec<f64> {
 
 #[test]
 fn every_measure_is_what_the_kernel_says() {
-    let policy = "host:\n  cpu: { max: 100% }\n  load: { max: 100000 }\n  memory_available: { min: 0% }\n  \
-        swap_used: { max: 100% }\n  disk_free: { path: /, min: 0% }\n  inodes_free: { path: /, min: 0 }\n  \
-        processes: { max: 1000000 }\n  pressure_cpu: { max: 100% }\n  pressure_memory: { max: 100% }\n  \
-        pressure_io: { max: 100% }\n";
+    let policy = "host:\n  cpu: { max: 99% }\n  load: { max: 100000 }\n  memory_available: { min: 1% }\n  \
+        swap_used: { max: 99% }\n  disk_free: { path: /, min: 1% }\n  inodes_free: { path: /, min: 1 }\n  \
+        processes: { max: 1000000 }\n  pressure_cpu: { max: 99% }\n  pressure_memory: { max: 99% }\n  \
+        pressure_io: { max: 99% }\n";
     let daemon = Setup::new().policy(policy).args(["--sample-interval", "200ms"]).start();
     let meminfo = fs::read_to_string("/proc/meminfo").unwrap();
     let kib = |name: &str| words(meminfo.lines().find(|line| line.starts_with(name)).unwrap_or_default())[0];
@@ -108,7 +108,7 @@ fn every_measure_is_what_the_kernel_says() {
         value(&daemon, measure, |value| (0.0..=1.0).contains(&value));
     }
     let page = String::from_utf8_lossy(&daemon.command(&["status"]).stdout).into_owned();
-    assert!(page.contains("memory_available") && page.contains("min 0.0 %"), "{page}");
+    assert!(page.contains("memory_available") && page.contains("min 1.0 %"), "{page}");
 }
 
 #[test]
@@ -210,7 +210,7 @@ fn a_file_system_that_hangs_is_told_and_stops_nothing() {
 fn traffic_is_counted_to_the_byte() {
     let setup = "ip link add va type veth peer name vb && ip link set va up && ip link set vb up && \
                  ip addr add 10.9.8.1/24 dev va && exec \"$@\"";
-    let policy = "host:\n  network_receive: { interface: vb, max: 1MiB/s }\n  network_transmit: { min: 0B/s }\n";
+    let policy = "host:\n  network_receive: { interface: vb, max: 1MiB/s }\n  network_transmit: { max: 100GiB/s }\n";
     let daemon = Setup::new()
         .policy(policy)
         .under(["unshare", "--net", "sh", "-c", setup, "sh"])
