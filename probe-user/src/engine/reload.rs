@@ -92,6 +92,7 @@ impl Engine {
         new.arrived = std::mem::take(&mut old.arrived);
         new.victims = std::mem::take(&mut old.victims);
         new.used = old.used;
+        new.sums = old.sums;
         new.ended = old.ended;
         new.settled = old.settled;
     }

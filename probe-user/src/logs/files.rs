@@ -214,7 +214,10 @@ impl Files {
             self.look_at = now.after(LOOK_EVERY);
         }
         if self.poll_at.is_some_and(|at| at <= now) {
-            self.tracked.values_mut().filter(|tracked| tracked.watch.is_none()).for_each(|tracked| tracked.dirty = true);
+            self.tracked
+                .values_mut()
+                .filter(|tracked| tracked.watch.is_none())
+                .for_each(|tracked| tracked.dirty = true);
         }
         // What was renamed before what has its name now.
         let dirty = self.tracked.iter().filter(|(_, tracked)| tracked.dirty);
@@ -317,7 +320,8 @@ impl Files {
     fn read(&mut self, id: FileId, now: KTime, how: How, sink: &mut dyn FnMut(LogLines)) {
         let Self { tracked, wanted, buffer, refused, moved, .. } = self;
         let Some(tracked) = tracked.get_mut(&id) else { return };
-        let mut tallies: Vec<(usize, u64, Vec<LogLine>)> = tracked.logs.iter().map(|log| (*log, 0, Vec::new())).collect();
+        let mut tallies: Vec<(usize, u64, Vec<LogLine>)> =
+            tracked.logs.iter().map(|log| (*log, 0, Vec::new())).collect();
         let read = how(&mut tracked.follower, buffer, &mut |text| {
             for (log, count, first) in &mut tallies {
                 let Some(wanted) = wanted.get(*log) else { continue };

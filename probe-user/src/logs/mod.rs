@@ -218,7 +218,9 @@ impl Follow {
             && !self.cannot_save
         {
             let directory = self.state_dir.display();
-            tracing::warn!("{directory}: places in log files are not kept: {error}; a restart reads them from their end");
+            tracing::warn!(
+                "{directory}: places in log files are not kept: {error}; a restart reads them from their end"
+            );
         }
         self.cannot_save = saved.is_err();
     }

@@ -29,6 +29,7 @@ use super::Engine;
 use super::raise::Told;
 use super::track::Track;
 use crate::model::Table;
+use crate::model::hash::Map;
 use crate::policy::spec::{HostFacts, PolicySet};
 use crate::record::{DiskSize, HostSample, ProcessKey};
 use crate::time::KTime;
@@ -51,7 +52,7 @@ pub(super) struct Hosts {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Around<'a> {
     pub(super) table: &'a Table,
-    pub(super) tracks: &'a HashMap<ProcessKey, Track>,
+    pub(super) tracks: &'a Map<ProcessKey, Track>,
     /// The table may be wrong.
     pub(super) in_doubt: bool,
 }
