@@ -103,6 +103,8 @@ pub enum State {
     /// Within its limit, or not judged yet.
     #[default]
     Healthy,
+    /// It cannot be judged now; only where the value comes from outside the process table.
+    Unknown,
     /// In breach, not for long enough.
     Pending,
     /// An alarm.
@@ -225,7 +227,7 @@ fn each(group: &GroupState, bound: &BoundState) -> Each {
     let mut each = Each::default();
     for judge in bound.each.values() {
         match State::of(&judge.machine) {
-            State::Healthy => {}
+            State::Healthy | State::Unknown => {}
             State::Pending => each.pending += 1,
             State::Firing => each.firing += 1,
         }

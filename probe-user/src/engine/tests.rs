@@ -10,7 +10,7 @@ mod random;
 mod reload;
 mod usage;
 mod windows;
-mod world;
+pub(super) mod world;
 
 use std::time::Duration;
 

@@ -29,6 +29,7 @@ use crate::engine::{Engine, Input, Settings};
 use crate::forward::StartError;
 use crate::host::facts;
 use crate::host::identity::{identify, kernel_release};
+use crate::host::measures::Measures;
 use crate::kernel::loader::{self, LoadError, LoadSettings};
 use crate::kernel::sampler::SampleError;
 use crate::output::Format;
@@ -147,7 +148,9 @@ pub async fn run(start: Start, orders: mpsc::Receiver<Order>) -> Result<(), Pipe
     memory::trim();
     let mut outlets = Outlets::open(stamper, format, &config.collectors)?;
 
+    let mut measures = Measures::new(&prepared.policies);
     degraded.extend(prepared.notes.iter().cloned());
+    degraded.extend(measures.lacks());
     for note in &degraded {
         tracing::warn!("{note}");
     }
@@ -168,8 +171,19 @@ pub async fn run(start: Start, orders: mpsc::Receiver<Order>) -> Result<(), Pipe
     ));
     let times = Times::new(clock::now());
     let wake_gap = settings.wake_gap;
-    let daemon =
-        Daemon { feed, core, acting, outlets, prepared, degraded, began, wake_gap, times, storm: Storm::default() };
+    let daemon = Daemon {
+        feed,
+        core,
+        acting,
+        measures,
+        outlets,
+        prepared,
+        degraded,
+        began,
+        wake_gap,
+        times,
+        storm: Storm::default(),
+    };
     // Lives as long as the daemon, and is too large to be moved about on the stack.
     let ended = Box::pin(daemon.run(orders, queries, inputs)).await;
     server.close();
@@ -182,6 +196,7 @@ struct Daemon {
     feed: mpsc::Sender<Input>,
     core: Core,
     acting: Acting,
+    measures: Measures,
     outlets: Outlets,
     prepared: Prepared,
     degraded: Vec<String>,
@@ -195,7 +210,7 @@ struct Daemon {
 struct Times {
     /// The ring may hold records that woke nobody.
     drain: Option<KTime>,
-    /// Usage is sampled; `None` while nobody asks for it.
+    /// Usage, the host or both are sampled; `None` while nobody asks for it.
     sample: Option<KTime>,
     heartbeat: KTime,
 }
@@ -250,11 +265,10 @@ impl Daemon {
     }
 
     fn next_moment(&mut self) -> Option<KTime> {
-        self.times.sample = match self.times.sample {
-            _ if !self.core.is_sampling() => None,
-            Some(at) => Some(at),
-            None => Some(clock::now()),
-        };
+        self.times.sample = self.sample_every().map(|every| {
+            // What was to come after a longer interval comes earlier when the interval has become shorter.
+            self.times.sample.map_or_else(clock::now, |at| at.min(clock::now().after(every)))
+        });
         let times = [self.times.drain, self.times.sample, self.core.wake_at(), Some(self.times.heartbeat)];
         times.into_iter().flatten().min()
     }
@@ -272,12 +286,30 @@ impl Daemon {
             self.core.tick()?;
         }
         if let Some(at) = self.times.sample.filter(|at| *at <= now) {
-            self.core.sample()?;
-            self.times.sample = Some(next_tick(at, self.prepared.config.sample_interval, clock::now()));
+            self.sample()?;
+            self.times.sample = self.sample_every().map(|every| next_tick(at, every, clock::now()));
         }
         if self.times.heartbeat <= now {
             self.beat()?;
             self.times.heartbeat = next_tick(self.times.heartbeat, HEARTBEAT_EVERY, clock::now());
+        }
+        Ok(())
+    }
+
+    /// How far apart samples are now. One beat serves usage and the host: each further one would be a wake-up more.
+    fn sample_every(&self) -> Option<Duration> {
+        let interval = self.prepared.config.sample_interval;
+        if self.core.is_sampling() { Some(interval) } else { self.measures.every(interval) }
+    }
+
+    fn sample(&mut self) -> Result<(), PipelineError> {
+        if self.core.is_sampling() {
+            self.core.sample()?;
+        }
+        if self.measures.every(Duration::ZERO).is_some() {
+            let every = self.sample_every().unwrap_or_default();
+            let sample = self.measures.sample(clock::now(), every);
+            self.core.input(Input::Host(sample))?;
         }
         Ok(())
     }
@@ -318,10 +350,12 @@ impl Daemon {
             self.outlets.tell(agent::reload_failed(now, &why, fixed.len()));
             return Ok(());
         }
-        for note in &new.notes {
+        self.prepared = new;
+        self.measures.set_policies(&self.prepared.policies);
+        self.prepared.notes.extend(self.measures.lacks());
+        for note in &self.prepared.notes {
             tracing::warn!("{note}");
         }
-        self.prepared = new;
         self.core.engine_mut().settings_changed(engine_settings(&self.prepared));
         if let Some(note) = start_helper(&self.prepared, &mut self.acting, self.core.engine_mut()) {
             tracing::warn!("{note}");

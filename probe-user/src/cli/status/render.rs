@@ -1,5 +1,7 @@
 //! The daemon's answer as text. What is missing in it (an older daemon) is left out.
 
+mod host;
+
 use std::fmt::Write as _;
 
 use serde_json::Value;
@@ -81,8 +83,7 @@ fn groups(page: &mut String, engine: &Value) {
     }
     let groups = list(&engine["groups"]);
     if groups.is_empty() {
-        page.push_str("no groups: policies are empty\n");
-        return;
+        page.push_str("no groups\n");
     }
     let mut rows = vec![["GROUP", "MEMBERS", "BOUND", "VALUE", "LIMIT", "NEAR", "STATE"].map(str::to_owned)];
     for group in groups {
@@ -97,7 +98,10 @@ fn groups(page: &mut String, engine: &Value) {
             rows.push(bound_row(name, members, bound));
         }
     }
-    table(page, &rows);
+    if !groups.is_empty() {
+        table(page, &rows);
+    }
+    host::table(page, &engine["host"]);
     let firing: Vec<String> = list(&engine["firing"]).iter().map(word).collect();
     let firing = if firing.is_empty() { "nothing".to_owned() } else { firing.join(", ") };
     let _ = writeln!(page, "firing: {firing}");
@@ -148,8 +152,8 @@ fn losses(page: &mut String, report: &Value) {
 }
 
 /// Columns as wide as their widest cell.
-fn table(page: &mut String, rows: &[[String; 7]]) {
-    let mut widths = [0; 7];
+fn table<const COLUMNS: usize>(page: &mut String, rows: &[[String; COLUMNS]]) {
+    let mut widths = [0; COLUMNS];
     for row in rows {
         for (width, cell) in widths.iter_mut().zip(row) {
             *width = cell.chars().count().max(*width);

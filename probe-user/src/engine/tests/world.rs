@@ -68,7 +68,7 @@ pub(super) struct World {
     pub(super) orders: Vec<Order>,
 }
 
-pub(super) fn settings() -> Settings {
+pub(in crate::engine) fn settings() -> Settings {
     Settings {
         host: HostFacts { cpus: 4, memory_bytes: 8 << 30 },
         start_grace: Duration::ZERO,
@@ -79,7 +79,7 @@ pub(super) fn settings() -> Settings {
     }
 }
 
-pub(super) fn secs(at: KTime) -> String {
+pub(in crate::engine) fn secs(at: KTime) -> String {
     let text = format!("{:.3}", at.0 as f64 / 1e9);
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
