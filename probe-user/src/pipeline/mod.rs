@@ -31,6 +31,7 @@ use crate::host::facts;
 use crate::host::identity::{identify, kernel_release};
 use crate::kernel::loader::{self, LoadError, LoadSettings};
 use crate::kernel::sampler::SampleError;
+use crate::notify::Notifier;
 use crate::output::Format;
 use crate::serve::{self, BindError, Query};
 use crate::stamp::{OpenError, Stamper};
@@ -140,7 +141,9 @@ pub async fn run(start: Start, orders: mpsc::Receiver<Order>) -> Result<(), Pipe
     let args_max = usize::try_from(config.events.args_max).unwrap_or(usize::MAX);
     let core = Core::start(attached, engine, args_max)?;
     memory::trim();
-    let mut outlets = Outlets::open(stamper, format, &config.collectors)?;
+    let (notifier, notes) = Notifier::open(&config.state_dir, &prepared.policies, clock::now(), config.start_grace);
+    degraded.extend(notes);
+    let mut outlets = Outlets::open(stamper, format, &config.collectors, notifier)?;
 
     degraded.extend(prepared.notes.iter().cloned());
     for note in &degraded {
@@ -240,7 +243,8 @@ impl Daemon {
             Some(at) => Some(at),
             None => Some(clock::now()),
         };
-        let times = [self.times.drain, self.times.sample, self.core.wake_at(), Some(self.times.heartbeat)];
+        let orphan = self.outlets.next_orphan();
+        let times = [self.times.drain, self.times.sample, self.core.wake_at(), orphan, Some(self.times.heartbeat)];
         times.into_iter().flatten().min()
     }
 
@@ -258,6 +262,9 @@ impl Daemon {
         if let Some(at) = self.times.sample.filter(|at| *at <= now) {
             self.core.sample()?;
             self.times.sample = Some(next_tick(at, self.prepared.config.sample_interval, clock::now()));
+        }
+        if is_due(self.outlets.next_orphan()) {
+            self.outlets.tell_orphans();
         }
         if self.times.heartbeat <= now {
             self.beat()?;
@@ -308,6 +315,10 @@ impl Daemon {
         self.prepared = new;
         self.core.engine_mut().settings_changed(engine_settings(&self.prepared));
         if let Some(note) = start_helper(&self.prepared, &mut self.acting, self.core.engine_mut()) {
+            tracing::warn!("{note}");
+            self.prepared.notes.push(note);
+        }
+        for note in self.outlets.set_destinations(&self.prepared.policies) {
             tracing::warn!("{note}");
             self.prepared.notes.push(note);
         }
