@@ -78,11 +78,7 @@ struct Desk {
 
 impl Desk {
     /// Does something with the journal, if there is one, on another thread.
-    async fn write(
-        &mut self,
-        shared: &Shared,
-        act: impl FnOnce(&mut Journal) -> std::io::Result<()> + Send + 'static,
-    ) {
+    async fn write(&mut self, shared: &Shared, act: impl FnOnce(&mut Journal) -> std::io::Result<()> + Send + 'static) {
         let Some(mut journal) = self.journal.take() else { return };
         let done = tokio::task::spawn_blocking(move || {
             let result = act(&mut journal);

@@ -178,7 +178,8 @@ impl Lane {
         let body = notice.event.clone();
         let mut request = self.post(body.clone()).await?.header("Idempotency-Key", &notice.facts.id);
         if let Some(file) = secret_file {
-            let key = blocking(move || secret::read(Path::new(&*file)).map_err(|why| format!("secret_file {file}: {why}")));
+            let key =
+                blocking(move || secret::read(Path::new(&*file)).map_err(|why| format!("secret_file {file}: {why}")));
             let timestamp = jiff::Timestamp::now().as_second();
             let signature = signature::of(key.await?.as_bytes(), timestamp, &body);
             request = request.header(signature::TIMESTAMP, timestamp).header(signature::SIGNATURE, signature);
@@ -190,7 +191,8 @@ impl Lane {
         let json = HeaderValue::from_static("application/json");
         let request = self.http.post(self.endpoint.url()).header(CONTENT_TYPE, json).body(body);
         let Some(file) = self.destination.token_file.clone() else { return Ok(request) };
-        let token = blocking(move || secret::bearer(Path::new(&*file)).map_err(|why| format!("token_file {file}: {why}")));
+        let token =
+            blocking(move || secret::bearer(Path::new(&*file)).map_err(|why| format!("token_file {file}: {why}")));
         Ok(request.header(AUTHORIZATION, token.await?))
     }
 

@@ -334,7 +334,8 @@ impl Open {
             let _ = running.task.await;
         }
         drop(keeper);
-        let _ = tokio::time::timeout_at(deadline.max(tokio::time::Instant::now() + Duration::from_secs(1)), keeping).await;
+        let _ =
+            tokio::time::timeout_at(deadline.max(tokio::time::Instant::now() + Duration::from_secs(1)), keeping).await;
         waiting(false)
     }
 }

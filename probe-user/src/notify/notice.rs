@@ -60,11 +60,7 @@ impl Notice {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Line {
     /// A notice is to be delivered to these; the alarm is (or is not) on from here on.
-    Notice {
-        notice: Arc<Notice>,
-        left: Vec<Arc<str>>,
-        active: bool,
-    },
+    Notice { notice: Arc<Notice>, left: Vec<Arc<str>>, active: bool },
     /// A destination has a notice, or will never have it.
     Done { to: Arc<str>, id: String },
 }

@@ -33,7 +33,9 @@ impl Orphan {
     pub(super) fn new(notice: &Arc<Notice>, policies: &PolicySet, began: KTime, grace: Duration) -> Self {
         let notice = Arc::clone(notice);
         match patience(&notice, policies) {
-            Some(hold) => Self { notice, until: began.after(grace + hold + MARGIN), reason: "not seen since a restart" },
+            Some(hold) => {
+                Self { notice, until: began.after(grace + hold + MARGIN), reason: "not seen since a restart" }
+            }
             None => Self { notice, until: began, reason: "policy removed" },
         }
     }

@@ -63,7 +63,14 @@ pub(super) struct Overflow {
 
 impl Store {
     pub(super) const fn new(bounds: Bounds) -> Self {
-        Self { bounds, queues: BTreeMap::new(), count: 0, active: BTreeMap::new(), active_bytes: 0, books: BTreeMap::new() }
+        Self {
+            bounds,
+            queues: BTreeMap::new(),
+            count: 0,
+            active: BTreeMap::new(),
+            active_bytes: 0,
+            books: BTreeMap::new(),
+        }
     }
 
     /// Has queues for these webhooks and no others; returns how many events waited for those that are gone.

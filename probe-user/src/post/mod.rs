@@ -18,7 +18,7 @@ const DRAIN_TIME: Duration = Duration::from_secs(1);
 
 /// What became of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub(crate) enum Outcome {
     /// It is the other side's now.
     Accepted,
     /// Send it again, not before this wait where the other side asked for one.
