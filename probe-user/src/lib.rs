@@ -16,6 +16,7 @@ pub mod event;
 pub mod forward;
 pub mod host;
 pub mod kernel;
+pub mod logs;
 pub mod model;
 pub mod notify;
 pub mod outlet;

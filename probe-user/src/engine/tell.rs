@@ -48,7 +48,7 @@ pub(super) fn brief(process: &Process) -> Attributes {
     attributes
 }
 
-fn secs(duration: Duration) -> Value {
+pub(super) fn secs(duration: Duration) -> Value {
     number(duration.as_secs_f64())
 }
 

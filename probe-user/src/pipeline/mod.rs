@@ -48,6 +48,10 @@ const LAST_DRAIN_EVERY: Duration = Duration::from_millis(25);
 /// How long actions under way may take at the end: programs are asked to end at once.
 const ACTIONS_WITHIN: Duration = Duration::from_secs(5);
 
+/// So long after the wake gap the daemon looks for records that woke nobody. While records keep coming the first one after
+/// the gap wakes it before that, and looking at the gap's very end would wake it a second time for the same records.
+const LOOK_AFTER_GAP: Duration = Duration::from_millis(10);
+
 /// Inputs of sources that may wait for the daemon; a source waits when there are more.
 const INPUTS: usize = 64;
 
@@ -223,11 +227,11 @@ impl Daemon {
                 ready = self.core.kernel().records.ready() => {
                     ready?;
                     self.core.drain()?;
-                    self.times.drain = Some(clock::now().after(self.wake_gap));
+                    self.times.drain = Some(self.next_look());
                 }
                 rings = alarm.rings() => {
                     rings?;
-                    alarm.stop()?;
+                    alarm.rang();
                     self.on_time()?;
                 }
                 Some(input) = inputs.recv() => self.core.input(input)?,
@@ -235,6 +239,11 @@ impl Daemon {
             }
         };
         self.stop(reason, inputs).await
+    }
+
+    /// When the ring is looked at if nothing wakes the daemon before.
+    fn next_look(&self) -> KTime {
+        clock::now().after(self.wake_gap).after(LOOK_AFTER_GAP)
     }
 
     fn next_moment(&mut self) -> Option<KTime> {
@@ -254,7 +263,7 @@ impl Daemon {
         let is_due = |at: Option<KTime>| at.is_some_and(|at| at <= now);
         if is_due(self.times.drain) {
             let some = self.core.drain()? > 0;
-            self.times.drain = some.then(|| clock::now().after(self.wake_gap));
+            self.times.drain = some.then(|| self.next_look());
         }
         if is_due(self.core.wake_at()) {
             self.core.tick()?;

@@ -58,6 +58,9 @@ pub(super) struct World {
     reals: BTreeMap<u32, Real>,
     now: KTime,
     wake: Option<KTime>,
+    /// Samples leave out who has not changed since the last one.
+    pub(super) quiet: bool,
+    sampled: HashMap<ProcessKey, UsageRow>,
     pub(super) told: Vec<Event>,
     /// Everything that is not an event, in words.
     pub(super) asked: Vec<String>,
@@ -117,6 +120,8 @@ impl World {
             reals: BTreeMap::new(),
             now: KTime(0),
             wake: None,
+            quiet: false,
+            sampled: HashMap::new(),
             told: Vec::new(),
             asked: Vec::new(),
             orders: Vec::new(),
@@ -332,16 +337,23 @@ impl World {
     }
 
     fn sample(&mut self) {
-        let rows = self.reals.values().filter(|real| real.watch.usage).map(|real| UsageRow {
-            key: real.key,
-            threads: real.threads,
-            cpu_ns: real.cpu_ms * 1_000_000,
-            wait_ns: 0,
-            read_bytes: real.read_kib << 10,
-            write_bytes: 0,
-            rss_bytes: real.rss_mib << 20,
-        });
-        let rows = rows.collect();
+        let mut rows: Vec<UsageRow> = self
+            .reals
+            .values()
+            .filter(|real| real.watch.usage)
+            .map(|real| UsageRow {
+                key: real.key,
+                threads: real.threads,
+                cpu_ns: real.cpu_ms * 1_000_000,
+                wait_ns: 0,
+                read_bytes: real.read_kib << 10,
+                write_bytes: 0,
+                rss_bytes: real.rss_mib << 20,
+            })
+            .collect();
+        if self.quiet {
+            rows.retain(|row| self.sampled.insert(row.key, *row) != Some(*row));
+        }
         self.step(Input::Sample(rows));
     }
 
@@ -367,7 +379,7 @@ impl World {
                     self.orders.push(order);
                 }
                 Effect::Sampling(on) => self.asked.push(format!("{now} sampling {on}")),
-                Effect::Reread(key) => {
+                Effect::Reread { key, .. } => {
                     self.asked.push(format!("{now} look {}", key.tgid));
                     let found = self.reals.get(&key.tgid).map(|real| Reread {
                         args: real.title.replace(' ', "\0").into(),
