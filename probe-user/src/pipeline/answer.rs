@@ -52,6 +52,7 @@ impl Daemon {
             lost: lost.collect(),
             engine: serde_json::to_value(&status).unwrap_or(Value::Null),
             collectors: self.outlets.collectors(),
+            notify: self.outlets.destinations(),
             dropped: self.outlets.dropped(),
         }
     }

@@ -32,6 +32,7 @@ use crate::host::identity::{identify, kernel_release};
 use crate::host::measures::Measures;
 use crate::kernel::loader::{self, LoadError, LoadSettings};
 use crate::kernel::sampler::SampleError;
+use crate::notify::Notifier;
 use crate::output::Format;
 use crate::serve::{self, BindError, Query};
 use crate::stamp::{OpenError, Stamper};
@@ -146,7 +147,9 @@ pub async fn run(start: Start, orders: mpsc::Receiver<Order>) -> Result<(), Pipe
     let args_max = usize::try_from(config.events.args_max).unwrap_or(usize::MAX);
     let core = Core::start(attached, engine, args_max)?;
     memory::trim();
-    let mut outlets = Outlets::open(stamper, format, &config.collectors)?;
+    let (notifier, notes) = Notifier::open(&config.state_dir, &prepared.policies, clock::now(), config.start_grace);
+    degraded.extend(notes);
+    let mut outlets = Outlets::open(stamper, format, &config.collectors, notifier)?;
 
     let mut measures = Measures::new(&prepared.policies);
     degraded.extend(prepared.notes.iter().cloned());
@@ -269,7 +272,8 @@ impl Daemon {
             // What was to come after a longer interval comes earlier when the interval has become shorter.
             self.times.sample.map_or_else(clock::now, |at| at.min(clock::now().after(every)))
         });
-        let times = [self.times.drain, self.times.sample, self.core.wake_at(), Some(self.times.heartbeat)];
+        let orphan = self.outlets.next_orphan();
+        let times = [self.times.drain, self.times.sample, self.core.wake_at(), orphan, Some(self.times.heartbeat)];
         times.into_iter().flatten().min()
     }
 
@@ -288,6 +292,9 @@ impl Daemon {
         if let Some(at) = self.times.sample.filter(|at| *at <= now) {
             self.sample()?;
             self.times.sample = self.sample_every().map(|every| next_tick(at, every, clock::now()));
+        }
+        if is_due(self.outlets.next_orphan()) {
+            self.outlets.tell_orphans();
         }
         if self.times.heartbeat <= now {
             self.beat()?;
@@ -358,6 +365,10 @@ impl Daemon {
         }
         self.core.engine_mut().settings_changed(engine_settings(&self.prepared));
         if let Some(note) = start_helper(&self.prepared, &mut self.acting, self.core.engine_mut()) {
+            tracing::warn!("{note}");
+            self.prepared.notes.push(note);
+        }
+        for note in self.outlets.set_destinations(&self.prepared.policies) {
             tracing::warn!("{note}");
             self.prepared.notes.push(note);
         }
