@@ -72,6 +72,11 @@ impl Held {
         changes
     }
 
+    /// A newer value for the text of an alarm that is due.
+    pub(super) fn refresh(&mut self, value: f64) {
+        self.machine.refresh(value, &self.rule);
+    }
+
     /// Lets time pass up to `at`.
     pub(super) fn advance(&mut self, at: KTime, gate: KTime) -> Vec<Change> {
         let mut changes = Vec::new();

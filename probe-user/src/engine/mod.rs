@@ -40,7 +40,7 @@ use std::time::Duration;
 use regex::Regex;
 
 pub use self::explain::{Explanation, Verdict};
-pub use self::status::{BoundStatus, Each, GroupStatus, LossStatus, State, Status};
+pub use self::status::{BoundStatus, Each, GroupStatus, LogStatus, LossStatus, State, Status};
 
 use self::group::GroupState;
 use self::hosts::Hosts;
@@ -207,6 +207,7 @@ impl Engine {
         let groups: Vec<GroupState> =
             policies.groups.iter().map(|group| GroupState::new(group, &settings.host, KTime::default())).collect();
         let index = Index::new(&groups);
+        let logs = Logs::new(policies, &settings.host, KTime::default());
         Self {
             settings,
             users,
@@ -218,7 +219,7 @@ impl Engine {
             rereads: Rereads::default(),
             losses: Losses::default(),
             jobs: Jobs::new(policies),
-            logs: Logs::new(policies, KTime::default()),
+            logs,
             hosts: Hosts::new(policies),
             clock: KTime::default(),
             started: None,
@@ -272,7 +273,7 @@ impl Engine {
             }
             Input::Lines(lines) => {
                 let mut told = Vec::new();
-                self.logs.lines(now.max(self.clock), self.gate, &lines, &mut told);
+                self.logs.lines(now.max(self.clock), self.gate, &lines, &self.settings.redact, &mut told);
                 self.tell(told, effects);
             }
             Input::Host(sample) => {
@@ -325,6 +326,7 @@ impl Engine {
             for group in &mut self.groups {
                 group.begin(now);
             }
+            self.logs.begin(now);
             self.end_doubt(now, effects);
             self.judge_all(now, effects);
         } else if self.end_doubt(now, effects) {

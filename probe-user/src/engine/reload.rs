@@ -49,6 +49,9 @@ impl Engine {
         self.rearm_all(now);
         self.sampling_may_change = true;
         self.judge_all(now, effects);
+        let mut told = Vec::new();
+        self.logs.reload(policies, &host, now, &mut told);
+        self.tell(told, effects);
     }
 
     /// Gives what an old group knows to the new one of its name; alarms that have no successor end.
@@ -147,7 +150,7 @@ impl Engine {
 }
 
 /// Where it was declared does not matter.
-fn says_the_same(a: &Bound, b: &Bound) -> bool {
+pub(super) fn says_the_same(a: &Bound, b: &Bound) -> bool {
     let Bound { declared: _, measure, side, limit, clear, hold, keep_firing, within, per, severity } = a;
     *measure == b.measure
         && *side == b.side

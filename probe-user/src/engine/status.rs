@@ -33,6 +33,8 @@ pub struct Status {
     pub firing: Vec<String>,
     /// Each group, sorted as the policies are.
     pub groups: Vec<GroupStatus>,
+    /// Each log, likewise.
+    pub logs: Vec<LogStatus>,
 }
 
 /// Records lost for one reason.
@@ -57,7 +59,23 @@ pub struct GroupStatus {
     pub bounds: Vec<BoundStatus>,
 }
 
-/// One bound of a group.
+/// One log.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct LogStatus {
+    /// The policy's name.
+    pub name: String,
+    /// Where it was declared, `file:line`.
+    pub declared: String,
+    /// Lines that matched since the daemon watches.
+    pub matched: u64,
+    /// Seconds for which it is silent; absent while it is not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quiet_seconds: Option<f64>,
+    /// Its bounds, in the order of the file.
+    pub bounds: Vec<BoundStatus>,
+}
+
+/// One bound of a policy.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct BoundStatus {
     /// `group.measure.side`, with `.1`, `.2` where several share that.
@@ -108,7 +126,11 @@ pub enum State {
 
 impl State {
     fn of(machine: &Machine) -> Self {
-        match machine.phase() {
+        Self::of_phase(machine.phase())
+    }
+
+    pub(super) const fn of_phase(phase: Phase) -> Self {
+        match phase {
             Phase::Healthy => Self::Healthy,
             Phase::Pending { .. } => Self::Pending,
             Phase::Firing { .. } | Phase::Cooling { .. } => Self::Firing,
@@ -132,7 +154,9 @@ impl Engine {
     pub fn status(&self, now: KTime) -> Status {
         let groups: Vec<GroupStatus> =
             self.groups.iter().enumerate().map(|(index, group)| self.group_status(index, group, now)).collect();
-        let bounds = || groups.iter().flat_map(|group| &group.bounds);
+        let logs = self.logs.status(now);
+        let bounds =
+            || groups.iter().flat_map(|group| &group.bounds).chain(logs.iter().flat_map(|log| &log.bounds));
         let losses = self.losses.total();
         Status {
             started: self.started.is_some(),
@@ -147,6 +171,7 @@ impl Engine {
             dips_healed: bounds().map(|bound| bound.dips_healed).sum(),
             firing: bounds().filter(|bound| bound.state == State::Firing).map(|bound| bound.name.clone()).collect(),
             groups,
+            logs,
         }
     }
 
@@ -223,7 +248,7 @@ fn worst(rule: &Rule, values: impl Iterator<Item = f64>) -> Option<f64> {
     }
 }
 
-fn nearness(rule: &Rule, value: f64) -> Option<f64> {
+pub(super) fn nearness(rule: &Rule, value: f64) -> Option<f64> {
     let (part, whole) = match rule.side {
         Side::Min => (rule.limit, value),
         Side::Max => (value, rule.limit),
