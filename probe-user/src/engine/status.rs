@@ -155,8 +155,7 @@ impl Engine {
         let groups: Vec<GroupStatus> =
             self.groups.iter().enumerate().map(|(index, group)| self.group_status(index, group, now)).collect();
         let logs = self.logs.status(now);
-        let bounds =
-            || groups.iter().flat_map(|group| &group.bounds).chain(logs.iter().flat_map(|log| &log.bounds));
+        let bounds = || groups.iter().flat_map(|group| &group.bounds).chain(logs.iter().flat_map(|log| &log.bounds));
         let losses = self.losses.total();
         Status {
             started: self.started.is_some(),

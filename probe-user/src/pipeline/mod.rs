@@ -12,6 +12,7 @@ mod alarm;
 mod answer;
 pub mod clock;
 mod core;
+mod logfiles;
 mod memory;
 mod outlets;
 mod privileges;
@@ -37,6 +38,7 @@ use crate::time::KTime;
 
 use self::alarm::Alarm;
 use self::core::Core;
+use self::logfiles::LogFiles;
 use outlets::Outlets;
 
 /// How often, at the end, the ring is looked at for accounts that are still open, and how long in between.
@@ -124,6 +126,8 @@ pub async fn run(start: Start, orders: mpsc::Receiver<Order>) -> Result<(), Pipe
         }
     };
     let attached_after = clock::now().since(began);
+    let (feed, inputs) = mpsc::channel(INPUTS);
+    let mut logs = LogFiles::prepare(&prepared.policies, &config.state_dir, &feed, &mut degraded);
     if let Err(error) = privileges::drop_all() {
         degraded.push(format!("privileges are kept: {error}"));
     }
@@ -153,8 +157,8 @@ pub async fn run(start: Start, orders: mpsc::Receiver<Order>) -> Result<(), Pipe
         },
     ));
     let times = Times::new(clock::now());
-    let (feed, inputs) = mpsc::channel(INPUTS);
-    let daemon = Daemon { feed, core, outlets, prepared, degraded, began, wake_gap: settings.wake_gap, times };
+    logs.watch(&prepared.policies, &config.state_dir, &feed);
+    let daemon = Daemon { feed, logs, core, outlets, prepared, degraded, began, wake_gap: settings.wake_gap, times };
     let ended = daemon.run(orders, queries, inputs).await;
     server.close();
     ended
@@ -164,6 +168,7 @@ pub async fn run(start: Start, orders: mpsc::Receiver<Order>) -> Result<(), Pipe
 struct Daemon {
     /// For sources with a task of their own.
     feed: mpsc::Sender<Input>,
+    logs: LogFiles,
     core: Core,
     outlets: Outlets,
     prepared: Prepared,
@@ -220,7 +225,7 @@ impl Daemon {
                 Some(query) = queries.recv() => self.answer(query),
             }
         };
-        self.stop(reason).await
+        self.stop(reason, inputs).await
     }
 
     fn next_moment(&mut self) -> Option<KTime> {
@@ -287,6 +292,11 @@ impl Daemon {
         self.prepared = new;
         self.core.engine_mut().settings_changed(engine_settings(&self.prepared));
         self.core.input(Input::Policies(self.prepared.policies.clone(), self.prepared.users.clone()))?;
+        let notes = self.logs.watch(&self.prepared.policies, &self.prepared.config.state_dir, &self.feed);
+        for note in notes {
+            tracing::warn!("{note}");
+            self.degraded.push(note);
+        }
         self.outlets.tell(agent::reloaded(now, self.prepared.policies.groups.len(), &self.prepared.notes));
         Ok(())
     }
@@ -313,7 +323,8 @@ impl Daemon {
     }
 
     /// Drains, detaches, says so, and gives the ways out some time.
-    async fn stop(mut self, reason: &str) -> Result<(), PipelineError> {
+    async fn stop(mut self, reason: &str, mut inputs: mpsc::Receiver<Input>) -> Result<(), PipelineError> {
+        std::mem::take(&mut self.logs).stop(&mut inputs, &mut self.core).await?;
         self.core.drain()?;
         // Accounts close some ms after an exit: those under way are waited for, zombies are not.
         for _ in 0..LAST_DRAINS {

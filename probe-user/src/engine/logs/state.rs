@@ -99,14 +99,7 @@ impl LogState {
     }
 
     /// Lines that matched.
-    pub(super) fn take(
-        &mut self,
-        now: KTime,
-        gate: KTime,
-        lines: &LogLines,
-        redact: &[Regex],
-        out: &mut Vec<Told>,
-    ) {
+    pub(super) fn take(&mut self, now: KTime, gate: KTime, lines: &LogLines, redact: &[Regex], out: &mut Vec<Told>) {
         let path: Arc<str> = clean(&lines.path).into();
         for line in &lines.first {
             let text = cut(&clean(&redacted(&line.text, redact)), LINE_MAX);
@@ -246,7 +239,11 @@ impl LogState {
                 self.firing(position, at, since, value, repeated)
             }
             Change::Resolved { at, duration, .. } => {
-                if std::mem::take(&mut bound.told) { self.resolved(position, at, duration, None) } else { None }
+                if std::mem::take(&mut bound.told) {
+                    self.resolved(position, at, duration, None)
+                } else {
+                    None
+                }
             }
         };
         out.extend(raised.map(Told::Alarm));
