@@ -5,6 +5,7 @@
 //! and the [`pipeline`] that wires them stand outside. ARCHITECTURE.md has the map.
 #![deny(unsafe_code)]
 
+pub mod act;
 pub mod agent;
 pub mod cli;
 pub mod config;
