@@ -1,6 +1,7 @@
 //! The daemon's answer as text. What is missing in it (an older daemon) is left out.
 
 mod host;
+mod logs;
 
 use std::fmt::Write as _;
 
@@ -14,6 +15,7 @@ pub(super) fn text(report: &Value) -> String {
     agent(&mut page, &report["agent"], &report["engine"]);
     page.push('\n');
     groups(&mut page, &report["engine"]);
+    logs::logs(&mut page, &report["engine"], &report["log_files"]);
     page.push('\n');
     for collector in list(&report["collectors"]) {
         self::collector(&mut page, collector);
