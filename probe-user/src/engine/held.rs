@@ -32,6 +32,16 @@ impl Held {
         Self { rule, machine: Machine::default(), repeat, repeat_at: None, dips: 0 }
     }
 
+    /// The same demand, nothing observed yet.
+    pub(super) fn anew(&self) -> Self {
+        Self::new(self.rule, self.repeat)
+    }
+
+    /// How often its alarm is told again.
+    pub(super) const fn repeat(&self) -> Option<Duration> {
+        self.repeat
+    }
+
     /// The rule in force.
     pub(super) const fn rule(&self) -> &Rule {
         &self.rule
@@ -56,6 +66,11 @@ impl Held {
     /// Since when its breach lasts, where it is an alarm.
     pub(super) fn firing_since(&self) -> Option<KTime> {
         self.machine.firing_since()
+    }
+
+    /// Since when its breach lasts, alarm or not yet.
+    pub(super) fn since(&self) -> Option<KTime> {
+        self.machine.since()
     }
 
     /// Breaches that healed before they fired.

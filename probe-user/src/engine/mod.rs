@@ -204,8 +204,7 @@ pub struct Engine {
 impl Engine {
     /// An engine that has seen nothing yet; the first [`Input::Scan`] starts it.
     pub fn new(settings: Settings, policies: &Arc<PolicySet>, users: Arc<Users>) -> Self {
-        let groups: Vec<GroupState> =
-            policies.groups.iter().map(|group| GroupState::new(group, &settings.host, KTime::default())).collect();
+        let groups = jobs::groups_of(policies, &settings.host, KTime::default());
         let index = Index::new(&groups);
         Self {
             settings,
@@ -217,7 +216,7 @@ impl Engine {
             timers: Timers::default(),
             rereads: Rereads::default(),
             losses: Losses::default(),
-            jobs: Jobs::new(policies),
+            jobs: Jobs::new(policies, KTime::default()),
             logs: Logs::new(policies, KTime::default()),
             hosts: Hosts::new(policies),
             clock: KTime::default(),
@@ -282,9 +281,10 @@ impl Engine {
             }
             Input::Acted(_) => {}
             Input::Clock(clock) => {
-                let mut told = Vec::new();
-                self.jobs.set_clock(clock, &mut told);
-                self.tell(told, effects);
+                let now = now.max(self.clock);
+                self.advance_jobs(now, effects);
+                self.jobs.set_clock(clock);
+                self.judge_jobs(now, effects);
             }
             Input::Lost(loss) => self.lose(now.max(self.clock), loss, effects),
             Input::Policies(policies, users) => self.reload(now.max(self.clock), &policies, users, effects),
@@ -325,6 +325,7 @@ impl Engine {
             for group in &mut self.groups {
                 group.begin(now);
             }
+            self.jobs.begin(now);
             self.end_doubt(now, effects);
             self.judge_all(now, effects);
         } else if self.end_doubt(now, effects) {

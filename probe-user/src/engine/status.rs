@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::Engine;
 use super::group::{BoundState, GroupState};
+pub use super::jobs::status::{JobAlarmStatus, JobStatus, LastRunStatus, RunStatus};
 use super::timers::Slot;
 use crate::event::Severity;
 use crate::policy::bound::{Machine, Phase, Rule};
@@ -29,10 +30,12 @@ pub struct Status {
     pub losses: Vec<LossStatus>,
     /// Breaches that healed before they fired, over all bounds.
     pub dips_healed: u64,
-    /// Names of the bounds that are firing, in the order of the groups.
+    /// Names of the bounds that are firing, in the order of the groups, then of the jobs.
     pub firing: Vec<String>,
     /// Each group, sorted as the policies are.
     pub groups: Vec<GroupStatus>,
+    /// Each job, sorted as the policies are.
+    pub jobs: Vec<JobStatus>,
 }
 
 /// Records lost for one reason.
@@ -108,7 +111,11 @@ pub enum State {
 
 impl State {
     fn of(machine: &Machine) -> Self {
-        match machine.phase() {
+        Self::of_phase(machine.phase())
+    }
+
+    pub(super) const fn of_phase(phase: Phase) -> Self {
+        match phase {
             Phase::Healthy => Self::Healthy,
             Phase::Pending { .. } => Self::Pending,
             Phase::Firing { .. } | Phase::Cooling { .. } => Self::Firing,
@@ -130,8 +137,9 @@ pub struct Each {
 impl Engine {
     /// How everything stands at `now`.
     pub fn status(&self, now: KTime) -> Status {
-        let groups: Vec<GroupStatus> =
-            self.groups.iter().enumerate().map(|(index, group)| self.group_status(index, group, now)).collect();
+        let groups = self.groups.iter().enumerate().filter(|(_, group)| group.job.is_none());
+        let groups: Vec<GroupStatus> = groups.map(|(index, group)| self.group_status(index, group, now)).collect();
+        let jobs = self.job_statuses(now);
         let bounds = || groups.iter().flat_map(|group| &group.bounds);
         let losses = self.losses.total();
         Status {
@@ -144,9 +152,15 @@ impl Engine {
                 .iter()
                 .map(|(reason, count)| LossStatus { reason: (*reason).to_owned(), count: *count })
                 .collect(),
-            dips_healed: bounds().map(|bound| bound.dips_healed).sum(),
-            firing: bounds().filter(|bound| bound.state == State::Firing).map(|bound| bound.name.clone()).collect(),
+            dips_healed: bounds().map(|bound| bound.dips_healed).sum::<u64>()
+                + jobs.iter().flat_map(|job| &job.alarms).map(|alarm| alarm.dips_healed).sum::<u64>(),
+            firing: bounds()
+                .filter(|bound| bound.state == State::Firing)
+                .map(|bound| bound.name.clone())
+                .chain(jobs.iter().flat_map(JobStatus::firing))
+                .collect(),
             groups,
+            jobs,
         }
     }
 
@@ -176,7 +190,7 @@ impl Engine {
         };
         let machines = || bound.each.values().map(|judge| &judge.machine).chain([&bound.whole.machine]);
         let state = machines().map(State::of).max().unwrap_or_default();
-        let since = machines().filter(|machine| State::of(machine) == state).filter_map(begun).min();
+        let since = machines().filter(|machine| State::of(machine) == state).filter_map(Machine::since).min();
         BoundStatus {
             name: bound.name.to_string(),
             measure: spec.measure.as_str(),
@@ -192,14 +206,6 @@ impl Engine {
             dips_healed: bound.dips,
             processes: bound.is_per_process().then(|| each(group, bound)),
         }
-    }
-}
-
-/// When the breach of a machine began.
-fn begun(machine: &Machine) -> Option<KTime> {
-    match machine.phase() {
-        Phase::Healthy => None,
-        Phase::Pending { since, .. } | Phase::Firing { since } | Phase::Cooling { since, .. } => Some(since),
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod counts;
 mod events;
+mod jobs;
 mod loss;
 mod membership;
 mod random;

@@ -16,6 +16,7 @@
 //! | `title PID TEXT` | it rewrites its arguments |
 //! | `setuid PID UID` | it becomes another user |
 //! | `policies N` | the other policies are loaded |
+//! | `clock TIME` | the clock on the wall shows this (RFC 3339) |
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
@@ -32,7 +33,7 @@ use crate::record::{
     UsageRow,
 };
 use crate::signal;
-use crate::time::KTime;
+use crate::time::{ClockReading, KTime, Wall};
 
 pub(super) const MIB: f64 = 1024.0 * 1024.0;
 
@@ -101,9 +102,13 @@ impl<'a> Options<'a> {
 
 impl World {
     pub(super) fn new(settings: Settings, sets: Vec<Vec<Group>>) -> Self {
+        Self::with(settings, sets.into_iter().map(|groups| PolicySet { groups, ..PolicySet::default() }).collect())
+    }
+
+    /// With policies of every kind.
+    pub(super) fn with(settings: Settings, sets: Vec<PolicySet>) -> Self {
         let users = Arc::new(Users(HashMap::from([(0, "root".into()), (33, "www-data".into())])));
-        let sets: Vec<_> =
-            sets.into_iter().map(|groups| Arc::new(PolicySet { groups, ..PolicySet::default() })).collect();
+        let sets: Vec<_> = sets.into_iter().map(Arc::new).collect();
         let engine = Engine::new(settings, &sets[0], Arc::clone(&users));
         let mut world = Self {
             engine,
@@ -167,6 +172,11 @@ impl World {
             "policies" => {
                 let set = Arc::clone(&self.sets[words[0].parse::<usize>().unwrap()]);
                 self.step(Input::Policies(set, Arc::clone(&self.users)));
+            }
+            "clock" => {
+                let wall: jiff::Timestamp = words[0].parse().unwrap();
+                let wall = Wall(i64::try_from(wall.as_nanosecond()).unwrap());
+                self.step(Input::Clock(ClockReading { mono: self.now, boot_ns: self.now.0, wall }));
             }
             "have" => {
                 self.have(pid(), words.get(1).copied().unwrap_or("/bin/sh"));
