@@ -109,10 +109,10 @@ impl Schedule {
         let offset = self.zone.to_offset(at);
         // Asked for what came before the next nanosecond, the database says what came until now.
         let until = at + jiff::SignedDuration::from_nanos(1);
-        let began = self.zone.preceding(until).next().map(|change| change.timestamp());
-        let begin = began.and_then(|began| {
-            let before = began.checked_sub(jiff::SignedDuration::from_nanos(1)).ok()?;
-            Some((began, self.zone.to_offset(before)))
+        let change = self.zone.preceding(until).next().map(|change| change.timestamp());
+        let begin = change.and_then(|change| {
+            let before = change.checked_sub(jiff::SignedDuration::from_nanos(1)).ok()?;
+            Some((change, self.zone.to_offset(before)))
         });
         Period { begin, offset, end: self.zone.following(at).next().map(|change| change.timestamp()) }
     }

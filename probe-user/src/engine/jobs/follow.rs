@@ -200,15 +200,15 @@ impl Engine {
 
 impl Jobs {
     fn roots(&self, job: usize) -> Vec<ProcessKey> {
-        self.jobs.get(job).into_iter().flat_map(|job| job.runs.keys().copied()).collect()
+        self.all.get(job).into_iter().flat_map(|job| job.runs.keys().copied()).collect()
     }
 
     fn remove(&mut self, job: usize, root: ProcessKey) -> Option<Run> {
-        self.jobs.get_mut(job)?.runs.remove(&root)
+        self.all.get_mut(job)?.runs.remove(&root)
     }
 
     fn add(&mut self, job: usize, run: Run) {
-        if let Some(job) = self.jobs.get_mut(job) {
+        if let Some(job) = self.all.get_mut(job) {
             job.runs.insert(run.root, run);
             self.dirty = true;
         }

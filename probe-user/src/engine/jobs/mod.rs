@@ -35,7 +35,7 @@ use crate::time::{ClockReading, KTime, Wall};
 /// All jobs.
 #[derive(Debug, Default)]
 pub(super) struct Jobs {
-    jobs: Vec<JobState>,
+    all: Vec<JobState>,
     clock: Option<ClockReading>,
     /// Something has happened that was not judged yet.
     dirty: bool,
@@ -92,13 +92,13 @@ pub(super) struct Moment {
 
 impl Jobs {
     pub(super) fn new(policies: &PolicySet, began: KTime) -> Self {
-        let jobs = policies.jobs.iter().map(|job| JobState::new(job, began)).collect();
-        Self { jobs, ..Self::default() }
+        let all = policies.jobs.iter().map(|job| JobState::new(job, began)).collect();
+        Self { all, ..Self::default() }
     }
 
     /// Watching begins here.
     pub(super) fn begin(&mut self, at: KTime) {
-        for job in &mut self.jobs {
+        for job in &mut self.all {
             job.began = at;
             job.windows().for_each(|window| window.begin(at));
         }
@@ -107,7 +107,7 @@ impl Jobs {
 
     /// Runs may have been missed up to `at`.
     pub(super) fn missed(&mut self, at: KTime) {
-        for job in &mut self.jobs {
+        for job in &mut self.all {
             job.windows().for_each(|window| window.missed(at));
         }
         self.dirty = true;
@@ -117,7 +117,7 @@ impl Jobs {
     pub(super) fn set_clock(&mut self, clock: ClockReading) {
         if let Some(old) = self.clock.replace(clock) {
             let from = old.wall_of(clock.mono);
-            for slots in self.jobs.iter_mut().filter_map(|job| job.slots.as_mut()) {
+            for slots in self.all.iter_mut().filter_map(|job| job.slots.as_mut()) {
                 slots.jumped(from, clock.wall);
             }
         }
@@ -132,7 +132,7 @@ impl Jobs {
     /// Acts on everything due up to `moment.at`, each thing at its own time.
     pub(super) fn advance(&mut self, moment: Moment, out: &mut Vec<Told>) {
         while let Some(next) = self.next.filter(|next| *next <= moment.at) {
-            for job in &mut self.jobs {
+            for job in &mut self.all {
                 job.advance(Moment { at: next, ..moment }, self.clock.as_ref(), out);
             }
             self.plan(Moment { at: next, ..moment });
@@ -150,7 +150,7 @@ impl Jobs {
         }
         // Nothing is left after an undisturbed step; after a doubt, runs must find the scheduled time that is now.
         self.advance(moment, out);
-        for job in &mut self.jobs {
+        for job in &mut self.all {
             job.judge(moment, self.clock.as_ref(), out);
         }
         self.plan(moment);
@@ -164,13 +164,13 @@ impl Jobs {
         moment: Moment,
         out: &mut Vec<Told>,
     ) {
-        let mut olds = std::mem::take(&mut self.jobs);
+        let mut olds = std::mem::take(&mut self.all);
         for spec in &policies.jobs {
             let mut job = JobState::new(spec, moment.at);
             if let Some(old) = olds.iter_mut().find(|old| old.spec.name == spec.name) {
                 job.inherit(old, selects_the_same(&spec.name));
             }
-            self.jobs.push(job);
+            self.all.push(job);
         }
         for old in &mut olds {
             old.drop_alarms(moment, "policy removed", out);
@@ -179,12 +179,12 @@ impl Jobs {
     }
 
     fn run(&mut self, job: usize, root: ProcessKey) -> Option<&mut Run> {
-        self.jobs.get_mut(job)?.runs.get_mut(&root)
+        self.all.get_mut(job)?.runs.get_mut(&root)
     }
 
     fn plan(&mut self, moment: Moment) {
         let clock = self.clock.as_ref();
-        self.next = self.jobs.iter().filter_map(|job| job.next(moment, clock)).min();
+        self.next = self.all.iter().filter_map(|job| job.next(moment, clock)).min();
     }
 
     /// A process of a run has ended.

@@ -95,7 +95,7 @@ impl Engine {
 
 impl Jobs {
     fn statuses(&self, now: KTime) -> Vec<JobStatus> {
-        self.jobs.iter().map(|job| job.status(now)).collect()
+        self.all.iter().map(|job| job.status(now)).collect()
     }
 }
 

@@ -130,8 +130,8 @@ impl JobState {
         };
         let lasted = text::span(at.since(since));
         match (turn, reason) {
-            (AlarmTurn::Resolved, None) => body.push_str(&format!("; healthy again after {lasted}")),
-            (AlarmTurn::Resolved, Some(reason)) => body.push_str(&format!("; over after {lasted}: {reason}")),
+            (AlarmTurn::Resolved, None) => body = format!("{body}; healthy again after {lasted}"),
+            (AlarmTurn::Resolved, Some(reason)) => body = format!("{body}; over after {lasted}: {reason}"),
             _ => {}
         }
         let mut attributes = Attributes::default();
