@@ -68,11 +68,6 @@ impl Held {
         self.machine.firing_since()
     }
 
-    /// Since when its breach lasts, alarm or not yet.
-    pub(super) fn since(&self) -> Option<KTime> {
-        self.machine.since()
-    }
-
     /// Breaches that healed before they fired.
     pub(super) const fn dips(&self) -> u64 {
         self.dips
@@ -83,6 +78,21 @@ impl Held {
         let mut changes = self.advance(at, gate);
         for turn in self.machine.step(at, value, &self.rule, gate).into_iter().flatten() {
             self.take(turn, &mut changes);
+        }
+        changes
+    }
+
+    /// The first value after a time in which values may have been missed: it is taken before the deadlines, so that what
+    /// healed unseen does not fire, and repetitions that were missed are one.
+    pub(super) fn reconcile(&mut self, at: KTime, value: f64, gate: KTime) -> Vec<Change> {
+        let mut changes = Vec::new();
+        for turn in self.machine.reconcile(at, value, &self.rule, gate).into_iter().flatten() {
+            self.take(turn, &mut changes);
+        }
+        let missed = self.repeat_at.is_some_and(|repeat_at| repeat_at <= at);
+        if let (true, Some(repeat), Some(since)) = (missed, self.repeat, self.machine.firing_since()) {
+            changes.push(Change::Repeated { at, since, value });
+            self.repeat_at = Some(at.after(repeat));
         }
         changes
     }

@@ -26,6 +26,7 @@ impl Engine {
         effects: &mut Vec<Effect>,
     ) {
         self.users = users;
+        self.acts.set_declared(&policies.actions);
         let host = self.settings.host;
         let mut groups = super::jobs::groups_of(policies, &host, now);
         // Old index to new index, and whether the same processes are selected.
@@ -46,6 +47,9 @@ impl Engine {
             let new = kept.and_then(|(new, _)| groups.get_mut(new));
             self.hand_over(old, new, now, effects);
         }
+        let mut told = Vec::new();
+        self.hosts.reload(now, policies, &host, &mut told);
+        self.tell(told, effects);
         self.groups = groups;
         self.index = super::index::Index::new(&self.groups);
         self.dirty.clear();
@@ -93,6 +97,7 @@ impl Engine {
         new.arrived = std::mem::take(&mut old.arrived);
         new.victims = std::mem::take(&mut old.victims);
         new.used = old.used;
+        new.sums = old.sums;
         new.ended = old.ended;
         new.settled = old.settled;
     }

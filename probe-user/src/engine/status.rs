@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::Engine;
 use super::group::{BoundState, GroupState};
+use super::hosts::HostBoundStatus;
 pub use super::jobs::status::{JobAlarmStatus, JobStatus, LastRunStatus, RunStatus};
 use super::timers::Slot;
 use crate::event::Severity;
@@ -34,6 +35,8 @@ pub struct Status {
     pub firing: Vec<String>,
     /// Each group, sorted as the policies are.
     pub groups: Vec<GroupStatus>,
+    /// The bounds on the host itself, in the order of the files.
+    pub host: Vec<HostBoundStatus>,
     /// Each job, sorted as the policies are.
     pub jobs: Vec<JobStatus>,
 }
@@ -114,6 +117,7 @@ impl State {
         Self::of_phase(machine.phase())
     }
 
+    /// Where a machine stands.
     pub(super) const fn of_phase(phase: Phase) -> Self {
         match phase {
             Phase::Healthy => Self::Healthy,
@@ -141,6 +145,9 @@ impl Engine {
         let groups: Vec<GroupStatus> = groups.map(|(index, group)| self.group_status(index, group, now)).collect();
         let jobs = self.job_statuses(now);
         let bounds = || groups.iter().flat_map(|group| &group.bounds);
+        let host = self.hosts.status(now);
+        let is_firing = |bound: &&HostBoundStatus| bound.instances.iter().any(|each| each.state == State::Firing);
+        let firing_of_host = host.iter().filter(is_firing).map(|bound| bound.name.clone());
         let losses = self.losses.total();
         Status {
             started: self.started.is_some(),
@@ -153,14 +160,17 @@ impl Engine {
                 .map(|(reason, count)| LossStatus { reason: (*reason).to_owned(), count: *count })
                 .collect(),
             dips_healed: bounds().map(|bound| bound.dips_healed).sum::<u64>()
-                + jobs.iter().flat_map(|job| &job.alarms).map(|alarm| alarm.dips_healed).sum::<u64>(),
+                + jobs.iter().flat_map(|job| &job.alarms).map(|alarm| alarm.dips_healed).sum::<u64>()
+                + host.iter().flat_map(|bound| &bound.instances).map(|each| each.dips_healed).sum::<u64>(),
             firing: bounds()
                 .filter(|bound| bound.state == State::Firing)
                 .map(|bound| bound.name.clone())
                 .chain(jobs.iter().flat_map(JobStatus::firing))
+                .chain(firing_of_host)
                 .collect(),
             groups,
             jobs,
+            host,
         }
     }
 
@@ -190,7 +200,8 @@ impl Engine {
         };
         let machines = || bound.each.values().map(|judge| &judge.machine).chain([&bound.whole.machine]);
         let state = machines().map(State::of).max().unwrap_or_default();
-        let since = machines().filter(|machine| State::of(machine) == state).filter_map(Machine::since).min();
+        let since =
+            machines().filter(|machine| State::of(machine) == state).filter_map(|machine| begun(machine.phase())).min();
         BoundStatus {
             name: bound.name.to_string(),
             measure: spec.measure.as_str(),
@@ -206,6 +217,14 @@ impl Engine {
             dips_healed: bound.dips,
             processes: bound.is_per_process().then(|| each(group, bound)),
         }
+    }
+}
+
+/// When the breach began.
+pub(super) fn begun(phase: Phase) -> Option<KTime> {
+    match phase {
+        Phase::Healthy => None,
+        Phase::Pending { since, .. } | Phase::Firing { since } | Phase::Cooling { since, .. } => Some(since),
     }
 }
 
@@ -229,7 +248,8 @@ fn worst(rule: &Rule, values: impl Iterator<Item = f64>) -> Option<f64> {
     }
 }
 
-fn nearness(rule: &Rule, value: f64) -> Option<f64> {
+/// Value by limit of a max, limit by value of a min; `None` where there is no such ratio.
+pub(super) fn nearness(rule: &Rule, value: f64) -> Option<f64> {
     let (part, whole) = match rule.side {
         Side::Min => (rule.limit, value),
         Side::Max => (value, rule.limit),

@@ -187,14 +187,6 @@ impl Machine {
         self.value
     }
 
-    /// When the breach began, whether it is an alarm or not yet.
-    pub fn since(&self) -> Option<KTime> {
-        match self.phase {
-            Phase::Healthy => None,
-            Phase::Pending { since, .. } | Phase::Firing { since } | Phase::Cooling { since, .. } => Some(since),
-        }
-    }
-
     /// The beginning of the breach that is firing.
     pub fn firing_since(&self) -> Option<KTime> {
         match self.phase {

@@ -6,7 +6,7 @@ use super::alarm::Alarm;
 use super::{Ended, JobState, Jobs};
 use crate::engine::Engine;
 use crate::engine::held::Held;
-use crate::engine::status::State;
+use crate::engine::status::{State, begun};
 use crate::event::Severity;
 use crate::time::KTime;
 
@@ -137,7 +137,10 @@ impl Alarm {
     fn status(&self, now: KTime) -> JobAlarmStatus {
         let machines = || self.each.values().chain([&self.held]);
         let state = machines().map(|held| State::of_phase(held.phase())).max().unwrap_or_default();
-        let since = machines().filter(|held| State::of_phase(held.phase()) == state).filter_map(Held::since).min();
+        let since = machines()
+            .filter(|held| State::of_phase(held.phase()) == state)
+            .filter_map(|held| begun(held.phase()))
+            .min();
         JobAlarmStatus {
             name: self.name.to_string(),
             severity: self.severity(),

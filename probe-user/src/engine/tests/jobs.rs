@@ -44,7 +44,7 @@ fn set(jobs: Vec<Job>) -> PolicySet {
 /// Plays a script and compares the events that it makes.
 #[track_caller]
 fn check(job: Job, script: &str, expected: &str) -> World {
-    let mut world = World::with(settings(), vec![set(vec![job])]);
+    let mut world = World::of(settings(), vec![set(vec![job])]);
     world.play(script);
     assert_eq!(world.story(), tidy(expected), "{script}");
     world
@@ -211,7 +211,7 @@ fn runs_may_be_told_not_to_overlap() {
          10 job.succeeded backup succeeded: backup (12) exited with code 0 after 3s; 1 process, 0.00 s of CPU",
     );
     assert_eq!(world.told[3].alarm.as_ref().map(|alarm| &*alarm.name), Some("backup.overlap"));
-    let mut world = World::with(settings(), vec![set(vec![job(vec![])])]);
+    let mut world = World::of(settings(), vec![set(vec![job(vec![])])]);
     world.play(script);
     assert!(!world.story().contains("overlap") && !world.story().contains("firing"), "{}", world.story());
 }
@@ -276,7 +276,7 @@ const BEFORE: &str = "0 clock 2026-11-22T00:59:50Z\n 0 scan\n";
 /// Only what was missed and what fired, for a job of every hour.
 #[track_caller]
 fn check_hourly(script: &str, expected: &str) -> World {
-    let mut world = World::with(settings(), vec![set(vec![hourly(one_run())])]);
+    let mut world = World::of(settings(), vec![set(vec![hourly(one_run())])]);
     world.play(script);
     let story: Vec<String> = world
         .story()
@@ -343,10 +343,8 @@ fn a_time_that_was_not_watched_as_a_whole_is_not_judged() {
     // Never without a clock.
     check_hourly("0 scan\n 50000", "");
     // In the start grace.
-    let mut world = World::with(
-        Settings { start_grace: Duration::from_secs(30), ..settings() },
-        vec![set(vec![hourly(one_run())])],
-    );
+    let mut world =
+        World::of(Settings { start_grace: Duration::from_secs(30), ..settings() }, vec![set(vec![hourly(one_run())])]);
     world.play(&format!("{BEFORE} 3000"));
     assert_eq!(world.story(), "");
     // Records were lost in it: the run may have come and gone. The next time is judged again.
@@ -492,7 +490,7 @@ fn a_reload_keeps_what_says_the_same() {
         ]
     };
     let play = |script: &str, expected: &str| {
-        let mut world = World::with(settings(), sets());
+        let mut world = World::of(settings(), sets());
         world.play(&format!("{BEFORE} {script}"));
         let story: Vec<String> = world.story().lines().map(|line| line.replace(":00+00:00[UTC]", "")).collect();
         assert_eq!(story, tidy(expected).lines().collect::<Vec<_>>(), "{script}");
@@ -537,7 +535,7 @@ fn a_reload_keeps_what_says_the_same() {
         ),
     );
     // A job that is new in the middle of a time is judged from the next one on.
-    let mut world = World::with(settings(), vec![set(vec![]), set(vec![hourly(one_run())])]);
+    let mut world = World::of(settings(), vec![set(vec![]), set(vec![hourly(one_run())])]);
     world.play(&format!("{BEFORE} 300 policies 1\n 4000"));
     assert_eq!(world.story(), "");
     world.play("4511");
