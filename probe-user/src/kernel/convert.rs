@@ -82,7 +82,7 @@ impl Converter {
                 id: cgroup.cgroup_id,
                 path: path_or_root(components, cgroup.header.flags & Flags::CGROUP_CUT != 0),
             },
-            Raw::Task { .. } | Raw::Usage(_) => return None,
+            Raw::Task { .. } | Raw::Usage(_) | Raw::GlanceEnd(_) => return None,
         })
     }
 

@@ -73,7 +73,7 @@ impl Core {
     /// Samples usage.
     pub(super) fn sample(&mut self) -> Result<(), SampleError> {
         self.take_records();
-        let rows = self.kernel.sampler.sample()?;
+        let rows = self.kernel.sampler.sample(clock::now())?;
         self.step(Input::Sample(rows));
         self.settle()
     }
@@ -214,7 +214,12 @@ impl Core {
         for effect in effects.drain(..) {
             match effect {
                 Effect::Emit(event) => self.events.push(event),
-                Effect::Watch(key, watch) => self.kernel.watched.set(key, watch),
+                Effect::Watch(key, watch) => {
+                    self.kernel.watched.set(key, watch);
+                    if watch.usage {
+                        self.kernel.sampler.watches_another();
+                    }
+                }
                 Effect::WakeAt(at) => self.wake_at = at,
                 Effect::Scan => self.scan_wanted = true,
                 Effect::Reread { key, user } => self.looks_wanted.push((key, user)),
