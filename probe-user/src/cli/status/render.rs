@@ -1,5 +1,7 @@
 //! The daemon's answer as text. What is missing in it (an older daemon) is left out.
 
+mod jobs;
+
 use std::fmt::Write as _;
 
 use serde_json::Value;
@@ -80,7 +82,7 @@ fn groups(page: &mut String, engine: &Value) {
         page.push_str("records were lost: nothing is judged until the process table is right again\n");
     }
     let groups = list(&engine["groups"]);
-    if groups.is_empty() {
+    if groups.is_empty() && list(&engine["jobs"]).is_empty() {
         page.push_str("no groups: policies are empty\n");
         return;
     }
@@ -97,7 +99,10 @@ fn groups(page: &mut String, engine: &Value) {
             rows.push(bound_row(name, members, bound));
         }
     }
-    table(page, &rows);
+    if rows.len() > 1 {
+        table(page, &rows);
+    }
+    jobs::jobs(page, engine);
     let firing: Vec<String> = list(&engine["firing"]).iter().map(word).collect();
     let firing = if firing.is_empty() { "nothing".to_owned() } else { firing.join(", ") };
     let _ = writeln!(page, "firing: {firing}");
