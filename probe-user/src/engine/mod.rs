@@ -233,8 +233,7 @@ pub struct Engine {
 impl Engine {
     /// An engine that has seen nothing yet; the first [`Input::Scan`] starts it.
     pub fn new(settings: Settings, policies: &Arc<PolicySet>, users: Arc<Users>) -> Self {
-        let groups: Vec<GroupState> =
-            policies.groups.iter().map(|group| GroupState::new(group, &settings.host, KTime::default())).collect();
+        let groups = jobs::groups_of(policies, &settings.host, KTime::default());
         let index = Index::new(&groups);
         let logs = Logs::new(policies, &settings.host, KTime::default());
         let host = settings.host;
@@ -248,7 +247,7 @@ impl Engine {
             timers: Timers::default(),
             rereads: Rereads::default(),
             losses: Losses::default(),
-            jobs: Jobs::new(policies),
+            jobs: Jobs::new(policies, KTime::default()),
             logs,
             hosts: Hosts::new(policies, &host),
             acts: Acts::new(&policies.actions),
@@ -320,9 +319,10 @@ impl Engine {
             }
             Input::Acted(acted) => self.acted(now.max(self.clock), &acted, effects),
             Input::Clock(clock) => {
-                let mut told = Vec::new();
-                self.jobs.set_clock(clock, &mut told);
-                self.tell(told, effects);
+                let now = now.max(self.clock);
+                self.advance_jobs(now, effects);
+                self.jobs.set_clock(clock);
+                self.judge_jobs(now, effects);
             }
             Input::Lost(loss) => self.lose(now.max(self.clock), loss, effects),
             Input::Policies(policies, users) => self.reload(now.max(self.clock), &policies, users, effects),
@@ -372,6 +372,7 @@ impl Engine {
                 group.begin(now);
             }
             self.logs.begin(now);
+            self.jobs.begin(now);
             self.end_doubt(now, effects);
             self.judge_all(now, effects);
         } else if self.end_doubt(now, effects) {

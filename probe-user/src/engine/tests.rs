@@ -4,6 +4,7 @@ mod actions;
 mod counts;
 mod events;
 mod index;
+mod jobs;
 mod loss;
 mod membership;
 mod random;

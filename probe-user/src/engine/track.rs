@@ -20,6 +20,8 @@ pub(super) struct Track {
     pub(super) belongs: Vec<usize>,
     /// The groups it belongs to by descent, unless taken out.
     pub(super) descends: Vec<usize>,
+    /// The run that it belongs to, by the group of its job, and the root of each.
+    pub(super) runs: Vec<(usize, ProcessKey)>,
     /// The groups it was in since its last exec: no further entry is a start.
     pub(super) entered: Vec<usize>,
     /// It belonged once to a group whose processes are told.
@@ -131,6 +133,8 @@ impl Engine {
             wanted.exit |= state.watch.exit;
             wanted.usage |= state.watch.usage;
         }
+        // The end of a run is told at once; what ends inside of it can wait.
+        wanted.exit |= track.runs.iter().any(|(_, root)| *root == key);
         if !track.ended && (wanted != track.watch || track.watch_unsure) {
             if track.watch.usage && !wanted.usage {
                 let steady = !std::mem::replace(&mut track.interrupted, true);

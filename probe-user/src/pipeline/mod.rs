@@ -11,6 +11,7 @@
 mod alarm;
 mod answer;
 pub mod clock;
+mod clock_set;
 mod core;
 mod logfiles;
 mod memory;
@@ -40,6 +41,7 @@ use crate::stamp::{OpenError, Stamper};
 use crate::time::KTime;
 
 use self::alarm::Alarm;
+use self::clock_set::ClockSet;
 use self::core::Core;
 use self::logfiles::LogFiles;
 use self::memory::Storm;
@@ -240,6 +242,7 @@ impl Daemon {
         mut inputs: mpsc::Receiver<Input>,
     ) -> Result<(), PipelineError> {
         let mut alarm = Alarm::new()?;
+        let clock_set = ClockSet::new()?;
         let reason = loop {
             self.carry_out()?;
             self.tell_events();
@@ -261,6 +264,11 @@ impl Daemon {
                     rings?;
                     alarm.rang();
                     self.on_time()?;
+                }
+                jumps = clock_set.jumps() => {
+                    jumps?;
+                    clock_set.again()?;
+                    self.core.check_clock()?;
                 }
                 Some(input) = inputs.recv() => self.core.input(input)?,
                 Some(query) = queries.recv() => self.answer(query),

@@ -1,6 +1,7 @@
 //! The daemon's answer as text. What is missing in it (an older daemon) is left out.
 
 mod host;
+mod jobs;
 mod logs;
 
 use std::fmt::Write as _;
@@ -87,7 +88,7 @@ fn groups(page: &mut String, engine: &Value) {
         page.push_str("records were lost: nothing is judged until the process table is right again\n");
     }
     let groups = list(&engine["groups"]);
-    if groups.is_empty() {
+    if groups.is_empty() && list(&engine["jobs"]).is_empty() {
         page.push_str("no groups\n");
     }
     let mut rows = vec![["GROUP", "MEMBERS", "BOUND", "VALUE", "LIMIT", "NEAR", "STATE"].map(str::to_owned)];
@@ -103,9 +104,10 @@ fn groups(page: &mut String, engine: &Value) {
             rows.push(bound_row(name, members, bound));
         }
     }
-    if !groups.is_empty() {
+    if rows.len() > 1 {
         table(page, &rows);
     }
+    jobs::jobs(page, engine);
     host::table(page, &engine["host"]);
     let firing: Vec<String> = list(&engine["firing"]).iter().map(word).collect();
     let firing = if firing.is_empty() { "nothing".to_owned() } else { firing.join(", ") };

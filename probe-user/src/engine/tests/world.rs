@@ -16,6 +16,7 @@
 //! | `title PID TEXT` | it rewrites its arguments |
 //! | `setuid PID UID` | it becomes another user |
 //! | `policies N` | the other policies are loaded |
+//! | `clock TIME` | the clock on the wall shows this (RFC 3339) |
 //! | `acted ORDER` | an order has ended: `code=N`, option `ms=N`; `why=TEXT`; `hit=PID` and/or `gone=PID`, option `killed=PID` |
 
 use std::collections::{BTreeMap, HashMap};
@@ -33,7 +34,7 @@ use crate::record::{
     SignalSent, TaskRow, UsageRow,
 };
 use crate::signal;
-use crate::time::KTime;
+use crate::time::{ClockReading, KTime, Wall};
 
 pub(super) const MIB: f64 = 1024.0 * 1024.0;
 
@@ -110,6 +111,7 @@ impl World {
         Self::of(settings, sets.into_iter().map(|groups| PolicySet { groups, ..PolicySet::default() }).collect())
     }
 
+    /// With policies of every kind.
     pub(super) fn of(settings: Settings, sets: Vec<PolicySet>) -> Self {
         let users = Arc::new(Users(HashMap::from([(0, "root".into()), (33, "www-data".into())])));
         let sets: Vec<_> = sets.into_iter().map(Arc::new).collect();
@@ -179,6 +181,11 @@ impl World {
             "policies" => {
                 let set = Arc::clone(&self.sets[words[0].parse::<usize>().unwrap()]);
                 self.step(Input::Policies(set, Arc::clone(&self.users)));
+            }
+            "clock" => {
+                let wall: jiff::Timestamp = words[0].parse().unwrap();
+                let wall = Wall(i64::try_from(wall.as_nanosecond()).unwrap());
+                self.step(Input::Clock(ClockReading { mono: self.now, boot_ns: self.now.0, wall }));
             }
             "have" => {
                 self.have(pid(), words.get(1).copied().unwrap_or("/bin/sh"));
