@@ -22,6 +22,8 @@ pub mod pipeline;
 pub mod policy;
 pub mod readable;
 pub mod record;
+pub mod recording;
+pub mod replay;
 pub mod serve;
 pub mod signal;
 pub mod stamp;

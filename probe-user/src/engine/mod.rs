@@ -27,9 +27,10 @@ mod membership;
 mod raise;
 mod reload;
 mod reread;
+pub mod seen;
 pub mod status;
 mod tell;
-mod text;
+pub(crate) mod text;
 mod timers;
 mod track;
 
@@ -40,6 +41,7 @@ use std::time::Duration;
 use regex::Regex;
 
 pub use self::explain::{Explanation, Verdict};
+pub(crate) use self::reread::{Hope, next_look};
 pub use self::status::{BoundStatus, Each, GroupStatus, LossStatus, State, Status};
 
 use self::group::GroupState;
@@ -49,6 +51,7 @@ use self::jobs::Jobs;
 use self::logs::Logs;
 use self::loss::Losses;
 use self::reread::Rereads;
+use self::seen::Seen;
 use self::timers::Timers;
 use self::track::{Source, Track};
 use crate::event::Event;
@@ -199,6 +202,8 @@ pub struct Engine {
     dirty: Vec<usize>,
     /// A group with sampled bounds has gained its first or lost its last member.
     sampling_may_change: bool,
+    /// What the values of the bounds came to, where somebody wants to know.
+    seen: Option<Seen>,
 }
 
 impl Engine {
@@ -229,6 +234,7 @@ impl Engine {
             gone: None,
             dirty: Vec::new(),
             sampling_may_change: false,
+            seen: None,
         }
     }
 
@@ -299,6 +305,11 @@ impl Engine {
         for group in &mut self.groups {
             group.resolve_limits(&self.settings.host);
         }
+    }
+
+    /// Whether the kernel side is to sample this process.
+    pub fn wants_usage_of(&self, key: ProcessKey) -> bool {
+        self.tracks.get(&key).is_some_and(|track| track.watch.usage)
     }
 
     /// The process table, to look at.

@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use probe_common::decode::{DecodeError, Raw, decode};
+use probe_common::decode::{DecodeError, Raw, decode, decode_next};
 use probe_common::record::{self as wire, Flags, Header};
 
 use crate::record::{Account, Body, ExitStatus, Identity, ProcessKey, Program, Record, SignalSent, TaskRow};
 use crate::time::KTime;
 
 /// Remembers the page size; pages come from the kernel side as they are.
-pub(super) struct Converter {
+pub(crate) struct Converter {
     page_bytes: u64,
 }
 
@@ -20,6 +20,19 @@ impl Default for Converter {
 }
 
 impl Converter {
+    /// For records of a kernel with pages of this size.
+    pub(crate) const fn with_pages(page_bytes: u64) -> Self {
+        Self { page_bytes }
+    }
+
+    /// The first of several records of the ring that lie one after the other, and what is behind it.
+    pub(crate) fn next<'a>(&self, bytes: &'a [u8]) -> Result<(Record, &'a [u8]), DecodeError> {
+        let (raw, rest) = decode_next(bytes)?;
+        let header = *raw.header();
+        let body = self.body(&raw).ok_or(DecodeError::Kind(header.kind))?;
+        Ok((Record { at: KTime(header.time), key: key(&header), body }, rest))
+    }
+
     /// One record of the ring.
     pub(super) fn record(&self, bytes: &[u8]) -> Result<(Header, Record), DecodeError> {
         let raw = decode(bytes)?;
@@ -122,7 +135,7 @@ fn text(bytes: &[u8]) -> String {
 
 /// Arguments without the NULs that close the last one. Some programs fill their arguments with NULs when they rename
 /// themselves: those at the end go too.
-pub(super) fn arguments(bytes: &[u8]) -> Box<str> {
+pub(crate) fn arguments(bytes: &[u8]) -> Box<str> {
     let length = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
     text(&bytes[..length]).into()
 }

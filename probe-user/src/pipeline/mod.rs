@@ -12,9 +12,11 @@ mod alarm;
 mod answer;
 pub mod clock;
 mod core;
+mod looks;
 mod memory;
 mod outlets;
 mod privileges;
+pub mod recorder;
 
 use std::io;
 use std::time::Duration;
