@@ -6,7 +6,8 @@
 use core::fmt;
 
 use crate::record::{
-    Account, COMM_LEN, Cgroup, Exec, Exit, Fork, Header, Identity, Oom, RecordKind, Rename, Signal, Task, Usage,
+    Account, COMM_LEN, Cgroup, Exec, Exit, Fork, GlanceEnd, Header, Identity, Oom, RecordKind, Rename, Signal, Task,
+    Usage,
 };
 
 /// A record and its tail, borrowed from the bytes it was decoded from.
@@ -53,6 +54,8 @@ pub enum Raw<'a> {
     },
     /// See [`Usage`].
     Usage(Usage),
+    /// See [`GlanceEnd`].
+    GlanceEnd(GlanceEnd),
 }
 
 /// Bytes that are no record.
@@ -135,6 +138,7 @@ pub fn decode_next(bytes: &[u8]) -> Result<(Raw<'_>, &[u8]), DecodeError> {
             Raw::Task { task, exe, cgroup }
         }
         RecordKind::Usage => Raw::Usage(Usage::read(reader)?),
+        RecordKind::GlanceEnd => Raw::GlanceEnd(GlanceEnd::read(reader)?),
     };
     if reader.bytes.is_empty() {
         Ok((raw, rest))
@@ -157,6 +161,7 @@ impl Raw<'_> {
             Self::Cgroup { cgroup, .. } => &cgroup.header,
             Self::Task { task, .. } => &task.header,
             Self::Usage(usage) => &usage.header,
+            Self::GlanceEnd(end) => &end.header,
         }
     }
 }
@@ -260,6 +265,7 @@ structs! {
         header, tid, threads, cpu_ns, wait_ns, read_bytes, write_bytes, rss_pages,
         gone_cpu_ns, gone_wait_ns, gone_read_bytes, gone_write_bytes
     }
+    GlanceEnd { header }
 }
 
 #[cfg(test)]

@@ -3,7 +3,8 @@
 
 use crate::decode::Raw;
 use crate::record::{
-    Account, COMM_LEN, Cgroup, Exec, Exit, Fork, Header, Identity, Oom, RecordKind, Rename, Signal, Task, Usage,
+    Account, COMM_LEN, Cgroup, Exec, Exit, Fork, GlanceEnd, Header, Identity, Oom, RecordKind, Rename, Signal, Task,
+    Usage,
 };
 
 /// Appends a record. Kind, size and the lengths of its tail are those of its parts, whatever its fields say.
@@ -42,6 +43,9 @@ pub fn encode(raw: &Raw<'_>, bytes: &mut impl Extend<u8>) {
             let [exe_len, cgroup_len] = tail.map(length);
             Task { header, exe_len, cgroup_len, ..task }.put(bytes);
             tails(&tail, bytes);
+        }
+        Raw::GlanceEnd(end) => {
+            GlanceEnd { header: whole::<GlanceEnd>(end.header, RecordKind::GlanceEnd, &[]) }.put(bytes);
         }
         Raw::Usage(usage) => Usage { header: whole::<Usage>(usage.header, RecordKind::Usage, &[]), ..usage }.put(bytes),
     }
@@ -123,6 +127,7 @@ structs! {
         header, tid, threads, cpu_ns, wait_ns, read_bytes, write_bytes, rss_pages,
         gone_cpu_ns, gone_wait_ns, gone_read_bytes, gone_write_bytes
     }
+    GlanceEnd { header }
 }
 
 #[cfg(test)]
@@ -162,6 +167,7 @@ mod tests {
         let task = Task { header, identity, threads: 2, ..Task::default() };
         check(&Raw::Task { task, exe: b"ls\0", cgroup: b"web\0" }, 120 + 7);
         check(&Raw::Usage(Usage { header, cpu_ns: 8, gone_write_bytes: 2, ..Usage::default() }), 120);
+        check(&Raw::GlanceEnd(GlanceEnd { header }), 40);
     }
 
     #[test]

@@ -75,6 +75,8 @@ kernel_layout! {
     task_read_bytes,
     /// `task_struct.ioac.write_bytes` (CONFIG_TASK_IO_ACCOUNTING)
     task_write_bytes,
+    /// `task_struct.thread_node`, the entry in the group's list of threads; 0 when the kernel has no such field
+    task_thread_node,
     /// `task_struct.in_execve`: the byte that holds the bit
     task_in_execve,
     /// The bit in that byte; 0 when the kernel has no such field
@@ -83,6 +85,8 @@ kernel_layout! {
     signal_live,
     /// `signal_struct.nr_threads`
     signal_nr_threads,
+    /// `signal_struct.thread_head`, the group's list of threads; 0 when the kernel has no such field
+    signal_thread_head,
     /// `signal_struct.flags`
     signal_flags,
     /// `signal_struct.group_exit_code`

@@ -43,6 +43,8 @@ pub enum RecordKind {
     Task = 9,
     /// [`Usage`]: one living thread of a watched process, from the sample iterator.
     Usage = 10,
+    /// [`GlanceEnd`]: the glance iterator has looked at every process that it knows.
+    GlanceEnd = 11,
 }
 
 impl RecordKind {
@@ -59,6 +61,7 @@ impl RecordKind {
             8 => Self::Cgroup,
             9 => Self::Task,
             10 => Self::Usage,
+            11 => Self::GlanceEnd,
             _ => return None,
         })
     }
@@ -80,6 +83,8 @@ impl Flags {
     pub const ZOMBIE: u16 = 1 << 4;
     /// The cgroup's path was cut: deeper than [`PATH_DEPTH`] or longer than [`CGROUP_CAP`].
     pub const CGROUP_CUT: u16 = 1 << 5;
+    /// The glance cannot tell of every watched process: a sample is needed.
+    pub const STALE: u16 = 1 << 6;
 }
 
 /// The start of every record.
@@ -98,7 +103,7 @@ pub struct Header {
     pub tgid: u32,
     /// Rises by one for every record that its CPU tried to deliver: a gap is a loss. 0 in iterator output.
     pub seq: u64,
-    /// When it happened.
+    /// When it happened. 0 in iterator output.
     pub time: u64,
     /// Start time of the group's leader; with `tgid` the identity of the process.
     pub start_time: u64,
@@ -277,13 +282,13 @@ pub struct Task {
     pub reserved: u32,
 }
 
-/// One thread of a watched process, from the sample iterator.
+/// One thread of a watched process, from the sample iterator; or all threads of one, summed, from the glance iterator.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
     /// Of the process.
     pub header: Header,
-    /// The thread; the leader's equals the tgid.
+    /// The thread; the leader's equals the tgid, and so does that of a sum.
     pub tid: u32,
     /// Threads alive in the group.
     pub threads: u32,
@@ -305,4 +310,12 @@ pub struct Usage {
     pub gone_read_bytes: u64,
     /// Bytes they wrote; only in the leader's row.
     pub gone_write_bytes: u64,
+}
+
+/// The end of a glance.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct GlanceEnd {
+    /// Of no process; [`Flags::STALE`] may be set.
+    pub header: Header,
 }

@@ -7,6 +7,7 @@ use probe_common::maps::{LossReason, Watch};
 use probe_common::record::{Fork, RecordKind};
 
 use crate::emit::{self, Urgency};
+use crate::glance;
 use crate::log::told;
 use crate::maps::WATCHED;
 use crate::task::Task;
@@ -43,5 +44,7 @@ fn inherit_watch(forker: u32, child: u32) {
     let Some(bits) = (unsafe { WATCHED.get(forker).copied() }) else { return };
     if WATCHED.insert(child, bits | Watch::INHERITED, u64::from(BPF_NOEXIST)).is_err() {
         emit::lost(LossReason::WatchedFull);
+    } else if bits & Watch::USAGE != 0 {
+        glance::is_stale();
     }
 }

@@ -1,27 +1,30 @@
-//! The two task iterators: who is there (scan), and what the watched ones use (sample).
+//! Two of the task iterators: who is there (scan), and what the watched ones use (sample). The third is [`glance`].
 //!
 //! They run only when the daemon reads from them, in its own context, over all tasks of the host. aya-ebpf has no macro
 //! for iterators: the section name is all that the loader needs.
 
-use aya_ebpf::helpers::generated::{bpf_ktime_get_ns, bpf_seq_write};
+use aya_ebpf::helpers::generated::bpf_seq_write;
 use core::ffi::c_void;
 use probe_common::maps::Watch;
 use probe_common::record::{CGROUP_CAP, EXE_CAP, Flags, Header, RecordKind, Task as TaskRecord, Usage};
 
+use crate::glance;
 use crate::maps::{ACCOUNTS, SCAN_SCRATCH, WATCHED};
 use crate::task::{Cursor, Extent, Task, copy_cgroup_path, copy_exe_path};
 
-/// `struct bpf_iter_meta`, of which the first field is all we need.
+/// `struct bpf_iter_meta`, of which the first two fields are all we need.
 #[repr(C)]
 pub struct IterMeta {
-    seq: *mut c_void,
+    pub(crate) seq: *mut c_void,
+    /// Another one for each open iterator.
+    pub(crate) session: u64,
 }
 
 /// `struct bpf_iter__task`: the context of an `iter/task` program. `task` is null in the last call.
 #[repr(C)]
 pub struct IterTask {
-    meta: *mut IterMeta,
-    task: *const u8,
+    pub(crate) meta: *mut IterMeta,
+    pub(crate) task: *const u8,
 }
 
 /// Writes a [`TaskRecord`] for each thread group.
@@ -82,12 +85,13 @@ extern "C" fn scan(ctx: *mut IterTask) -> i32 {
     0
 }
 
-/// Writes a [`Usage`] for each thread of each process that is watched for its usage.
+/// Writes a [`Usage`] for each thread of each process that is watched for its usage, and notes where each process is
+/// for the glances that follow.
 #[unsafe(no_mangle)]
 #[unsafe(link_section = "iter/task")]
 extern "C" fn sample(ctx: *mut IterTask) -> i32 {
     // SAFETY: the kernel calls with a valid context; the verifier knows its shape.
-    let (seq, task) = unsafe { ((*(*ctx).meta).seq, (*ctx).task) };
+    let (seq, session, task) = unsafe { ((*(*ctx).meta).seq, (*(*ctx).meta).session, (*ctx).task) };
     if task.is_null() {
         return 0;
     }
@@ -100,7 +104,8 @@ extern "C" fn sample(ctx: *mut IterTask) -> i32 {
     }
     let tid = task.tid();
     // SAFETY: the value is copied at once.
-    let gone = if tid == tgid { unsafe { ACCOUNTS.get(tgid).copied() } } else { None }.unwrap_or_default();
+    let account = if tid == tgid { unsafe { ACCOUNTS.get(tgid).copied() } } else { None };
+    let gone = account.unwrap_or_default();
     let row = Usage {
         header: header(RecordKind::Usage, 0, size_of::<Usage>(), tgid, task.group_leader().start_time()),
         tid,
@@ -115,15 +120,19 @@ extern "C" fn sample(ctx: *mut IterTask) -> i32 {
         gone_read_bytes: gone.read_bytes,
         gone_write_bytes: gone.write_bytes,
     };
-    // SAFETY: a plain struct on the stack. When the buffer overflows the kernel calls again for the same task.
-    unsafe { bpf_seq_write(seq.cast(), (&raw const row).cast_mut().cast(), size_of::<Usage>() as u32) };
+    // SAFETY: a plain struct on the stack.
+    let failed =
+        unsafe { bpf_seq_write(seq.cast(), (&raw const row).cast_mut().cast(), size_of::<Usage>() as u32) != 0 };
+    // When the buffer overflows the kernel calls again for the same task.
+    if !failed && tid == tgid {
+        glance::enrol(task, &row, session, account.is_none());
+    }
     0
 }
 
-/// Rows of an iterator have no sequence: what cannot be written is written at the next read.
+/// Rows of an iterator have no sequence, for what cannot be written is written at the next read, and no time but that
+/// of the reading.
 #[inline(always)]
-fn header(kind: RecordKind, flags: u16, size: usize, tgid: u32, start_time: u64) -> Header {
-    // SAFETY: this helper has no preconditions.
-    let time = unsafe { bpf_ktime_get_ns() };
-    Header { kind: kind as u16, flags, size: size as u32, cpu: 0, tgid, seq: 0, time, start_time }
+pub(crate) fn header(kind: RecordKind, flags: u16, size: usize, tgid: u32, start_time: u64) -> Header {
+    Header { kind: kind as u16, flags, size: size as u32, cpu: 0, tgid, seq: 0, time: 0, start_time }
 }

@@ -26,6 +26,7 @@ mod emit;
 mod exec;
 mod exit;
 mod fork;
+mod glance;
 mod globals;
 mod iter;
 mod log;

@@ -41,6 +41,17 @@ pub(crate) static CGROUP_SCRATCH: PerCpuArray<CgroupScratch> = PerCpuArray::with
 #[map]
 pub(crate) static SCAN_SCRATCH: PerCpuArray<ScanScratch> = PerCpuArray::with_max_entries(1, 0);
 
+/// The processes that the last sample met, for [`crate::glance`] to find them by their addresses.
+#[map]
+pub(crate) static ROSTER: Array<RosterEntry> = Array::with_max_entries(ROSTER_CAP, 0);
+
+/// How far the iterators are.
+#[map]
+pub(crate) static PROGRESS: Array<Progress> = Array::with_max_entries(1, 0);
+
+/// Most processes that are found again without a sample. With more of them every look is a sample.
+pub(crate) const ROSTER_CAP: u32 = 16_384;
+
 /// Entries are allocated when needed: most hosts need few of so many.
 const BPF_F_NO_PREALLOC: u32 = 1;
 
@@ -64,4 +75,49 @@ pub(crate) struct ScanScratch {
     pub(crate) task: Task,
     pub(crate) tail: [u8; EXE_CAP + CGROUP_CAP + 2 * COMPONENT_CAP],
     pub(crate) cursors: [u32; 2],
+}
+
+/// A process as a sample met it.
+#[repr(C)]
+pub(crate) struct RosterEntry {
+    /// Address of its leader's `task_struct`.
+    pub(crate) leader: u64,
+    /// Address of its `signal_struct`, which it keeps whichever thread executes another program.
+    pub(crate) signal: u64,
+    /// Start time of its leader; with `tgid` the proof that the addresses still mean this process.
+    pub(crate) start_time: u64,
+    /// CPU time as it was last told, ns: of the leader when it is alone, of the whole group otherwise.
+    pub(crate) cpu_ns: u64,
+    pub(crate) tgid: u32,
+    /// Not 0 when it has one thread and never had another.
+    pub(crate) alone: u32,
+}
+
+/// How far the sample and glance iterators are. Only the daemon runs them, one at a time; the fork program
+/// sets `stale` meanwhile.
+#[repr(C)]
+pub(crate) struct Progress {
+    /// The sample that filled the roster, as the kernel numbers open iterators.
+    pub(crate) sample: u64,
+    /// Processes that it met; those beyond the cap are not in the roster.
+    pub(crate) met: u32,
+    /// Index of the process that the glance is at.
+    pub(crate) next: u32,
+    /// The glance under way, likewise.
+    pub(crate) glance: u64,
+    /// The entry of the list of threads that it is at; 0 before the list.
+    pub(crate) at: u64,
+    /// The first thread of that list.
+    pub(crate) first: u64,
+    /// The `mm_struct` of the first thread that has one.
+    pub(crate) mm: u64,
+    /// Sums over the threads so far.
+    pub(crate) cpu_ns: u64,
+    pub(crate) wait_ns: u64,
+    pub(crate) read_bytes: u64,
+    pub(crate) write_bytes: u64,
+    /// Not 0 when the process has used something and everything of it is being read.
+    pub(crate) thorough: u32,
+    /// Not 0 when a process is watched that the sample did not meet.
+    pub(crate) stale: u32,
 }

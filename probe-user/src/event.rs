@@ -234,6 +234,21 @@ pub fn clean(text: &str) -> String {
     cleaned
 }
 
+/// The same of a text whose end matters most: what does not fit is left out at the beginning.
+pub fn clean_end(text: &str) -> String {
+    let mut room = TEXT_MAX - '…'.len_utf8();
+    let mut start = text.len();
+    for (index, character) in text.char_indices().rev() {
+        let length = clean(character.encode_utf8(&mut [0; 4])).len();
+        if length > room {
+            return format!("…{}", clean(text.get(start..).unwrap_or_default()));
+        }
+        room -= length;
+        start = index;
+    }
+    clean(text)
+}
+
 /// Controls, and the bidirectional overrides that can make a line read as another one.
 fn is_unprintable(c: char) -> bool {
     c.is_control()

@@ -306,21 +306,25 @@ pub struct LogLine {
     pub text: Box<str>,
 }
 
-/// Figures of the host at one moment, as the kernel counts them.
+/// Figures of the host at one moment, as the kernel counts them. What nobody asked for is `None`, and so is what the
+/// kernel does not say.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct HostSample {
     /// When.
     pub at: KTime,
+    /// The figures speak for the time up to here: when no other sample has come by then, nobody has looked. `None`:
+    /// until the next sample, whenever that is.
+    pub until: Option<KTime>,
     /// CPU time of all CPUs since the boot.
     pub cpu: Option<HostCpu>,
     /// The load average of one minute.
     pub load: Option<f64>,
     /// Memory and swap.
     pub memory: Option<HostMemory>,
-    /// Mounted file systems that were asked for.
-    pub disks: Vec<HostDisk>,
-    /// Network interfaces that were asked for.
-    pub interfaces: Vec<HostInterface>,
+    /// Every mounted file system that was asked for; `None`: they were not looked at this time, what was known holds.
+    pub disks: Option<Vec<HostDisk>>,
+    /// Every network interface that was asked for.
+    pub interfaces: Option<Vec<HostInterface>>,
     /// Time in which some task waited, since the boot.
     pub pressure: HostPressure,
 }
@@ -352,8 +356,31 @@ pub struct HostMemory {
 pub struct HostDisk {
     /// Its mount point.
     pub path: Arc<str>,
-    /// Its size in bytes.
+    /// Whether policies that name no mount point mean it.
+    pub kind: MountKind,
+    /// `None`: it is mounted, but does not answer, or may not be looked at.
+    pub size: Option<DiskSize>,
+}
+
+/// What a mount is, for policies that do not name it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MountKind {
+    /// A file system that holds what people put there.
+    #[default]
+    Own,
+    /// Another mount of a file system that is mounted elsewhere too.
+    Again,
+    /// The kernel's own (proc, tmpfs), or one that is always full (squashfs).
+    Pseudo,
+}
+
+/// How large a file system is and what is left of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DiskSize {
+    /// Its size in bytes, with what is reserved for root.
     pub bytes: u64,
+    /// In use.
+    pub bytes_used: u64,
     /// Left for users.
     pub bytes_free: u64,
     /// Its inodes; 0 where the file system has no such number.

@@ -2,6 +2,7 @@
 //!
 //! A read that fails gives zeroes (`bpf_probe_read_kernel` clears its target), which for a valid pointer does not happen.
 
+mod noted;
 mod path;
 
 use aya_ebpf::helpers::generated::{bpf_get_current_task, bpf_probe_read_kernel};
@@ -10,6 +11,7 @@ use probe_common::record::{COMM_LEN, Flags, Identity};
 
 use crate::globals::layout;
 
+pub(crate) use noted::{NotedSignal, NotedTask, next_in_list, previous_in_list, rss_pages};
 pub(crate) use path::{Cursor, Extent, copy_cgroup_path, copy_exe_path};
 
 /// `PF_KTHREAD` of include/linux/sched.h, the same since 2.6.
@@ -61,6 +63,12 @@ impl Task {
     #[inline(always)]
     pub(crate) fn group_leader(self) -> Self {
         Self(load(self.0, layout!(task_group_leader)))
+    }
+
+    /// Its address, to be noted for later.
+    #[inline(always)]
+    pub(crate) fn address(self) -> u64 {
+        self.0 as u64
     }
 
     #[inline(always)]
@@ -193,6 +201,12 @@ impl SignalStruct {
     #[inline(always)]
     pub(crate) fn live(self) -> i32 {
         load(self.0, layout!(signal_live))
+    }
+
+    /// Its address, to be noted for later.
+    #[inline(always)]
+    pub(crate) fn address(self) -> u64 {
+        self.0 as u64
     }
 
     #[inline(always)]

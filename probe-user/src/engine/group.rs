@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::evidence::Note;
+use super::measures::Sums;
 use super::timers::Slot;
 use super::{Engine, Watch};
 use crate::model::Totals;
@@ -15,7 +16,7 @@ use crate::record::ProcessKey;
 use crate::time::KTime;
 
 /// Alarms repeated faster than this would drown the others.
-const REPEAT_MIN: Duration = Duration::from_secs(1);
+pub(super) const REPEAT_MIN: Duration = Duration::from_secs(1);
 
 /// One group.
 #[derive(Debug)]
@@ -33,6 +34,8 @@ pub(super) struct GroupState {
     pub(super) used: Totals,
     /// Used in the present interval by members that have ended.
     pub(super) ended: Totals,
+    /// What the last samples say of members alive.
+    pub(super) sums: Sums,
     /// The last members that ended or left, oldest first.
     pub(super) departed: VecDeque<Note>,
     /// The last members that started, oldest first.
@@ -119,6 +122,7 @@ impl GroupState {
             windows,
             used: Totals::default(),
             ended: Totals::default(),
+            sums: Sums::default(),
             departed: VecDeque::new(),
             arrived: VecDeque::new(),
             victims: VecDeque::new(),

@@ -72,6 +72,21 @@ impl Held {
         changes
     }
 
+    /// The first value after a time in which values may have been missed: it is taken before the deadlines, so that what
+    /// healed unseen does not fire, and repetitions that were missed are one.
+    pub(super) fn reconcile(&mut self, at: KTime, value: f64, gate: KTime) -> Vec<Change> {
+        let mut changes = Vec::new();
+        for turn in self.machine.reconcile(at, value, &self.rule, gate).into_iter().flatten() {
+            self.take(turn, &mut changes);
+        }
+        let missed = self.repeat_at.is_some_and(|repeat_at| repeat_at <= at);
+        if let (true, Some(repeat), Some(since)) = (missed, self.repeat, self.machine.firing_since()) {
+            changes.push(Change::Repeated { at, since, value });
+            self.repeat_at = Some(at.after(repeat));
+        }
+        changes
+    }
+
     /// Lets time pass up to `at`.
     pub(super) fn advance(&mut self, at: KTime, gate: KTime) -> Vec<Change> {
         let mut changes = Vec::new();

@@ -22,7 +22,7 @@ impl Engine {
     pub(super) fn act_on_deadlines(&mut self, until: KTime, effects: &mut Vec<Effect>) {
         let mut told = Vec::new();
         self.logs.advance(until, self.gate, &mut told);
-        self.hosts.advance(until, self.gate, &mut told);
+        self.advance_host(until, &mut told);
         self.tell(told, effects);
         if !self.is_judging() {
             return;

@@ -55,7 +55,14 @@ impl Engine {
 
     /// Tells an alarm and sees to what is to be done about it.
     pub(super) fn raise(&mut self, raised: Raised, effects: &mut Vec<Effect>) {
-        let Raised { event, response: _, targets: _ } = raised;
+        let Raised { event, response, targets } = raised;
+        if response.act.is_empty() {
+            effects.push(Effect::Emit(event));
+            return;
+        }
+        let mut done = Vec::new();
+        self.act_on(&event, &response, &targets, &mut done);
         effects.push(Effect::Emit(event));
+        effects.append(&mut done);
     }
 }

@@ -17,7 +17,7 @@ use super::{Effect, Engine, Processes, text};
 use crate::event::{AlarmTurn, Attribute, Attributes, Event, Severity, clean, name};
 use crate::model::Process;
 use crate::policy::select::container_id;
-use crate::policy::spec::Side;
+use crate::policy::spec::{Measure, Side};
 use crate::record::{Account, ProcessKey, Program};
 use crate::time::KTime;
 
@@ -48,8 +48,28 @@ pub(super) fn brief(process: &Process) -> Attributes {
     attributes
 }
 
-fn secs(duration: Duration) -> Value {
+pub(super) fn secs(duration: Duration) -> Value {
     number(duration.as_secs_f64())
+}
+
+/// Whom an action signals that is about a group: of too many processes the youngest ones that are too many, else every
+/// member.
+fn in_breach(group: &GroupState, bound: &BoundState) -> Vec<ProcessKey> {
+    if group.response.act.is_empty() {
+        return Vec::new();
+    }
+    let mut members: Vec<ProcessKey> = group.members.iter().copied().collect();
+    if bound.spec.measure == Measure::Count && bound.spec.side == Side::Max {
+        members.sort_unstable_by_key(|key| std::cmp::Reverse((key.start, key.tgid)));
+        let too_many = (members.len() as f64 - bound.rule.limit).ceil().max(0.0);
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "between 0 and the members there are"
+        )]
+        members.truncate(too_many as usize);
+    }
+    members
 }
 
 impl Engine {
@@ -136,7 +156,7 @@ impl Engine {
     /// The alarm of a slot, about the process itself or about all members.
     fn raised(group: &GroupState, bound: &BoundState, slot: Slot, turn: AlarmTurn, event: Event) -> Raised {
         let instance = slot.key.map(|key| Arc::from(key.tgid.to_string()));
-        let targets = slot.key.map_or_else(|| group.members.iter().copied().collect(), |key| vec![key]);
+        let targets = slot.key.map_or_else(|| in_breach(group, bound), |key| vec![key]);
         Raised::new(event, &bound.name, instance, turn, &group.response, targets)
     }
 

@@ -1,7 +1,9 @@
 //! Scenarios: a script of what happens, and the story that the engine must tell about it.
 
+mod actions;
 mod counts;
 mod events;
+mod index;
 mod loss;
 mod membership;
 mod random;
@@ -90,6 +92,10 @@ fn tidy(text: &str) -> String {
 /// Plays a script and compares the events that it makes.
 #[track_caller]
 fn check_with(settings: Settings, groups: Vec<Group>, script: &str, expected: &str) -> World {
+    let mut quiet = World::new(settings.clone(), vec![groups.clone()]);
+    quiet.quiet = true;
+    quiet.play(script);
+    assert_eq!(quiet.story(), tidy(expected), "with samples of what has changed alone: {script}");
     let mut world = World::new(settings, vec![groups]);
     world.play(script);
     assert_eq!(world.story(), tidy(expected), "{script}");

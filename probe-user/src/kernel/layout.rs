@@ -67,10 +67,12 @@ pub fn resolve(btf: &Btf) -> Result<KernelLayout, LayoutError> {
         task_run_delay: kernel.offset("task_struct", &["sched_info.run_delay"]),
         task_read_bytes: kernel.offset("task_struct", &["ioac.read_bytes"]),
         task_write_bytes: kernel.offset("task_struct", &["ioac.write_bytes"]),
+        task_thread_node: kernel.optional("task_struct", "thread_node"),
         task_in_execve: in_execve.map_or(0, |field| field.offset),
         task_in_execve_mask: in_execve.map_or(0, |field| 1 << field.bit),
         signal_live: kernel.offset("signal_struct", &["live"]),
         signal_nr_threads: kernel.offset("signal_struct", &["nr_threads"]),
+        signal_thread_head: kernel.optional("signal_struct", "thread_head"),
         signal_flags: kernel.offset("signal_struct", &["flags"]),
         signal_group_exit_code: kernel.offset("signal_struct", &["group_exit_code"]),
         signal_maxrss: kernel.offset("signal_struct", &["maxrss"]),
@@ -128,6 +130,11 @@ impl Resolver<'_> {
             self.missing.push(format!("{name}.{}", paths.first().copied().unwrap_or_default()));
             0
         })
+    }
+
+    /// The offset of a field without which something is only more work; 0 when it is missing, where no such field lies.
+    fn optional(&mut self, name: &'static str, path: &str) -> u32 {
+        self.struct_named(name).and_then(|id| self.btf.field(id, path)).map_or(0, |field| field.offset)
     }
 
     /// A bit field that not every kernel has. Where bits are counted from the other end it is taken for missing.

@@ -50,10 +50,12 @@ const PROGRAMS: [(&str, &str); 7] = [
     ("process_fork", "sched_process_fork"),
 ];
 
-/// The two iterator programs.
+/// The iterator programs.
 pub const SCAN_PROGRAM: &str = "scan";
 /// See [`SCAN_PROGRAM`].
 pub const SAMPLE_PROGRAM: &str = "sample";
+/// See [`SCAN_PROGRAM`].
+pub const GLANCE_PROGRAM: &str = "glance";
 
 /// The programs could not be loaded or attached; nothing of them is left in the kernel.
 #[derive(Debug, thiserror::Error)]
@@ -147,11 +149,13 @@ pub fn attach(settings: LoadSettings) -> Result<Attached, LoadError> {
     if std::fs::read_link("/proc/self/ns/pid").is_ok_and(|namespace| namespace.as_os_str() != HOST_PID_NAMESPACE) {
         return Err(LoadError::PidNamespace);
     }
-    let (words, btf) = {
+    let (words, glances, btf) = {
         let types = Btf::read(Path::new(VMLINUX))?;
-        let words = layout::resolve(&types)?.words();
+        let layout = layout::resolve(&types)?;
+        let glances = layout.task_thread_node != 0 && layout.signal_thread_head != 0;
+        let words = layout.words();
         let outline = types.outline(&layout::TRACEPOINTS, &["bpf_iter_task"]);
-        (words, aya::Btf::parse(&outline, aya::Endianness::default())?)
+        (words, glances, aya::Btf::parse(&outline, aya::Endianness::default())?)
     };
     let wake_gap_ns = u64::try_from(settings.wake_gap.as_nanos()).unwrap_or(u64::MAX);
     let wake_fill_bytes = u64::from(settings.ring_bytes / 4);
@@ -171,7 +175,7 @@ pub fn attach(settings: LoadSettings) -> Result<Attached, LoadError> {
     let watched = Watched::new(take::<HashMap<MapData, u32, u32>>(&mut ebpf, map_names::WATCHED)?);
     let cpu_state = take::<PerCpuArray<MapData, _>>(&mut ebpf, map_names::CPU_STATE)?;
 
-    for program in [SCAN_PROGRAM, SAMPLE_PROGRAM] {
+    for program in [SCAN_PROGRAM, SAMPLE_PROGRAM, GLANCE_PROGRAM] {
         let iterator: &mut Iter = typed(&mut ebpf, program)?;
         iterator.load("task", &btf).map_err(|source| LoadError::Program { program, source })?;
     }
@@ -185,7 +189,7 @@ pub fn attach(settings: LoadSettings) -> Result<Attached, LoadError> {
         loaded.attach().map_err(|source| LoadError::Program { program, source })?;
     }
     let losses = Losses::new(cpu_state, &ebpf, &PROGRAMS.map(|(program, _)| program));
-    Ok(Attached { records, sampler: Sampler::new(ebpf), watched, losses })
+    Ok(Attached { records, sampler: Sampler::new(ebpf, glances), watched, losses })
 }
 
 fn take<T: TryFrom<aya::maps::Map, Error = aya::maps::MapError>>(

@@ -1,28 +1,42 @@
 //! Runs the task iterators: who is there, and what the watched ones use.
 //!
-//! Both run in the daemon's own context for as long as it reads; nothing of them costs anything in between.
+//! They run in the daemon's own context for as long as it reads; nothing of them costs anything in between.
+//!
+//! Usage is read in two ways. The sample walks over all tasks of the host and tells of every watched thread. The glance
+//! goes straight to the processes that the last sample met and tells of those that used anything since: a tenth of the
+//! cost where most of them sleep. A sample is taken instead when a process is watched that the last one did not meet, when
+//! the glance says that it cannot tell of all, and when the last sample is [`SAMPLE_EVERY`] ago: memory can be taken from
+//! a process that sleeps.
 
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Read as _};
+use std::time::Duration;
 
 use aya::Ebpf;
 use aya::programs::links::LinkError;
 use aya::programs::{Iter, ProgramError};
 use probe_common::decode::{DecodeError, Raw, decode_next};
-use probe_common::record::Usage;
+use probe_common::record::{Flags, Usage};
 
 use super::convert::{key, task_row};
-use super::loader::{SAMPLE_PROGRAM, SCAN_PROGRAM};
+use super::loader::{GLANCE_PROGRAM, SAMPLE_PROGRAM, SCAN_PROGRAM};
 use crate::record::{TaskRow, UsageRow};
+use crate::time::KTime;
 
 /// What the kernel hands out at most with one read of an iterator: eight pages (`bpf_iter.c`, since 5.8).
 const READ_BYTES: usize = 32 << 10;
+/// Glances are enough for so long.
+const SAMPLE_EVERY: Duration = Duration::from_secs(30);
 
 /// The programs and their iterators. Holds the programs attached; dropping it detaches them.
 pub struct Sampler {
     ebpf: Ebpf,
     page_bytes: u64,
+    /// The kernel has what glances need.
+    glances: bool,
+    /// When the last sample was taken; `None` when the next look must be one.
+    sampled: Option<KTime>,
     buffer: Vec<u8>,
     /// Where the row of a process with several threads is.
     rows_of: HashMap<u32, usize>,
@@ -49,8 +63,14 @@ pub enum SampleError {
 }
 
 impl Sampler {
-    pub(super) fn new(ebpf: Ebpf) -> Self {
-        Self { ebpf, page_bytes: rustix::param::page_size() as u64, buffer: Vec::new(), rows_of: HashMap::new() }
+    pub(super) fn new(ebpf: Ebpf, glances: bool) -> Self {
+        let page_bytes = rustix::param::page_size() as u64;
+        Self { ebpf, page_bytes, glances, sampled: None, buffer: Vec::new(), rows_of: HashMap::new() }
+    }
+
+    /// The usage of another process is watched: a glance would not find it.
+    pub const fn watches_another(&mut self) {
+        self.sampled = None;
     }
 
     /// Every thread group there is.
@@ -65,8 +85,20 @@ impl Sampler {
         Ok(std::mem::take(&mut self.buffer))
     }
 
-    /// What each process watched for its usage uses, its threads summed.
-    pub fn sample(&mut self) -> Result<Vec<UsageRow>, SampleError> {
+    /// What the processes watched for their usage use, their threads summed. At `now` on a monotonic clock. Of a process
+    /// that had a row before and has none here, nothing has changed.
+    pub fn sample(&mut self, now: KTime) -> Result<Vec<UsageRow>, SampleError> {
+        if self.glances
+            && self.sampled.is_some_and(|last| now.since(last) < SAMPLE_EVERY)
+            && let Some(rows) = self.glance()?
+        {
+            return Ok(rows);
+        }
+        self.sampled = Some(now);
+        self.sample_all()
+    }
+
+    fn sample_all(&mut self) -> Result<Vec<UsageRow>, SampleError> {
         self.read(SAMPLE_PROGRAM)?;
         let mut rows: Vec<UsageRow> = Vec::with_capacity(self.buffer.len() / size_of::<Usage>());
         self.rows_of.clear();
@@ -75,7 +107,7 @@ impl Sampler {
             let (raw, next) = decode_next(rest)?;
             rest = next;
             let Raw::Usage(usage) = raw else { continue };
-            let thread = self.of_thread(&usage);
+            let thread = self.usage_row(&usage);
             // Most processes have one thread: no looking up for them.
             let at = if usage.threads == 1 && usage.tid == usage.header.tgid {
                 rows.len()
@@ -88,6 +120,31 @@ impl Sampler {
             }
         }
         Ok(rows)
+    }
+
+    /// `None` when it cannot tell of all processes.
+    fn glance(&mut self) -> Result<Option<Vec<UsageRow>>, SampleError> {
+        let mut iterator = open(&mut self.ebpf, GLANCE_PROGRAM)?;
+        self.buffer.resize(READ_BYTES, 0);
+        let mut rows = Vec::new();
+        loop {
+            // A read of one byte ends with the first call of the program that writes anything; the rest of what that
+            // call wrote comes with the next read, without another call.
+            if iterator.read(&mut self.buffer[..1])? == 0 {
+                return Ok(None);
+            }
+            let filled = 1 + iterator.read(&mut self.buffer[1..])?;
+            let mut rest = &self.buffer[..filled];
+            while !rest.is_empty() {
+                let (raw, next) = decode_next(rest)?;
+                rest = next;
+                match raw {
+                    Raw::Usage(usage) => rows.push(self.usage_row(&usage)),
+                    Raw::GlanceEnd(end) => return Ok((end.header.flags & Flags::STALE == 0).then_some(rows)),
+                    _ => {}
+                }
+            }
+        }
     }
 
     /// The programs, for their own figures.
@@ -110,7 +167,7 @@ impl Sampler {
         }
     }
 
-    fn of_thread(&self, usage: &Usage) -> UsageRow {
+    fn usage_row(&self, usage: &Usage) -> UsageRow {
         UsageRow {
             key: key(&usage.header),
             threads: usage.threads,

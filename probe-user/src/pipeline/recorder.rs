@@ -7,6 +7,7 @@
 //! Ends when it is told to, when its time is over or when the file is full; whatever ends it, what was drained is in the
 //! file. A file that can no longer be written ends it with an error; what is in it until then can be replayed.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::io;
 use std::path::PathBuf;
@@ -19,14 +20,17 @@ use super::alarm::Alarm;
 use super::looks::Looks;
 use super::{LAST_DRAIN_EVERY, LAST_DRAINS, Order, clock, memory, next_tick, privileges};
 use crate::cli::Exit;
+use crate::event::Severity;
 use crate::host::facts;
 use crate::host::identity::{identify, kernel_release};
+use crate::host::measures::Measures;
 use crate::kernel::loader::{self, Attached, LoadError, LoadSettings};
 use crate::kernel::reread;
 use crate::kernel::sampler::{SampleError, task_rows};
 use crate::policy::HostLabels;
-use crate::policy::spec::Users;
-use crate::record::{Loss, Lost, ProcessKey, Reread};
+use crate::policy::glob::Glob;
+use crate::policy::spec::{Bound, HostBlock, HostBound, Limit, Measure, Per, PolicySet, Response, Side, Users};
+use crate::record::{Loss, Lost, ProcessKey, Reread, UsageRow};
 use crate::recording::entry::Entry;
 use crate::recording::facts::{Ended, Facts, Written};
 use crate::recording::writer::Writer;
@@ -157,11 +161,39 @@ fn head(settings: &RecordSettings, began: ClockReading) -> Facts {
     }
 }
 
+/// Policies that ask for everything that there is of the host.
+fn whole_host() -> PolicySet {
+    let everything = |measure: Measure| HostBound {
+        bound: Bound {
+            measure,
+            side: Side::Max,
+            limit: Limit::Absolute(f64::INFINITY),
+            clear: None,
+            hold: Duration::ZERO,
+            keep_firing: Duration::ZERO,
+            within: Duration::ZERO,
+            per: Per::Group,
+            severity: Severity::Info,
+            declared: "".into(),
+        },
+        // A mount that no policy means unless it names it can be named by one.
+        targets: Glob::path("**").into_iter().chain(Glob::name("*")).collect(),
+    };
+    let bounds = Measure::HOST.into_iter().map(everything).collect();
+    PolicySet {
+        host: vec![HostBlock { declared: "".into(), bounds, response: Response::default() }],
+        ..PolicySet::default()
+    }
+}
+
 struct Recorder {
     kernel: Attached,
     writer: Writer<File>,
     settings: RecordSettings,
     looks: Looks,
+    /// The last row of each process.
+    usage: HashMap<ProcessKey, UsageRow>,
+    host: Measures,
     clock: ClockReading,
     began: KTime,
     batch: Vec<u8>,
@@ -175,6 +207,8 @@ impl Recorder {
             writer,
             settings,
             looks: Looks::default(),
+            usage: HashMap::new(),
+            host: Measures::new(&whole_host()),
             clock: began,
             began: began.mono,
             batch: Vec::new(),
@@ -212,7 +246,7 @@ impl Recorder {
                 }
                 rings = alarm.rings() => {
                     rings?;
-                    alarm.stop()?;
+                    alarm.rang();
                     let now = clock::now();
                     if over.is_some_and(|over| over <= now) {
                         return Ok(Ended::Duration);
@@ -285,7 +319,7 @@ impl Recorder {
         let mut undecodable = 0;
         let looks = &mut self.looks;
         let taken = self.kernel.records.drain_raw(BATCH, |record| match decode(record) {
-            Ok(Raw::Task { .. } | Raw::Usage(_)) | Err(_) => undecodable += 1,
+            Ok(Raw::Task { .. } | Raw::Usage(_) | Raw::GlanceEnd(_)) | Err(_) => undecodable += 1,
             Ok(raw) => {
                 looks.record(&raw);
                 batch.extend_from_slice(record);
@@ -308,7 +342,11 @@ impl Recorder {
         for tgid in self.looks.take_ended() {
             self.kernel.watched.exited(tgid);
         }
-        for tgid in self.looks.take_started() {
+        let started = self.looks.take_started();
+        if !started.is_empty() {
+            self.kernel.sampler.watches_another();
+        }
+        for tgid in started {
             self.kernel.watched.record(tgid);
         }
         Ok((taken, harmed))
@@ -329,6 +367,7 @@ impl Recorder {
             self.looks.found(row.key, row.identity.uid, read.as_deref(), began);
             args.extend(read.map(|read| (row.key, read)));
         }
+        self.kernel.sampler.watches_another();
         self.looks.keep(&rows);
         self.put(&Entry::Scan { began, rows: &bytes, args })
     }
@@ -340,8 +379,14 @@ impl Recorder {
 
     fn sample(&mut self) -> Result<(), RecordError> {
         self.drain()?;
-        let rows = self.kernel.sampler.sample()?;
-        self.put(&Entry::Sample(rows))
+        let now = clock::now();
+        let mut rows = self.kernel.sampler.sample(now)?;
+        // What is not in a sample is as it was: for the replay as for the daemon.
+        rows.retain(|row| self.usage.insert(row.key, *row) != Some(*row));
+        self.put(&Entry::Sample(rows))?;
+        let every = self.settings.sample_interval;
+        let host = self.host.sample(now, every);
+        self.put(&Entry::Host(host))
     }
 
     /// Second looks at young processes; only what is news is written.
@@ -349,7 +394,7 @@ impl Recorder {
         let most = usize::try_from(self.settings.args_max).unwrap_or(usize::MAX);
         let looks = self.looks.due(now).into_iter();
         let found: Vec<(ProcessKey, Reread)> =
-            looks.filter_map(|key| Some((key, reread::look(key.tgid, most)?))).collect();
+            looks.filter_map(|key| Some((key, reread::look(key.tgid, most, true)?))).collect();
         if found.is_empty() {
             return Ok(());
         }
@@ -370,6 +415,7 @@ impl Recorder {
             self.drain()?;
             self.scan()?;
         }
+        self.usage.retain(|key, _| self.looks.knows(*key));
         let fresh = clock::read();
         let expected = self.clock.wall_of(fresh.mono);
         let expected_boot = self.clock.boot_ns.saturating_add(fresh.mono.0.saturating_sub(self.clock.mono.0));

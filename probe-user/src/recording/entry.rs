@@ -4,15 +4,13 @@
 //! the daemon's own decoder. Usage rows are written after their threads were summed, which is all that anybody sees of
 //! them. Everything else is a list of numbers and texts ([`super::scalar`]).
 
-use std::sync::Arc;
-
 use probe_common::maps::LossReason;
 
 pub use super::scalar::ScalarError;
 use super::scalar::{Sink, Source};
 use crate::record::{
-    HostCpu, HostDisk, HostInterface, HostMemory, HostPressure, HostSample, LogLine, LogLines, Loss, Lost, ProcessKey,
-    Reread, UsageRow,
+    DiskSize, HostCpu, HostDisk, HostInterface, HostMemory, HostPressure, HostSample, LogLine, LogLines, Loss, Lost,
+    MountKind, ProcessKey, Reread, UsageRow,
 };
 use crate::time::{ClockReading, KTime, Wall};
 
@@ -223,8 +221,9 @@ fn loss_reason(number: u8) -> Result<Lost, ScalarError> {
 }
 
 fn write_host(sink: &mut Sink<'_>, sample: &HostSample) {
-    let HostSample { at, cpu, load, memory, disks, interfaces, pressure } = sample;
+    let HostSample { at, until, cpu, load, memory, disks, interfaces, pressure } = sample;
     sink.u64(at.0);
+    sink.option(*until, |sink, until| sink.u64(until.0));
     sink.option(*cpu, |sink, HostCpu { idle_ns, total_ns }| {
         sink.u64(idle_ns);
         sink.u64(total_ns);
@@ -235,16 +234,23 @@ fn write_host(sink: &mut Sink<'_>, sample: &HostSample) {
             sink.u64(number);
         }
     });
-    sink.list(disks, |sink, HostDisk { path, bytes, bytes_free, inodes, inodes_free }| {
-        sink.text(path);
-        for number in [bytes, bytes_free, inodes, inodes_free] {
-            sink.u64(*number);
-        }
+    sink.option(disks.as_ref(), |sink, disks| {
+        sink.list(disks, |sink, HostDisk { path, kind, size }| {
+            sink.text(path);
+            sink.u8(mount_number(*kind));
+            sink.option(*size, |sink, DiskSize { bytes, bytes_used, bytes_free, inodes, inodes_free }| {
+                for number in [bytes, bytes_used, bytes_free, inodes, inodes_free] {
+                    sink.u64(number);
+                }
+            });
+        });
     });
-    sink.list(interfaces, |sink, HostInterface { name, received, sent }| {
-        sink.text(name);
-        sink.u64(*received);
-        sink.u64(*sent);
+    sink.option(interfaces.as_ref(), |sink, interfaces| {
+        sink.list(interfaces, |sink, HostInterface { name, received, sent }| {
+            sink.text(name);
+            sink.u64(*received);
+            sink.u64(*sent);
+        });
     });
     let HostPressure { cpu_us, memory_us, io_us } = *pressure;
     for number in [cpu_us, memory_us, io_us] {
@@ -255,6 +261,7 @@ fn write_host(sink: &mut Sink<'_>, sample: &HostSample) {
 fn read_host(source: &mut Source<'_>) -> Result<HostSample, ScalarError> {
     Ok(HostSample {
         at: KTime(source.u64()?),
+        until: source.option(Source::u64)?.map(KTime),
         cpu: source.option(|source| Ok(HostCpu { idle_ns: source.u64()?, total_ns: source.u64()? }))?,
         load: source.option(Source::f64)?,
         memory: source.option(|source| {
@@ -265,22 +272,49 @@ fn read_host(source: &mut Source<'_>) -> Result<HostSample, ScalarError> {
                 swap_free: source.u64()?,
             })
         })?,
-        disks: source.list(LEAST_BYTES, |source| {
-            Ok(HostDisk {
-                path: Arc::from(source.text()?),
-                bytes: source.u64()?,
-                bytes_free: source.u64()?,
-                inodes: source.u64()?,
-                inodes_free: source.u64()?,
+        disks: source.option(|source| source.list(LEAST_BYTES, read_disk))?,
+        interfaces: source.option(|source| {
+            source.list(LEAST_BYTES, |source| {
+                Ok(HostInterface { name: source.shared()?, received: source.u64()?, sent: source.u64()? })
             })
-        })?,
-        interfaces: source.list(LEAST_BYTES, |source| {
-            Ok(HostInterface { name: source.shared()?, received: source.u64()?, sent: source.u64()? })
         })?,
         pressure: HostPressure {
             cpu_us: source.option(Source::u64)?,
             memory_us: source.option(Source::u64)?,
             io_us: source.option(Source::u64)?,
         },
+    })
+}
+
+fn read_disk(source: &mut Source<'_>) -> Result<HostDisk, ScalarError> {
+    Ok(HostDisk {
+        path: source.shared()?,
+        kind: mount_kind(source.u8()?)?,
+        size: source.option(|source| {
+            Ok(DiskSize {
+                bytes: source.u64()?,
+                bytes_used: source.u64()?,
+                bytes_free: source.u64()?,
+                inodes: source.u64()?,
+                inodes_free: source.u64()?,
+            })
+        })?,
+    })
+}
+
+const fn mount_number(kind: MountKind) -> u8 {
+    match kind {
+        MountKind::Own => 0,
+        MountKind::Again => 1,
+        MountKind::Pseudo => 2,
+    }
+}
+
+fn mount_kind(number: u8) -> Result<MountKind, ScalarError> {
+    Ok(match number {
+        0 => MountKind::Own,
+        1 => MountKind::Again,
+        2 => MountKind::Pseudo,
+        number => return Err(ScalarError::Unknown { what: "the kind of mount", number }),
     })
 }

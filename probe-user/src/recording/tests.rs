@@ -12,8 +12,8 @@ use super::reader::Reader;
 use super::writer::Writer;
 use super::{MAGIC, ReadError};
 use crate::record::{
-    HostCpu, HostDisk, HostInterface, HostMemory, HostPressure, HostSample, LogLine, LogLines, Loss, Lost, ProcessKey,
-    Reread, UsageRow,
+    DiskSize, HostCpu, HostDisk, HostInterface, HostMemory, HostPressure, HostSample, LogLine, LogLines, Loss, Lost,
+    MountKind, ProcessKey, Reread, UsageRow,
 };
 use crate::time::{ClockReading, KTime, Wall};
 use probe_common::maps::LossReason;
@@ -54,15 +54,38 @@ fn lost() -> impl Strategy<Value = Lost> {
     prop::sample::select([kernel.as_slice(), &[Lost::Recursion, Lost::Undecodable]].concat())
 }
 
+fn disks() -> impl Strategy<Value = Vec<HostDisk>> {
+    let kind = prop::sample::select(vec![MountKind::Own, MountKind::Again, MountKind::Pseudo]);
+    let disk = (any::<String>(), kind, any::<Option<[u64; 5]>>()).prop_map(|(path, kind, size)| HostDisk {
+        path: path.into(),
+        kind,
+        size: size.map(|[bytes, bytes_used, bytes_free, inodes, inodes_free]| DiskSize {
+            bytes,
+            bytes_used,
+            bytes_free,
+            inodes,
+            inodes_free,
+        }),
+    });
+    prop::collection::vec(disk, 0..3)
+}
+
+fn interfaces() -> impl Strategy<Value = Vec<HostInterface>> {
+    let interface = any::<(String, u64, u64)>();
+    let interface = interface.prop_map(|(name, received, sent)| HostInterface { name: name.into(), received, sent });
+    prop::collection::vec(interface, 0..3)
+}
+
 fn host() -> impl Strategy<Value = HostSample> {
+    let times = any::<(u64, Option<u64>)>();
     let cpu = any::<Option<[u64; 2]>>();
     let memory = any::<Option<[u64; 4]>>();
-    let disks = prop::collection::vec((any::<String>(), any::<[u64; 4]>()), 0..3);
-    let interfaces = prop::collection::vec((any::<String>(), any::<[u64; 2]>()), 0..3);
     let load = prop::option::of(0.0..1e6);
-    (any::<u64>(), cpu, load, memory, disks, interfaces, any::<[Option<u64>; 3]>()).prop_map(
-        |(at, cpu, load, memory, disks, interfaces, [cpu_us, memory_us, io_us])| HostSample {
+    let mounted = (prop::option::of(disks()), prop::option::of(interfaces()));
+    (times, cpu, load, memory, mounted, any::<[Option<u64>; 3]>()).prop_map(
+        |((at, until), cpu, load, memory, (disks, interfaces), [cpu_us, memory_us, io_us])| HostSample {
             at: KTime(at),
+            until: until.map(KTime),
             cpu: cpu.map(|[idle_ns, total_ns]| HostCpu { idle_ns, total_ns }),
             load,
             memory: memory.map(|[total, available, swap_total, swap_free]| HostMemory {
@@ -71,20 +94,8 @@ fn host() -> impl Strategy<Value = HostSample> {
                 swap_total,
                 swap_free,
             }),
-            disks: disks
-                .into_iter()
-                .map(|(path, [bytes, bytes_free, inodes, inodes_free])| HostDisk {
-                    path: path.into(),
-                    bytes,
-                    bytes_free,
-                    inodes,
-                    inodes_free,
-                })
-                .collect(),
-            interfaces: interfaces
-                .into_iter()
-                .map(|(name, [received, sent])| HostInterface { name: name.into(), received, sent })
-                .collect(),
+            disks,
+            interfaces,
             pressure: HostPressure { cpu_us, memory_us, io_us },
         },
     )

@@ -49,7 +49,7 @@ impl Lane {
                 Effect::WakeAt(at) => self.wake_at = at,
                 Effect::Sampling(on) => self.sampling = on,
                 // What was watched, scanned and looked at was decided when it was recorded; nothing is acted on.
-                Effect::Watch(..) | Effect::Scan | Effect::Reread(_) | Effect::Act(_) => {}
+                Effect::Watch(..) | Effect::Scan | Effect::Reread { .. } | Effect::Act(_) => {}
             }
         }
     }

@@ -316,7 +316,7 @@ pub struct Bound {
 pub enum Limit {
     /// In the measure's own unit.
     Absolute(f64),
-    /// A share of the host's CPUs or memory, 0.25 for `25% host`.
+    /// A share of the host's CPUs or memory, 0.25 for `25% host`. Of a host's `load`: for each CPU.
     HostShare(f64),
 }
 
@@ -326,6 +326,18 @@ impl Limit {
         match (self, measure) {
             (Self::Absolute(value), _) => value,
             (Self::HostShare(share), Measure::Memory) => share * host.memory_bytes as f64,
+            // These are judged as shares.
+            (
+                Self::HostShare(share),
+                Measure::HostCpu
+                | Measure::MemoryAvailable
+                | Measure::SwapUsed
+                | Measure::DiskFree
+                | Measure::InodesFree
+                | Measure::PressureCpu
+                | Measure::PressureMemory
+                | Measure::PressureIo,
+            ) => share,
             (Self::HostShare(share), _) => share * f64::from(host.cpus),
         }
     }

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::PolicySet;
+
 /// What a policy says about all its alarms.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Response {
@@ -14,6 +16,21 @@ pub struct Response {
     pub act: Vec<Arc<str>>,
     /// Whether actions are carried out.
     pub mode: Mode,
+}
+
+impl PolicySet {
+    /// What every policy leads to.
+    pub fn responses(&self) -> impl Iterator<Item = &Response> {
+        let groups = self.groups.iter().map(|group| &group.response);
+        let jobs = self.jobs.iter().map(|job| &job.response);
+        let logs = self.logs.iter().map(|log| &log.response);
+        groups.chain(jobs).chain(logs).chain(self.host.iter().map(|host| &host.response))
+    }
+
+    /// Some policy has actions carried out.
+    pub fn enforces(&self) -> bool {
+        self.responses().any(|response| response.mode == Mode::Enforce && !response.act.is_empty())
+    }
 }
 
 /// What becomes of actions.
