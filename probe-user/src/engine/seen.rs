@@ -43,6 +43,8 @@ pub struct SeenBound {
     pub side: Side,
     /// In the measure's own unit.
     pub limit: f64,
+    /// Limit and values are shares of a total.
+    pub share: bool,
     /// How long a breach must last to fire.
     pub hold: Duration,
     /// Breaches that healed before they fired.
@@ -55,29 +57,57 @@ pub struct SeenBound {
 #[derive(Debug, Default)]
 pub(super) struct Seen(Vec<Vec<Extent>>);
 
+impl Extent {
+    pub(super) fn value(&mut self, at: KTime, value: f64, rule: &Rule) {
+        let reached = Reached { value, at };
+        self.reach(reached, reached, (!rule.breached(value)).then_some(reached), rule.side);
+    }
+
+    pub(super) fn dip(&mut self, at: KTime, lasted: Duration) {
+        if self.longest_dip.is_none_or(|(longest, _)| lasted > longest) {
+            self.longest_dip = Some((lasted, at));
+        }
+    }
+
+    /// Takes in what was seen of another thing that the same bound judges.
+    pub(super) fn absorb(&mut self, other: &Self, side: Side) {
+        if let (Some(lowest), Some(highest)) = (other.lowest, other.highest) {
+            self.reach(lowest, highest, other.nearest, side);
+        }
+        if let Some((lasted, at)) = other.longest_dip {
+            self.dip(at, lasted);
+        }
+    }
+
+    fn reach(&mut self, lowest: Reached, highest: Reached, nearest: Option<Reached>, side: Side) {
+        let below = |place: Option<Reached>, value: f64| place.is_none_or(|place| value < place.value);
+        let above = |place: Option<Reached>, value: f64| place.is_none_or(|place| value > place.value);
+        if below(self.lowest, lowest.value) {
+            self.lowest = Some(lowest);
+        }
+        if above(self.highest, highest.value) {
+            self.highest = Some(highest);
+        }
+        let nearer = |near: &Reached| match side {
+            Side::Min => below(self.nearest, near.value),
+            Side::Max => above(self.nearest, near.value),
+        };
+        if let Some(near) = nearest.filter(nearer) {
+            self.nearest = Some(near);
+        }
+    }
+}
+
 impl Seen {
     pub(super) fn value(&mut self, slot: Slot, at: KTime, value: f64, rule: &Rule) {
-        let Some(extent) = self.place(slot) else { return };
-        let reached = Some(Reached { value, at });
-        if extent.lowest.is_none_or(|lowest| value < lowest.value) {
-            extent.lowest = reached;
-        }
-        if extent.highest.is_none_or(|highest| value > highest.value) {
-            extent.highest = reached;
-        }
-        let nearer = |nearest: Reached| match rule.side {
-            Side::Min => value < nearest.value,
-            Side::Max => value > nearest.value,
-        };
-        if !rule.breached(value) && extent.nearest.is_none_or(nearer) {
-            extent.nearest = reached;
+        if let Some(extent) = self.place(slot) {
+            extent.value(at, value, rule);
         }
     }
 
     pub(super) fn dip(&mut self, slot: Slot, at: KTime, lasted: Duration) {
-        let Some(extent) = self.place(slot) else { return };
-        if extent.longest_dip.is_none_or(|(longest, _)| lasted > longest) {
-            extent.longest_dip = Some((lasted, at));
+        if let Some(extent) = self.place(slot) {
+            extent.dip(at, lasted);
         }
     }
 
@@ -92,22 +122,22 @@ impl Engine {
         self.seen = Some(Seen(self.groups.iter().map(|group| vec![Extent::default(); group.bounds.len()]).collect()));
     }
 
-    /// What was seen, in the order of the groups; nothing where it was not kept.
+    /// What was seen: of groups in their order, then of the host; nothing where it was not kept.
     pub fn seen(&self) -> Vec<SeenBound> {
         let Some(seen) = &self.seen else { return Vec::new() };
         let groups = self.groups.iter().zip(&seen.0);
         let bounds = groups.flat_map(|(group, extents)| group.bounds.iter().zip(extents));
-        bounds
-            .map(|(bound, extent)| SeenBound {
-                name: Arc::clone(&bound.name),
-                measure: bound.spec.measure,
-                side: bound.spec.side,
-                limit: bound.rule.limit,
-                hold: bound.rule.hold,
-                dips: bound.dips,
-                extent: *extent,
-            })
-            .collect()
+        let of_groups = bounds.map(|(bound, extent)| SeenBound {
+            name: Arc::clone(&bound.name),
+            measure: bound.spec.measure,
+            side: bound.spec.side,
+            limit: bound.rule.limit,
+            share: false,
+            hold: bound.rule.hold,
+            dips: bound.dips,
+            extent: *extent,
+        });
+        of_groups.chain(self.hosts.seen()).collect()
     }
 
     /// The present value of each bound of each group, in their order; `None` while unknown.

@@ -212,7 +212,9 @@ impl BoundSummary {
 }
 
 fn nearest(seen: &SeenBound, time: &impl Fn(KTime) -> String) -> String {
-    let show = |value: f64| amount(seen.measure, value, 2);
+    let show = |value: f64| {
+        if seen.share { format!("{:.2}%", value * 100.0) } else { amount(seen.measure, value, 2) }
+    };
     let end = match seen.side {
         Side::Min => "min",
         Side::Max => "max",
