@@ -29,9 +29,10 @@ mod needle;
 mod raise;
 mod reload;
 mod reread;
+pub mod seen;
 pub mod status;
 mod tell;
-mod text;
+pub(crate) mod text;
 mod timers;
 mod track;
 
@@ -42,6 +43,7 @@ use regex::Regex;
 
 pub use self::explain::{Explanation, Verdict};
 pub use self::hosts::{HostBoundStatus, HostInstanceStatus};
+pub(crate) use self::reread::{Hope, next_look};
 pub use self::status::{BoundStatus, Each, GroupStatus, LogStatus, LossStatus, State, Status};
 
 use self::act::Acts;
@@ -52,6 +54,7 @@ use self::jobs::Jobs;
 use self::logs::Logs;
 use self::loss::Losses;
 use self::reread::Rereads;
+use self::seen::Seen;
 use self::timers::Timers;
 use self::track::{Source, Track};
 use crate::event::Event;
@@ -224,6 +227,8 @@ pub struct Engine {
     dirty: Vec<usize>,
     /// A group with sampled bounds has gained its first or lost its last member.
     sampling_may_change: bool,
+    /// What the values of the bounds came to, where somebody wants to know.
+    seen: Option<Seen>,
     /// Room for what the table says has changed, and for the groups that a process is held against; empty between
     /// steps.
     changes: Vec<Change>,
@@ -261,6 +266,7 @@ impl Engine {
             gone: None,
             dirty: Vec::new(),
             sampling_may_change: false,
+            seen: None,
             changes: Vec::new(),
             asked: Vec::new(),
         }
@@ -345,6 +351,11 @@ impl Engine {
     /// The process of this pid, the daemon's own or its helper's, is never signalled.
     pub fn spare(&mut self, pid: u32) {
         self.acts.spare(pid);
+    }
+
+    /// Whether the kernel side is to sample this process.
+    pub fn wants_usage_of(&self, key: ProcessKey) -> bool {
+        self.tracks.get(&key).is_some_and(|track| track.watch.usage)
     }
 
     /// The process table, to look at.

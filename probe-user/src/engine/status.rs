@@ -209,17 +209,24 @@ impl Engine {
         }
     }
 
-    fn bound_status(&self, slot: Slot, group: &GroupState, bound: &BoundState, now: KTime) -> BoundStatus {
-        let (spec, rule) = (&bound.spec, &bound.rule);
+    /// What a bound would be held against now; of a bound per process the worst process's value.
+    pub(super) fn present_value(group: &GroupState, bound: &BoundState, now: KTime) -> Option<f64> {
         let window = bound.window.and_then(|window| group.windows.get(window)).map(|counted| &counted.window);
         let age = |start: KTime| now.since(start).as_secs_f64();
-        let value = match (spec.measure, window) {
+        let rule = &bound.rule;
+        match (bound.spec.measure, window) {
             (Measure::Count, _) => Some(group.members.len() as f64),
             (_, Some(window)) => Some(window.count(now) as f64),
             (Measure::Age, _) => worst(rule, group.members.iter().map(|key| age(key.start))),
             _ if bound.is_per_process() => worst(rule, bound.each.values().filter_map(|judge| judge.machine.value())),
             _ => bound.whole.machine.value(),
-        };
+        }
+    }
+
+    fn bound_status(&self, slot: Slot, group: &GroupState, bound: &BoundState, now: KTime) -> BoundStatus {
+        let (spec, rule) = (&bound.spec, &bound.rule);
+        let window = bound.window.and_then(|window| group.windows.get(window)).map(|counted| &counted.window);
+        let value = Self::present_value(group, bound, now);
         let machines = || bound.each.values().map(|judge| &judge.machine).chain([&bound.whole.machine]);
         let state = machines().map(State::of).max().unwrap_or_default();
         let since =

@@ -14,9 +14,11 @@ pub mod clock;
 mod clock_set;
 mod core;
 mod logfiles;
+mod looks;
 mod memory;
 mod outlets;
 mod privileges;
+pub mod recorder;
 
 use std::io;
 use std::time::Duration;
