@@ -125,7 +125,8 @@ impl Engine {
         if !track.ended && (wanted != track.watch || track.watch_unsure) {
             if track.watch.usage && !wanted.usage {
                 let steady = !std::mem::replace(&mut track.interrupted, true);
-                track.used_until = track.used_until.map(|until| if steady { until.max(self.sampled_at) } else { until });
+                track.used_until =
+                    track.used_until.map(|until| if steady { until.max(self.sampled_at) } else { until });
             }
             track.watch = wanted;
             track.watch_set = at;
