@@ -1,12 +1,14 @@
 //! What is wrong with a file that a person wrote, told so that the person can mend it: place, line, caret, help.
 //!
-//! Text in a message comes from the file and is hostile: [`quoted`] escapes and cuts it, and so does the snippet. A
+//! Text in a message comes from the file and is hostile, and may be secret: [`quoted`] escapes and cuts it and stars out
+//! what a URL may hide, and so does the snippet. A
 //! [`Diagnostics`] collects everything that is wrong, in all files, and is bounded: past [`KEPT_MAX`] it only counts.
 
 use std::fmt;
 use std::sync::Arc;
 
 use crate::event::clean;
+use mask::masked;
 
 /// How many diagnostics are kept; more are counted. Whoever has so many mends the first ones first.
 pub const KEPT_MAX: usize = 200;
@@ -152,7 +154,7 @@ impl Snippet {
     fn cut(line: &str, before: usize, width: usize) -> Self {
         let skip = if before + width < SNIPPET_MAX { 0 } else { before.saturating_sub(SNIPPET_MAX / 4) };
         // One character stays one character, so that the caret stands where it should.
-        let text: String = line
+        let text: String = masked(line)
             .chars()
             .skip(skip)
             .take(SNIPPET_MAX)
@@ -264,6 +266,7 @@ impl std::error::Error for Diagnostics {}
 
 /// Text out of a file in backticks: escaped, and cut when it is long.
 pub fn quoted(text: &str) -> String {
+    let text = masked(text);
     let cut: String = text.chars().take(QUOTED_MAX).collect();
     let dots = if cut.len() < text.len() { "…" } else { "" };
     format!("`{}{dots}`", clean(&cut))
@@ -284,6 +287,8 @@ pub fn nearest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Opti
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
 }
+
+mod mask;
 
 #[cfg(test)]
 mod tests;

@@ -5,6 +5,7 @@
 //! of control characters.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -22,6 +23,15 @@ pub mod name {
     pub const PROCESS_EXIT: &str = "procprobe.process.exit";
     pub const POLICY_FIRING: &str = "procprobe.policy.firing";
     pub const POLICY_RESOLVED: &str = "procprobe.policy.resolved";
+    pub const JOB_STARTED: &str = "procprobe.job.started";
+    pub const JOB_SUCCEEDED: &str = "procprobe.job.succeeded";
+    pub const JOB_FAILED: &str = "procprobe.job.failed";
+    pub const JOB_MISSED: &str = "procprobe.job.missed";
+    pub const JOB_OVERRAN: &str = "procprobe.job.overran";
+    pub const JOB_OVERLAPPED: &str = "procprobe.job.overlapped";
+    pub const LOG_MATCHED: &str = "procprobe.log.matched";
+    pub const ACTION_RAN: &str = "procprobe.action.ran";
+    pub const ACTION_SKIPPED: &str = "procprobe.action.skipped";
     pub const AGENT_STARTED: &str = "procprobe.agent.started";
     pub const AGENT_STOPPED: &str = "procprobe.agent.stopped";
     pub const AGENT_RELOADED: &str = "procprobe.agent.reloaded";
@@ -67,6 +77,32 @@ pub struct Event {
     pub body: String,
     /// Facts for programs, in the order in which they are shown.
     pub attributes: Attributes,
+    /// For [`name::POLICY_FIRING`] and [`name::POLICY_RESOLVED`]: which alarm, and who is to hear of it.
+    pub alarm: Option<Box<Alarm>>,
+}
+
+/// An alarm's identity and where it goes; not part of the event's JSON.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Alarm {
+    /// Of the bound: `nginx.count.min`, with a number where several share that.
+    pub name: Arc<str>,
+    /// What of the bound's set, where it judges several things by themselves: a pid, a mount point, an interface.
+    pub instance: Option<Arc<str>>,
+    /// What it did.
+    pub turn: AlarmTurn,
+    /// Names of the destinations, in the order of the policy.
+    pub notify: Vec<Arc<str>>,
+}
+
+/// What an alarm did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AlarmTurn {
+    /// It began.
+    Fired,
+    /// It goes on, and is told again.
+    Repeated,
+    /// It ended.
+    Resolved,
 }
 
 /// Attributes in a stable order. A time inside is an [`Attribute::Time`] until the pipeline knows the wall clock.
@@ -162,7 +198,7 @@ pub struct Stamped {
     /// One sentence for people.
     pub body: String,
     /// Who speaks.
-    pub host: std::sync::Arc<Host>,
+    pub host: Arc<Host>,
     /// Facts for programs.
     pub attributes: Map<String, Value>,
 }
@@ -196,6 +232,21 @@ pub fn clean(text: &str) -> String {
         }
     }
     cleaned
+}
+
+/// The same of a text whose end matters most: what does not fit is left out at the beginning.
+pub fn clean_end(text: &str) -> String {
+    let mut room = TEXT_MAX - '…'.len_utf8();
+    let mut start = text.len();
+    for (index, character) in text.char_indices().rev() {
+        let length = clean(character.encode_utf8(&mut [0; 4])).len();
+        if length > room {
+            return format!("…{}", clean(text.get(start..).unwrap_or_default()));
+        }
+        room -= length;
+        start = index;
+    }
+    clean(text)
 }
 
 /// Controls, and the bidirectional overrides that can make a line read as another one.

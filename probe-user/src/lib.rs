@@ -5,6 +5,7 @@
 //! and the [`pipeline`] that wires them stand outside. ARCHITECTURE.md has the map.
 #![deny(unsafe_code)]
 
+pub mod act;
 pub mod agent;
 pub mod cli;
 pub mod config;
@@ -15,6 +16,7 @@ pub mod event;
 pub mod forward;
 pub mod host;
 pub mod kernel;
+pub mod logs;
 pub mod model;
 pub mod outlet;
 pub mod output;

@@ -29,3 +29,11 @@ pub fn number(name: &str) -> Option<u8> {
     }
     NAMES.iter().skip(1).position(|known| *known == bare).and_then(|index| u8::try_from(index + 1).ok())
 }
+
+/// The name that was most likely meant, if one is near enough; without `SIG`.
+pub fn nearest(text: &str) -> Option<&'static str> {
+    let upper = text.to_ascii_uppercase();
+    let bare = upper.strip_prefix("SIG").unwrap_or(&upper);
+    let near = |name: &&&str| strsim::damerau_levenshtein(bare, name) == 1;
+    (bare.len() <= 16).then(|| NAMES.iter().skip(1).find(near).copied()).flatten()
+}

@@ -3,6 +3,7 @@
 
 mod schema_check;
 
+use std::fmt::Write as _;
 use std::sync::OnceLock;
 
 use probe_user::diagnostic::{Diagnostics, Source};
@@ -49,31 +50,71 @@ fn tables() -> Vec<(&'static Table, String)> {
 /// The table that a value is or holds, and such a value around one LINE of it.
 fn inner(kind: &Kind) -> Option<(&'static Table, String)> {
     match kind {
-        Kind::OneOrMany(kind) | Kind::List(kind) => inner(kind),
+        Kind::OneOrMany(kind) => inner(kind),
+        Kind::List(kind) => inner(kind).map(|(table, text)| (table, format!("[{text}]"))),
         Kind::Table(table) => Some((table, "{ LINE }".to_owned())),
-        // A group beside it is there to be somebody's parent.
         Kind::Named(name, kind) => inner(kind).map(|(table, text)| {
-            (table, format!("{{ other: {{ match: {{ comm: x }} }}, {}: {text} }}", name.examples[0]))
+            let beside = SUPPORT.iter().find(|(what, ..)| *what == table.what).map_or("", |(_, _, beside)| beside);
+            (table, format!("{{ {beside}{}: {text} }}", name.examples[0]))
         }),
         _ => None,
     }
 }
 
+/// What is there to be named by others: the table, the key of the file, the entry.
+const SUPPORT: [(&str, &str, &str); 3] = [
+    ("a group", "groups", "other: { match: { comm: x } }, "),
+    ("a destination", "notify", "ops: { webhook: \"http://127.0.0.1/\" }, "),
+    ("an action", "actions", "restart: { run: [/bin/true] }, "),
+];
+
+/// Keys that mean nothing without another one.
+const PARTNERS: [(&str, &str, &str); 8] = [
+    ("a destination", "labels", "alertmanager"),
+    ("an action", "then_kill_after", "signal"),
+    ("a job", "timezone", "schedule"),
+    ("a job", "start_within", "schedule"),
+    ("a log", "quiet", "lines"),
+    ("a bound on `runs`", "min", "within"),
+    ("a bound on `runs`", "max", "within"),
+    ("a bound on `runs`", "severity", "within"),
+];
+
 /// What a table needs beside the key that is looked at.
 fn rest(table: &Table, looked_at: &str) -> String {
+    let mut partners: Vec<&str> = PARTNERS
+        .iter()
+        .filter(|(what, key, _)| *what == table.what && *key == looked_at)
+        .map(|(.., partner)| *partner)
+        .collect();
     // A condition of healing goes with its limit.
-    let partner = if looked_at == "clear_below" { Some(&"max") } else { table.one_of.first() };
-    let partner = partner.filter(|_| !table.one_of.contains(&looked_at));
-    let needed = |key: &&Key| key.state == State::Required || Some(&key.name) == partner;
+    let limit = if looked_at == "clear_below" { Some(&"max") } else { table.one_of.first() };
+    partners.extend(limit.filter(|_| {
+        !table.one_of.contains(&looked_at) && !partners.iter().any(|partner| table.one_of.contains(partner))
+    }));
+    let needed = |key: &&Key| key.state == State::Required || partners.contains(&key.name);
     let others = table.keys.iter().filter(|key| needed(key) && key.name != looked_at);
-    others.fold(String::new(), |rest, key| format!("{rest}, {}: {}", key.name, value(key.name, &key.kind)))
+    let mut rest =
+        others.fold(String::new(), |rest, key| format!("{rest}, {}: {}", key.name, value(key.name, &key.kind)));
+    if table.what == "a policy file" {
+        for (_, key, entry) in SUPPORT.iter().filter(|(_, key, _)| *key != looked_at) {
+            let _ = write!(rest, ", {key}: {{ {entry} }}");
+        }
+    }
+    rest
 }
 
-/// A right value of a key; names of groups must exist, and a `min` of 0 can never be breached.
+/// A right value of a key; what is named must exist, and a `min` of 0 can never be breached.
 fn value(name: &str, kind: &Kind) -> String {
     match (name, kind) {
         ("parent", _) => "other".to_owned(),
+        ("notify", Kind::OneOrMany(_)) => "ops".to_owned(),
+        ("act", _) => "restart".to_owned(),
+        ("ignore", _) => "HealthCheck".to_owned(),
+        ("runs", _) => "{ max: 1, within: 1m }".to_owned(),
         ("min" | "max" | "clear_above" | "clear_below", Kind::Whole(..)) => "1".to_owned(),
+        (_, Kind::Form(form)) => format!("{:?}", form.examples[0]),
+        (_, Kind::OneOrMany(kind)) => value(name, kind),
         _ => kind.example(),
     }
 }
@@ -81,7 +122,9 @@ fn value(name: &str, kind: &Kind) -> String {
 #[test]
 fn every_key_is_taken_by_both_and_nothing_else() {
     let tables = tables();
-    assert_eq!(tables.len(), 2 + 3 + 12, "a table got lost");
+    // The file; a group with its three tables and 12 measures; a job with four, two measures and how it ends; a log with
+    // two; the host with one and 12 measures; a destination, an action.
+    assert_eq!(tables.len(), 1 + (1 + 3 + 12) + (1 + 3 + 2 + 1) + (1 + 2) + (1 + 1 + 12) + 2, "a table got lost");
     let mut looked_at = 0;
     for (table, around) in tables {
         for key in table.keys {
@@ -97,7 +140,7 @@ fn every_key_is_taken_by_both_and_nothing_else() {
             }
         }
     }
-    assert!(looked_at > 100, "{looked_at} keys");
+    assert!(looked_at > 250, "{looked_at} keys");
 }
 
 #[test]
@@ -122,8 +165,9 @@ fn every_map_with_fixed_keys_is_closed() {
     }
     let mut closed = 0;
     walk(&schema(), &mut closed);
-    // The file, a group, match, except, only_if, and the seven kinds of bounds: each once.
-    assert_eq!(closed, 5 + 7);
+    // The file, a group, match, except, only_if, and the seven kinds of bounds; a job, success and two bounds; a log and
+    // its bound; the host and its eight kinds of bounds; a destination, an action: each once.
+    assert_eq!(closed, 5 + 7 + 4 + 2 + 9 + 2);
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! The daemon: built around the kernel programs, and started with the policies of this tree.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
@@ -29,15 +30,42 @@ pub(crate) fn build(choice: Choice, profile: Profile, kernel_log: bool) -> Resul
 
 /// Becomes the daemon, so that signals reach it. `arguments` come after ours; with `--policies` among them the
 /// policies of this tree stay out.
-pub(crate) fn start(program: &std::path::Path, arguments: &[String]) -> Result<()> {
+pub(crate) fn start(program: &Path, arguments: &[String]) -> Result<()> {
     host::ready_for_kernel_programs()?;
     let mut command = host::as_root(program)?;
     command.arg("run");
     if !arguments.iter().any(|argument| argument == "--policies" || argument.starts_with("--policies=")) {
-        command.arg("--policies").arg(place::root().join("policies"));
+        let policies = place::root().join("policies");
+        keep_to_owner(&policies)?;
+        command.arg("--policies").arg(policies);
     }
     command.args(arguments);
     note("start", &crate::step::line_of(&command));
     // Only returns when it failed.
     Err(command.exec()).with_context(|| format!("cannot start {}", program.display()))
+}
+
+/// With a umask such as 0002 a clone's files can be written by their group, and the daemon refuses to be steered by such
+/// files. These are ours, so we may close them.
+fn keep_to_owner(folder: &Path) -> Result<()> {
+    const OTHERS_WRITE: u32 = 0o022;
+    for place in std::iter::once(folder.to_owned()).chain(inside(folder)?) {
+        let mut permissions = std::fs::metadata(&place)?.permissions();
+        if permissions.mode() & OTHERS_WRITE != 0 {
+            note(
+                "policies",
+                &format!("chmod go-w {}: the daemon refuses files that others can write", place.display()),
+            );
+            permissions.set_mode(permissions.mode() & !OTHERS_WRITE);
+            std::fs::set_permissions(&place, permissions).with_context(|| format!("chmod of {}", place.display()))?;
+        }
+    }
+    Ok(())
+}
+
+/// The folder's entries that a daemon started on it reads.
+fn inside(folder: &Path) -> Result<Vec<PathBuf>> {
+    let entries = std::fs::read_dir(folder).with_context(|| format!("reading {}", folder.display()))?;
+    let paths: Vec<PathBuf> = entries.map(|entry| entry.map(|entry| entry.path())).collect::<Result<_, _>>()?;
+    Ok(paths.into_iter().filter(|path| path.extension().is_some_and(|extension| extension == "yaml")).collect())
 }

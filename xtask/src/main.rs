@@ -9,6 +9,7 @@ mod daemon;
 mod host;
 mod linker;
 mod object;
+mod packages;
 mod place;
 mod step;
 mod test;

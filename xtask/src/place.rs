@@ -34,6 +34,11 @@ pub(crate) fn tools_dir() -> PathBuf {
     root().join("target/tools")
 }
 
+/// Programs of others that the tests run against, unpacked.
+pub(crate) fn packages_dir() -> PathBuf {
+    root().join("target/packages")
+}
+
 /// A binary of this workspace.
 pub(crate) fn binary(profile: Profile, name: &str) -> PathBuf {
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), |dir| root().join(dir));

@@ -11,12 +11,13 @@ use anyhow::Result;
 use crate::place::{self, Profile};
 use crate::step::{note, run, step};
 use crate::toolchain::Choice;
-use crate::{host, object};
+use crate::{host, object, packages};
 
 /// Lints (unless filtered), unit tests, end-to-end tests.
 pub(crate) fn all(choice: Choice, filter: &[String]) -> Result<()> {
     // First what needs no compiling: a host that cannot run the last step should say so at once.
     host::ready_for_kernel_programs()?;
+    let path = packages::for_tests()?;
     object::build(choice, false)?;
     if filter.is_empty() {
         lint_built(choice)?;
@@ -32,8 +33,9 @@ pub(crate) fn all(choice: Choice, filter: &[String]) -> Result<()> {
         || {
             let mut command = tests();
             command.args(["--test", "*"]).env("PROCPROBE_BIN", place::binary(Profile::Debug, "procprobe"));
+            command.env("PATH", path);
             if !host::is_root() {
-                let sudo = "sudo --preserve-env=PROCPROBE_BIN,RUST_LOG,RUST_BACKTRACE --";
+                let sudo = "sudo --preserve-env=PATH,PROCPROBE_BIN,RUST_LOG,RUST_BACKTRACE --";
                 command.env(format!("CARGO_TARGET_{}_RUNNER", host_triple()?), sudo);
             }
             // Each test starts a daemon of its own; more of them at a time than cores only makes them slow.

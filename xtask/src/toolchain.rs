@@ -15,7 +15,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 
 use crate::step::{note, output_of, run, run_within, step};
-use crate::{host, place};
+use crate::{host, packages, place};
 
 /// A nightly whose LLVM is that of rustc 1.95; fetched where no installed one will do.
 const PINNED_NIGHTLY: &str = "nightly-2026-05-20";
@@ -261,15 +261,8 @@ fn fetch_debian(stable: &Compiler) -> Result<Toolchain> {
         bail!("installing Debian's packages needs root");
     }
     step("Debian packages", "rustc-web and its core for the kernel's target", || {
-        let apt = || {
-            let mut command = Command::new("apt-get");
-            command.env("DEBIAN_FRONTEND", "noninteractive");
-            // A mirror that does not answer is given up soon; killing apt half-way would leave dpkg locked.
-            command.args(["-qq", "-o", "Acquire::http::Timeout=20", "-o", "Acquire::Retries=1"]);
-            command
-        };
-        run(apt().arg("update"))?;
-        run(apt().args(["install", "--yes", "--no-install-recommends"]).args(DEBIAN_PACKAGES))
+        run(packages::apt().arg("update"))?;
+        run(packages::apt().args(["install", "--yes", "--no-install-recommends"]).args(DEBIAN_PACKAGES))
     })?;
     installed_debian(stable)
 }

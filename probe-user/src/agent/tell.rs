@@ -144,7 +144,7 @@ fn count<N: Copy + Display + PartialEq + From<u8>>(count: N, noun: &str) -> Stri
 }
 
 const fn event(name: &'static str, severity: Severity, at: KTime, body: String, attributes: Attributes) -> Event {
-    Event { name, severity, at, body, attributes }
+    Event { name, severity, at, body, attributes, alarm: None }
 }
 
 #[cfg(test)]

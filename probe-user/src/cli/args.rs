@@ -43,6 +43,12 @@ pub enum Command {
     },
     /// Print the manual page
     Man(ManArgs),
+    /// Carry out a daemon's actions; started by the daemon
+    #[command(hide = true)]
+    Act,
+    /// Execute an action's program as its user; started by `act`
+    #[command(hide = true)]
+    Become(crate::act::become_user::Become),
 }
 
 /// `run`

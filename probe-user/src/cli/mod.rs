@@ -20,6 +20,8 @@ use clap::Parser as _;
 
 use args::{Cli, Command};
 
+use crate::act::{become_user, helper};
+
 /// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
@@ -60,8 +62,21 @@ pub fn main() -> ExitCode {
         Command::Schema(args) => produce::schema(&args),
         Command::Completions { shell } => produce::completions(shell),
         Command::Man(args) => produce::man(&args),
+        Command::Act => act(),
+        Command::Become(args) => return ExitCode::from(become_user::execute(&args)),
     };
     ExitCode::from(exit.code())
+}
+
+/// The daemon's helper for actions.
+fn act() -> Exit {
+    match helper::serve() {
+        Ok(()) => Exit::Well,
+        Err(error) => {
+            complain(&format!("procprobe act: {error}"));
+            Exit::NotWell
+        }
+    }
 }
 
 /// Writes an answer to stdout. A reader that went away (`| head`) has what it wanted.

@@ -6,9 +6,8 @@ use std::time::Duration;
 use regex::{Regex, RegexBuilder};
 
 use super::keys::{self, CONFIG};
-use super::mask::masked;
 use super::{Api, Config, Events, Node as HostNode, values};
-use crate::diagnostic::{Diagnostic, Diagnostics, Source};
+use crate::diagnostic::{Diagnostics, Source};
 use crate::engine::Processes;
 use crate::forward::{Endpoint, Limits, Settings};
 use crate::yaml::keys::Kind;
@@ -22,33 +21,15 @@ const NAME_MAX: usize = 253;
 
 /// Reads a whole file's text.
 pub(super) fn decode(source: &Source) -> Result<Config, Diagnostics> {
-    // What is shown never holds a secret; what is read is the text itself.
-    let shown = Source { name: source.name.clone(), text: masked(&source.text) };
     let mut diagnostics = Diagnostics::new();
     let mut config = Config::default();
-    if let Some(tree) = tree(source, &shown, &mut diagnostics) {
-        let mut decoder = Decoder::new(&shown, &mut diagnostics);
+    if let Some(tree) = parse(source, &mut diagnostics) {
+        let mut decoder = Decoder::new(source, &mut diagnostics);
         if let Some(fields) = decoder.fields(&tree, &CONFIG) {
             whole(&mut decoder, &fields, &mut config);
         }
     }
     diagnostics.or(config)
-}
-
-/// The tree of the text, with what is wrong with its syntax told about the text that is shown.
-fn tree(source: &Source, shown: &Source, diagnostics: &mut Diagnostics) -> Option<Node> {
-    let mut wrong = Diagnostics::new();
-    let tree = parse(source, &mut wrong);
-    if !wrong.is_empty() {
-        parse(shown, diagnostics);
-        if diagnostics.is_empty() {
-            // Starring out mended the syntax: then the place has to do without its line.
-            for diagnostic in wrong.iter() {
-                diagnostics.push(Diagnostic { snippet: None, ..diagnostic.clone() });
-            }
-        }
-    }
-    tree
 }
 
 fn whole(decoder: &mut Decoder<'_>, fields: &Fields<'_>, config: &mut Config) {

@@ -9,7 +9,6 @@
 mod decode;
 mod keys;
 pub mod load;
-mod mask;
 #[cfg(test)]
 mod tests;
 pub mod values;

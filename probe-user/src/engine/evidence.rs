@@ -193,6 +193,8 @@ impl Engine {
             | Measure::Read
             | Measure::Write
             | Measure::Age => self.largest(group, measure),
+            // Not of a group.
+            _ => Evidence::default(),
         }
     }
 

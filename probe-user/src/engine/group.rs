@@ -5,23 +5,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::evidence::Note;
-use super::measures::Held;
+use super::measures::Sums;
 use super::timers::Slot;
 use super::{Engine, Watch};
 use crate::model::Totals;
 use crate::policy::bound::{Machine, Rule};
-use crate::policy::spec::{Bound, CgroupPattern, Group, HostFacts, Measure, PathGlob, Per, Selector, Side};
+use crate::policy::spec::{Bound, CgroupPattern, Group, HostFacts, Measure, PathGlob, Per, Response, Selector, Side};
 use crate::policy::window::Window;
 use crate::record::ProcessKey;
 use crate::time::KTime;
 
 /// Alarms repeated faster than this would drown the others.
-const REPEAT_MIN: Duration = Duration::from_secs(1);
+pub(super) const REPEAT_MIN: Duration = Duration::from_secs(1);
 
 /// One group.
 #[derive(Debug)]
 pub(super) struct GroupState {
     pub(super) spec: Arc<Group>,
+    pub(super) response: Arc<Response>,
     /// As declared, but blind to the difference between kernel threads and others.
     pub(super) except: Option<Selector>,
     /// Those alive.
@@ -33,8 +34,8 @@ pub(super) struct GroupState {
     pub(super) used: Totals,
     /// Used in the present interval by members that have ended.
     pub(super) ended: Totals,
-    /// What its members hold together; `None` when that may have changed since it was last summed up.
-    pub(super) held: Option<Held>,
+    /// What the last samples say of members alive.
+    pub(super) sums: Sums,
     /// The last members that ended or left, oldest first.
     pub(super) departed: VecDeque<Note>,
     /// The last members that started, oldest first.
@@ -61,7 +62,7 @@ pub(super) struct Counted {
 pub(super) struct BoundState {
     pub(super) spec: Bound,
     /// `group.measure.side`, with a number from 1 where several share that.
-    pub(super) name: String,
+    pub(super) name: Arc<str>,
     pub(super) rule: Rule,
     /// Index among the group's windows.
     pub(super) window: Option<usize>,
@@ -100,7 +101,7 @@ impl GroupState {
                 })
             });
             bounds.push(BoundState {
-                name: bound_name(spec, position),
+                name: bound_name(spec, position).into(),
                 rule: Rule::of(bound, host),
                 spec: bound.clone(),
                 window,
@@ -114,13 +115,14 @@ impl GroupState {
             spec.except.clone().map(|except| Selector { kernel_threads: spec.select.kernel_threads, ..except });
         Self {
             spec: Arc::new(spec.clone()),
+            response: Arc::new(spec.response.clone()),
             except,
             members: BTreeSet::new(),
             bounds,
             windows,
             used: Totals::default(),
             ended: Totals::default(),
-            held: None,
+            sums: Sums::default(),
             departed: VecDeque::new(),
             arrived: VecDeque::new(),
             victims: VecDeque::new(),
@@ -153,7 +155,7 @@ impl GroupState {
 
     /// When a firing alarm is told again; never more often than each second.
     pub(super) fn repeat(&self) -> Option<Duration> {
-        self.spec.repeat.map(|repeat| repeat.max(REPEAT_MIN))
+        self.spec.response.repeat.map(|repeat| repeat.max(REPEAT_MIN))
     }
 
     /// Some bound is held against samples.

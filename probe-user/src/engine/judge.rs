@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use super::raise::Told;
 use super::timers::Slot;
 use super::{Effect, Engine};
 use crate::policy::bound::{Phase, Rule, Turn};
@@ -19,6 +20,10 @@ const AGE_STEP: Duration = Duration::from_micros(1);
 impl Engine {
     /// Acts on every deadline up to `until`, each at its own moment and in their order.
     pub(super) fn act_on_deadlines(&mut self, until: KTime, effects: &mut Vec<Effect>) {
+        let mut told = Vec::new();
+        self.logs.advance(until, self.gate, &mut told);
+        self.advance_host(until, &mut told);
+        self.tell(told, effects);
         if !self.is_judging() {
             return;
         }
@@ -29,6 +34,9 @@ impl Engine {
                 self.timers.forget(at, slot);
             }
         }
+        let mut told = Vec::new();
+        self.jobs.advance(until, self.gate, &mut told);
+        self.tell(told, effects);
     }
 
     /// Judges everything counted that has changed in this step.
@@ -140,7 +148,8 @@ impl Engine {
             Some((since, judge.machine.value().unwrap_or_default(), at.after(group.repeat()?)))
         });
         if let Some((since, value, next)) = repeated {
-            effects.extend(self.firing(slot, at, since, value, true).map(Effect::Emit));
+            let raised = self.firing(slot, at, since, value, true);
+            self.tell(raised.map(Told::Alarm), effects);
             if let Some(judge) = self.judge_of(slot) {
                 judge.repeat_at = Some(next);
             }
@@ -179,13 +188,15 @@ impl Engine {
                     }
                 }
                 Turn::Fired { at, since, value } => {
-                    effects.extend(self.firing(slot, at, since, value, false).map(Effect::Emit));
+                    let raised = self.firing(slot, at, since, value, false);
+                    self.tell(raised.map(Told::Alarm), effects);
                     if let Some(judge) = self.judge_of(slot) {
                         judge.repeat_at = repeat.map(|repeat| at.after(repeat));
                     }
                 }
                 Turn::Resolved { at, duration } => {
-                    effects.extend(self.resolved(slot, at, duration, None).map(Effect::Emit));
+                    let raised = self.resolved(slot, at, duration, None);
+                    self.tell(raised.map(Told::Alarm), effects);
                     if let Some(judge) = self.judge_of(slot) {
                         judge.repeat_at = None;
                     }
@@ -209,7 +220,8 @@ impl Engine {
             let slot = Slot { group, bound, key: Some(key) };
             let Some(judge) = self.bound(slot).and_then(|(_, bound)| bound.each.get(&key)).copied() else { continue };
             if let Some(since) = judge.machine.firing_since() {
-                effects.extend(self.resolved(slot, at, at.since(since), Some(reason)).map(Effect::Emit));
+                let raised = self.resolved(slot, at, at.since(since), Some(reason));
+                self.tell(raised.map(Told::Alarm), effects);
             }
             let mut armed = judge.armed;
             self.timers.move_to(slot, &mut armed, None);

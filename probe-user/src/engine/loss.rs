@@ -109,7 +109,7 @@ fn lost(at: KTime, reason: &'static str, count: u64, reconciled: bool, body: Str
     attributes.put("reason", reason);
     attributes.put("count", count);
     attributes.put("reconciled", reconciled);
-    Event { name: name::AGENT_LOST, severity: Severity::Warning, at, body, attributes }
+    Event { name: name::AGENT_LOST, severity: Severity::Warning, at, body, attributes, alarm: None }
 }
 
 fn records(count: u64) -> String {

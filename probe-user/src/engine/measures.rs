@@ -4,13 +4,14 @@
 //! their closed account says what they used. What a process used before the interval (it was not sampled yet when it
 //! began) is left out in proportion to the time, so that entering a group late makes no spike.
 //!
-//! A sample has no row of a process that used nothing since its last row. Whoever has had a row and is watched still is
-//! therefore counted up to the last sample, and what it holds (memory, threads) is what it held.
+//! A sample need not have a row for each process: no row says that nothing has changed, and that nothing was used. So the
+//! sums over members are kept and changed by what a row says, and a sample costs what its rows cost.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
+use super::group::GroupState;
 use super::timers::Slot;
+use super::track::Track;
 use super::{Effect, Engine};
 use crate::model::{Process, Totals};
 use crate::policy::spec::Measure;
@@ -55,21 +56,37 @@ impl Rates {
     }
 }
 
-/// What the members of a group hold together, as the samples told it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Held {
-    memory_bytes: u64,
-    threads: u64,
-    /// Some member was sampled.
-    sampled: bool,
+/// What a group's sums have of one process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Share {
+    rss_bytes: u64,
+    threads: u32,
 }
 
-impl Held {
-    fn get(self, measure: Measure) -> f64 {
-        match measure {
-            Measure::Threads => self.threads as f64,
-            _ => self.memory_bytes as f64,
-        }
+/// Sums over members alive, of those that a sample has told of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Sums {
+    rss_bytes: u64,
+    threads: u64,
+    /// How many these are.
+    told_of: usize,
+}
+
+impl Sums {
+    /// One more.
+    pub(super) fn add(&mut self, share: Option<Share>) {
+        let Some(share) = share else { return };
+        self.rss_bytes = self.rss_bytes.saturating_add(share.rss_bytes);
+        self.threads = self.threads.saturating_add(u64::from(share.threads));
+        self.told_of += 1;
+    }
+
+    /// One less; `share` is what was added of it.
+    pub(super) fn take_out(&mut self, share: Option<Share>) {
+        let Some(share) = share else { return };
+        self.rss_bytes = self.rss_bytes.saturating_sub(share.rss_bytes);
+        self.threads = self.threads.saturating_sub(u64::from(share.threads));
+        self.told_of = self.told_of.saturating_sub(1);
     }
 }
 
@@ -83,28 +100,43 @@ pub(super) fn value_of(process: &Process, rates: &Rates, measure: Measure) -> Op
     }
 }
 
+impl Track {
+    /// Up to where a process's usage is accounted for, when the present interval began at `begin`.
+    fn accounted_until(&self, key: ProcessKey, begin: KTime) -> KTime {
+        match self.used_until {
+            None => key.start,
+            // Had it used anything before this interval, an earlier sample would have told.
+            Some(until) if self.sampled_since.is_some_and(|since| since <= until) => until.max(begin),
+            Some(until) => until,
+        }
+    }
+}
+
 impl Engine {
     /// A sample says what a process used since it was last counted.
     pub(super) fn used(&mut self, key: ProcessKey, delta: Totals, now: KTime) {
-        let Some(track) = self.tracks.get_mut(&key) else { return };
-        let counted = track.used_until.replace(now);
-        let steady = !std::mem::take(&mut track.interrupted);
-        for group in &track.belongs {
-            if let Some(state) = self.groups.get_mut(*group) {
-                state.held = None;
+        let (Some(track), Some(process)) = (self.tracks.get_mut(&key), self.table.get(key)) else { return };
+        let share = Some(Share { rss_bytes: process.usage.rss_bytes, threads: process.threads });
+        let before = std::mem::replace(&mut track.share, share);
+        if before != share {
+            for group in &track.belongs {
+                if let Some(state) = self.groups.get_mut(*group) {
+                    state.sums.take_out(before);
+                    state.sums.add(share);
+                }
             }
         }
-        let Some(begin) = self.interval else { return };
-        let from = match counted {
-            // What had no row in the samples since used nothing until the last of them.
-            Some(until) if steady => until.max(begin),
-            until => until.unwrap_or(key.start),
-        };
+        let accounted = self.interval.map(|begin| (begin, track.accounted_until(key, begin)));
+        track.used_until = Some(now);
+        let Some((begin, from)) = accounted else { return };
         let inside = portion(delta, from, begin, now);
         track.rates = Rates::of(inside, now.since(begin));
+        if inside == Totals::default() {
+            return;
+        }
         for group in &track.belongs {
             if let Some(state) = self.groups.get_mut(*group) {
-                add(&mut state.used, inside);
+                state.used = state.used.plus(inside);
             }
         }
     }
@@ -112,12 +144,11 @@ impl Engine {
     /// A closed account says what a process used after it was last counted.
     pub(super) fn account_closed(&mut self, process: &Process, delta: Totals) {
         let (Some(track), Some(begin)) = (self.tracks.get(&process.key), self.interval) else { return };
-        let from = track.used_until.unwrap_or(process.key.start);
+        let from = track.accounted_until(process.key, begin);
         let end = process.exit.as_ref().map_or(begin, |exit| exit.at);
-        let steady = track.used_until.is_some() && !track.interrupted;
         let inside = if end > begin {
-            portion(delta, if steady { from.max(begin) } else { from }, begin, end)
-        } else if begin.since(if steady { end } else { from }) <= ACCOUNT_LAG {
+            portion(delta, from, begin, end)
+        } else if begin.since(from) <= ACCOUNT_LAG {
             // It ended before the interval, but no sample has told of it.
             delta
         } else {
@@ -125,18 +156,18 @@ impl Engine {
         };
         for group in &track.belongs {
             if let Some(state) = self.groups.get_mut(*group) {
-                add(&mut state.ended, inside);
+                state.ended = state.ended.plus(inside);
             }
         }
     }
 
-    /// Judges the sampled bounds of all groups, and begins the next interval.
+    /// Judges the sampled bounds of all groups that use something, and begins the next interval.
     pub(super) fn judge_sample(&mut self, now: KTime, effects: &mut Vec<Effect>) {
         let length = self.interval.map(|begin| now.since(begin)).filter(|length| !length.is_zero());
-        for group in 0..self.groups.len() {
-            if self.groups.get(group).is_some_and(super::group::GroupState::is_sampled) {
-                self.judge_group_sample(group, now, length, effects);
-            }
+        self.sampled_at = now;
+        for place in 0..self.index.sampled().len() {
+            let Some(group) = self.index.sampled().get(place).copied() else { continue };
+            self.judge_group_sample(group, now, length, effects);
         }
         if self.interval.is_some() {
             self.interval = Some(now);
@@ -145,12 +176,15 @@ impl Engine {
 
     fn judge_group_sample(&mut self, group: usize, now: KTime, length: Option<Duration>, effects: &mut Vec<Effect>) {
         let Some(state) = self.groups.get_mut(group) else { return };
-        let mut used = std::mem::take(&mut state.used);
-        add(&mut used, state.ended);
+        let used = std::mem::take(&mut state.used).plus(std::mem::take(&mut state.ended));
         let settled = state.members.is_empty() && used == Totals::default();
+        if settled && state.settled {
+            // That it uses nothing was judged when it became so.
+            return;
+        }
         self.sampling_may_change |= settled != state.settled;
         state.settled = settled;
-        let (bounds, is_empty) = (state.bounds.len(), state.members.is_empty());
+        let (bounds, is_empty, sums) = (state.bounds.len(), state.members.is_empty(), state.sums);
         let rates = length.map(|length| Rates::of(used, length));
         for bound in 0..bounds {
             let slot = Slot { group, bound, key: None };
@@ -166,45 +200,40 @@ impl Engine {
                 }
                 continue;
             }
+            // Members that no sample has told of yet would make a minimum fire for nothing.
+            let told_of = is_empty || sums.told_of > 0;
             let value = match measure {
-                Measure::Memory | Measure::Threads => {
-                    let held = state.held.unwrap_or_else(|| self.held_by(&state.members));
-                    if let Some(state) = self.groups.get_mut(group) {
-                        state.held = Some(held);
-                    }
-                    // Members that no sample has told of yet would make a minimum fire for nothing.
-                    (is_empty || held.sampled).then(|| held.get(measure))
-                }
+                Measure::Memory => told_of.then_some(sums.rss_bytes as f64),
+                Measure::Threads => told_of.then_some(sums.threads as f64),
                 _ => rates.and_then(|rates| rates.get(measure)),
             };
             if let Some(value) = value {
                 self.drive(slot, now, Some(value), effects);
             }
         }
-        if let Some(state) = self.groups.get_mut(group) {
-            state.ended = Totals::default();
-        }
+    }
+
+    /// Held against the long way round.
+    #[cfg(test)]
+    pub(super) fn sums_are_those_of_members(&self) -> bool {
+        self.groups.iter().all(|group| {
+            let mut sums = Sums::default();
+            group.members.iter().filter_map(|key| self.tracks.get(key)).for_each(|track| sums.add(track.share));
+            let shares_are_right = group.members.iter().all(|key| {
+                let (Some(process), Some(track)) = (self.table.get(*key), self.tracks.get(key)) else { return false };
+                let rss_bytes = process.usage.at.map(|_| process.usage.rss_bytes);
+                track.share.map(|share| share.rss_bytes) == rss_bytes
+            });
+            sums == group.sums && shares_are_right
+        })
     }
 
     /// A living member's present value of a sampled measure.
     pub(super) fn member_value(&self, key: ProcessKey, measure: Measure) -> Option<f64> {
         let track = self.tracks.get(&key)?;
-        // No row in the last sample: it used nothing in that interval.
+        // Of whom the last sample did not tell has used nothing.
         let rates = if track.used_until == Some(self.sampled_at) { track.rates } else { Rates::default() };
         value_of(self.table.get(key)?, &rates, measure)
-    }
-
-    /// What those members hold that a sample has told of.
-    fn held_by(&self, members: &BTreeSet<ProcessKey>) -> Held {
-        let mut held = Held::default();
-        for process in members.iter().filter_map(|key| self.table.get(*key)) {
-            if process.usage.at.is_some() {
-                held.sampled = true;
-                held.memory_bytes = held.memory_bytes.saturating_add(process.usage.rss_bytes);
-                held.threads = held.threads.saturating_add(process.threads.into());
-            }
-        }
-        held
     }
 
     /// Sampling goes on while a group with sampled bounds has members, and until its emptiness has been judged.
@@ -212,20 +241,13 @@ impl Engine {
         if !std::mem::take(&mut self.sampling_may_change) {
             return;
         }
-        let wanted =
-            self.groups.iter().any(|group| group.is_sampled() && (!group.members.is_empty() || !group.settled));
+        let is_active = |group: &GroupState| !group.members.is_empty() || !group.settled;
+        let wanted = self.index.sampled().iter().filter_map(|group| self.groups.get(*group)).any(is_active);
         if wanted != self.interval.is_some() {
             self.interval = wanted.then_some(now);
             effects.push(Effect::Sampling(wanted));
         }
     }
-}
-
-fn add(sum: &mut Totals, more: Totals) {
-    sum.cpu_ns = sum.cpu_ns.saturating_add(more.cpu_ns);
-    sum.wait_ns = sum.wait_ns.saturating_add(more.wait_ns);
-    sum.read_bytes = sum.read_bytes.saturating_add(more.read_bytes);
-    sum.write_bytes = sum.write_bytes.saturating_add(more.write_bytes);
 }
 
 /// The part of what was used from `from` to `end` that falls after `begin`, as if it had been used evenly.

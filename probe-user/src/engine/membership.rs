@@ -14,6 +14,7 @@ use super::group::GroupState;
 use super::reread::{Hope, next_look};
 use super::track::{Cause, Source, Track, Untold};
 use super::{Effect, Engine, Watch};
+use crate::model::hash::trim;
 use crate::model::{Appearance, Change, Process};
 use crate::policy::select::{Field, Subject};
 use crate::policy::spec::Measure;
@@ -23,7 +24,12 @@ use crate::time::KTime;
 impl GroupState {
     /// Whether the process belongs, and what new arguments or another user could change about that. An `except` that
     /// names users is held against the user as known: only a selector's own `user` makes anyone look again.
-    fn admits(&self, subject: &Subject<'_>, parent_in: &dyn Fn(&str) -> bool, descends: bool) -> (bool, Hope) {
+    pub(super) fn admits(
+        &self,
+        subject: &Subject<'_>,
+        parent_in: &dyn Fn(&str) -> bool,
+        descends: bool,
+    ) -> (bool, Hope) {
         let field = self.spec.select.mismatch_of(subject, parent_in);
         if field.is_some() && !descends {
             let may_change = match field {
@@ -45,8 +51,8 @@ impl GroupState {
 
 impl Engine {
     /// Follows what the table says has changed at `at`.
-    pub(super) fn apply(&mut self, changes: Vec<Change>, source: &Source, at: KTime, effects: &mut Vec<Effect>) {
-        let mut changes = changes.into_iter();
+    pub(super) fn apply(&mut self, changes: &mut Vec<Change>, source: &Source, at: KTime, effects: &mut Vec<Effect>) {
+        let mut changes = changes.drain(..);
         while let Some(change) = changes.next() {
             match change {
                 Change::Appeared { key, how } => self.appeared(key, how, source, at, effects),
@@ -58,12 +64,6 @@ impl Engine {
                         track.untold = Untold::Exec;
                         // An exec ends what the kernel side copied from the forker, and only that.
                         track.watch_unsure |= track.watch != Watch::NONE;
-                        // The other threads are gone.
-                        for group in belongs {
-                            if let Some(state) = self.groups.get_mut(*group) {
-                                state.held = None;
-                            }
-                        }
                     }
                     self.evaluate(key, Cause::Executed, at, effects);
                     self.tell_start(key, effects);
@@ -92,6 +92,7 @@ impl Engine {
                 Change::Closed { process, account, delta } => {
                     self.account_closed(&process, delta);
                     if let Some(mut track) = self.tracks.remove(&process.key) {
+                        trim(&mut self.tracks);
                         self.rereads.move_to(process.key, &mut track.look_at, None);
                         self.tell_exit(&process, &track, account, effects);
                     }
@@ -154,38 +155,49 @@ impl Engine {
     /// True when the process entered or left a group that selectors name as `parent`.
     fn evaluate_one(&mut self, key: ProcessKey, cause: Cause, at: KTime, effects: &mut Vec<Effect>) -> bool {
         let Some(process) = self.table.get(key) else { return false };
-        let Some(mut track) = self.tracks.remove(&key) else { return false };
         let parent = process.identity.parent.and_then(|parent| self.tracks.get(&parent)).filter(|parent| !parent.ended);
-        let parent_in = |name: &str| {
-            let group = self.index.by_name(name);
-            parent.zip(group).is_some_and(|(parent, group)| parent.belongs.binary_search(&group).is_ok())
-        };
+        let parents_groups = parent.map_or(&[][..], |parent| &parent.belongs);
+        let parent_in =
+            |name: &str| self.index.by_name(name).is_some_and(|group| parents_groups.binary_search(&group).is_ok());
+        let Some(track) = self.tracks.get(&key) else { return false };
         let subject = Subject::new(process, &self.users);
-        let mut concerned = Vec::new();
-        self.index.candidates(process, &mut concerned);
-        concerned.extend(&track.belongs);
-        concerned.extend(&track.descends);
-        concerned.sort_unstable();
-        concerned.dedup();
+        let mut asked = std::mem::take(&mut self.asked);
+        self.index.candidates(&subject, parents_groups, &mut asked);
+        asked.extend(&track.belongs);
+        asked.extend(&track.descends);
+        asked.sort_unstable();
+        asked.dedup();
         let mut turned = Vec::new();
-        let mut hope = Hope::None;
-        for group in concerned {
-            let Some(state) = self.groups.get(group) else { continue };
-            let (belongs, args) = state.admits(&subject, &parent_in, track.descends.contains(&group));
+        let mut hope = self.index.hope_of_others(&subject, &asked);
+        for group in &asked {
+            let Some(state) = self.groups.get(*group) else { continue };
+            let (belongs, args) = state.admits(&subject, &parent_in, track.descends.contains(group));
             hope = hope.max(args);
-            if belongs != track.belongs.contains(&group) {
-                turned.push((group, belongs));
+            if belongs != track.belongs.contains(group) {
+                turned.push((*group, belongs));
             }
         }
+        asked.clear();
+        self.asked = asked;
         let keeps_its_title = hope == Hope::Leaves && process.execs > 0;
         if keeps_its_title || process.identity.kernel_thread || track.ended {
             hope = Hope::None;
         }
-        if track.hope != hope || cause == Cause::Executed {
-            let next = next_look(process.program_since, at, hope);
-            track.hope = hope;
-            self.rereads.move_to(key, &mut track.look_at, next);
+        let program_since = process.program_since;
+        let Some(place) = self.tracks.get_mut(&key) else { return false };
+        if place.hope != hope || cause == Cause::Executed {
+            let next = next_look(program_since, at, hope);
+            place.hope = hope;
+            self.rereads.move_to(key, &mut place.look_at, next);
         }
+        if cause == Cause::Reload {
+            place.untold = Untold::Nothing;
+        }
+        if turned.is_empty() && place.is_strange() {
+            return false;
+        }
+        // Taken out while its groups change; its place stays.
+        let mut track = std::mem::take(place);
         let mut parenthood = false;
         for (group, enters) in &turned {
             parenthood |= self.index.is_parent(*group);
@@ -195,11 +207,10 @@ impl Engine {
                 self.leave(*group, key, &mut track, cause, at);
             }
         }
-        if cause == Cause::Reload {
-            track.untold = Untold::Nothing;
-        }
         self.watch(key, &mut track, at, effects);
-        self.tracks.insert(key, track);
+        if let Some(place) = self.tracks.get_mut(&key) {
+            *place = track;
+        }
         for (group, enters) in turned {
             if enters {
                 self.judge_age(group, key, at, effects);
@@ -234,8 +245,9 @@ impl Engine {
         mark(&mut self.dirty, group, state);
         if !track.ended {
             self.sampling_may_change |= state.members.is_empty();
-            state.members.insert(key);
-            state.held = None;
+            if state.members.insert(key) {
+                state.sums.add(track.share);
+            }
             state.settled = false;
         } else if let Some(process) = self.table.get(key).filter(|_| first && cause != Cause::Reload) {
             // Known too late: it was a member, and has ended.
@@ -247,7 +259,7 @@ impl Engine {
         track.belongs.retain(|other| *other != group);
         let Some(state) = self.groups.get_mut(group) else { return };
         if state.members.remove(&key) {
-            state.held = None;
+            state.sums.take_out(track.share);
             self.sampling_may_change |= state.members.is_empty();
             if let Some(process) = self.table.get(key).filter(|_| cause != Cause::Reload) {
                 remember(&mut state.departed, Note::left(process, at));
@@ -269,7 +281,7 @@ impl Engine {
             let Some(state) = self.groups.get_mut(*group) else { continue };
             parenthood |= self.index.is_parent(*group);
             if state.members.remove(&key) {
-                state.held = None;
+                state.sums.take_out(track.share);
                 self.sampling_may_change |= state.members.is_empty();
             }
             count_exit(state, process, at);

@@ -12,14 +12,21 @@
 //! Times that run backwards (records of two CPUs) are held still. No input is refused: what names an unknown process
 //! or comes without having been asked for changes nothing.
 
+mod act;
 mod evidence;
 pub mod explain;
 mod group;
+mod held;
+mod hosts;
 mod index;
+mod jobs;
 mod judge;
+mod logs;
 mod loss;
 mod measures;
 mod membership;
+mod needle;
+mod raise;
 mod reload;
 mod reread;
 pub mod status;
@@ -28,26 +35,34 @@ mod text;
 mod timers;
 mod track;
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use regex::Regex;
 
 pub use self::explain::{Explanation, Verdict};
+pub use self::hosts::{HostBoundStatus, HostInstanceStatus};
 pub use self::status::{BoundStatus, Each, GroupStatus, LossStatus, State, Status};
 
+use self::act::Acts;
 use self::group::GroupState;
+use self::hosts::Hosts;
 use self::index::Index;
+use self::jobs::Jobs;
+use self::logs::Logs;
 use self::loss::Losses;
 use self::reread::Rereads;
 use self::timers::Timers;
 use self::track::{Source, Track};
 use crate::event::Event;
+use crate::model::hash::Map;
 use crate::model::{Change, Process, Table};
-use crate::policy::spec::{HostFacts, PolicySet, Users};
-use crate::record::{Loss, ProcessKey, Record, Reread, Scan, UsageRow};
-use crate::time::KTime;
+use crate::policy::spec::{Action, HostFacts, PolicySet, Users};
+use crate::record::{Acted, HostSample, LogLines, Loss, ProcessKey, Record, Reread, Scan, UsageRow};
+use crate::time::{ClockReading, KTime};
+
+/// Room for so many changes is kept from step to step. Nearly all steps make one or two; a burst gives its memory back.
+const CHANGES_KEPT: usize = 256;
 
 /// What the engine is told once, at its start (and, but for `host`, again at a reload).
 #[derive(Clone, Debug)]
@@ -85,8 +100,7 @@ pub enum Input {
     Record(Record),
     /// Everything that lives: at the start, and after each loss when the engine asked for it.
     Scan(Scan),
-    /// Usage of the processes that the engine asked to be sampled ([`Watch::usage`]). Of one that had a row before and
-    /// has none here, nothing has changed.
+    /// Usage of the processes that the engine asked to be sampled ([`Watch::usage`]).
     Sample(Vec<UsageRow>),
     /// What a process says of itself now, read because the engine asked ([`Effect::Reread`]).
     Reread {
@@ -95,6 +109,14 @@ pub enum Input {
         /// `None` when it was gone.
         found: Option<Reread>,
     },
+    /// Lines that matched a log.
+    Lines(LogLines),
+    /// Figures of the host ([`PolicySet::host`] says which are wanted).
+    Host(HostSample),
+    /// What became of an [`Effect::Act`].
+    Acted(Acted),
+    /// How kernel time and wall time relate: before anything else, and whenever that has changed by more than noise.
+    Clock(ClockReading),
     /// Records were lost. Until the next [`Input::Scan`] nothing new fires.
     Lost(Loss),
     /// Other policies from now on; what was firing under the same name and bound keeps firing.
@@ -116,9 +138,38 @@ pub enum Effect {
     /// Run the scan iterator and hand in [`Input::Scan`] before any further record.
     Scan,
     /// Look again at what a process can change without telling anyone, and hand in [`Input::Reread`].
-    Reread(ProcessKey),
+    Reread {
+        /// Which.
+        key: ProcessKey,
+        /// Its user matters to some policy: that is a larger file to read.
+        user: bool,
+    },
     /// Sample usage at the configured interval, or stop doing so.
     Sampling(bool),
+    /// Do something about an alarm, and hand in [`Input::Acted`] when that has ended.
+    Act(Order),
+}
+
+/// Something to be done about an alarm.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Order {
+    /// Its number, rising.
+    pub number: u64,
+    /// What.
+    pub action: Arc<Action>,
+    /// The processes to signal; none for an action that runs a program.
+    pub targets: Vec<Target>,
+    /// The alarm's facts, for the program's environment: name without prefix, value.
+    pub facts: Vec<(&'static str, String)>,
+}
+
+/// A process to signal, as it can be told apart from a later one of the same number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// Which.
+    pub key: ProcessKey,
+    /// CLOCK_BOOTTIME ns at which it started.
+    pub start_boot_ns: u64,
 }
 
 /// What the kernel side is to watch of one process.
@@ -144,10 +195,14 @@ pub struct Engine {
     groups: Vec<GroupState>,
     index: Index,
     /// What the engine knows of each process of the table.
-    tracks: HashMap<ProcessKey, Track>,
+    tracks: Map<ProcessKey, Track>,
     timers: Timers,
     rereads: Rereads,
     losses: Losses,
+    jobs: Jobs,
+    logs: Logs,
+    hosts: Hosts,
+    acts: Acts,
     /// How far records and ticks have come.
     clock: KTime,
     /// When the first scan came: nothing is judged before.
@@ -158,7 +213,7 @@ pub struct Engine {
     reconciling: bool,
     /// Since when the present interval of sampling runs; `None` while there is no sampling.
     interval: Option<KTime>,
-    /// The last sample.
+    /// The moment of the last sample.
     sampled_at: KTime,
     /// The moment of the last [`Effect::WakeAt`].
     wake: Option<KTime>,
@@ -168,6 +223,10 @@ pub struct Engine {
     dirty: Vec<usize>,
     /// A group with sampled bounds has gained its first or lost its last member.
     sampling_may_change: bool,
+    /// Room for what the table says has changed, and for the groups that a process is held against; empty between
+    /// steps.
+    changes: Vec<Change>,
+    asked: Vec<usize>,
 }
 
 impl Engine {
@@ -176,16 +235,21 @@ impl Engine {
         let groups: Vec<GroupState> =
             policies.groups.iter().map(|group| GroupState::new(group, &settings.host, KTime::default())).collect();
         let index = Index::new(&groups);
+        let host = settings.host;
         Self {
             settings,
             users,
             table: Table::new(),
             groups,
             index,
-            tracks: HashMap::new(),
+            tracks: Map::default(),
             timers: Timers::default(),
             rereads: Rereads::default(),
             losses: Losses::default(),
+            jobs: Jobs::new(policies),
+            logs: Logs::new(policies, KTime::default()),
+            hosts: Hosts::new(policies, &host),
+            acts: Acts::new(&policies.actions),
             clock: KTime::default(),
             started: None,
             gate: KTime::default(),
@@ -196,19 +260,21 @@ impl Engine {
             gone: None,
             dirty: Vec::new(),
             sampling_may_change: false,
+            changes: Vec::new(),
+            asked: Vec::new(),
         }
     }
 
     /// Takes one input and says what is to be done about it, in order.
     pub fn step(&mut self, now: KTime, input: Input, effects: &mut Vec<Effect>) {
-        let mut changes = Vec::new();
+        let mut changes = std::mem::take(&mut self.changes);
         match input {
             Input::Record(record) => {
                 let at = record.at.max(self.clock);
                 self.clock = at;
                 self.act_on_deadlines(at, effects);
                 self.table.record(&record, &mut changes);
-                self.apply(changes, &Source::of(&record), at, effects);
+                self.apply(&mut changes, &Source::of(&record), at, effects);
                 self.judge_dirty(at, effects);
             }
             Input::Tick => {
@@ -217,16 +283,17 @@ impl Engine {
                 self.act_on_deadlines(now, effects);
                 if self.table.next_expiry().is_some_and(|expiry| expiry <= now) {
                     self.table.expire(now, &mut changes);
-                    self.apply(changes, &Source::Other, now, effects);
+                    self.apply(&mut changes, &Source::Other, now, effects);
                     self.judge_dirty(now, effects);
                 }
                 self.reread_due(now, effects);
             }
             Input::Scan(scan) => self.take_scan(now.max(self.clock), &scan, effects),
             Input::Sample(rows) => {
-                self.sampled_at = now;
-                self.table.sample(now, &rows, &mut changes);
-                self.apply(changes, &Source::Other, now, effects);
+                for rows in rows.chunks(CHANGES_KEPT) {
+                    self.table.sample(now, rows, &mut changes);
+                    self.apply(&mut changes, &Source::Other, now, effects);
+                }
                 self.judge_sample(now, effects);
                 self.judge_dirty(now.max(self.clock), effects);
             }
@@ -234,13 +301,31 @@ impl Engine {
                 if let Some(found) = found {
                     let now = now.max(self.clock);
                     self.table.reread(key, &found, &mut changes);
-                    self.apply(changes, &Source::Other, now, effects);
+                    self.apply(&mut changes, &Source::Other, now, effects);
                     self.judge_dirty(now, effects);
                 }
+            }
+            Input::Lines(lines) => {
+                let mut told = Vec::new();
+                self.logs.lines(now.max(self.clock), self.gate, &lines, &mut told);
+                self.tell(told, effects);
+            }
+            Input::Host(sample) => {
+                let mut told = Vec::new();
+                self.take_host_sample(&sample, &mut told);
+                self.tell(told, effects);
+            }
+            Input::Acted(acted) => self.acted(now.max(self.clock), &acted, effects),
+            Input::Clock(clock) => {
+                let mut told = Vec::new();
+                self.jobs.set_clock(clock, &mut told);
+                self.tell(told, effects);
             }
             Input::Lost(loss) => self.lose(now.max(self.clock), loss, effects),
             Input::Policies(policies, users) => self.reload(now.max(self.clock), &policies, users, effects),
         }
+        changes.shrink_to(CHANGES_KEPT);
+        self.changes = changes;
         self.decide_sampling(now.max(self.clock), effects);
         self.decide_wake(effects);
     }
@@ -251,6 +336,12 @@ impl Engine {
         for group in &mut self.groups {
             group.resolve_limits(&self.settings.host);
         }
+        self.hosts.resolve_limits(&self.settings.host);
+    }
+
+    /// The process of this pid, the daemon's own or its helper's, is never signalled.
+    pub fn spare(&mut self, pid: u32) {
+        self.acts.spare(pid);
     }
 
     /// The process table, to look at.
@@ -262,17 +353,15 @@ impl Engine {
     fn take_scan(&mut self, now: KTime, scan: &Scan, effects: &mut Vec<Effect>) {
         let mut changes = Vec::new();
         self.table.scan(scan, &mut changes);
-        // It may have found that processes have other threads.
-        self.groups.iter_mut().for_each(|group| group.held = None);
         // A process is held against its parent's groups, so parents first; they are older than their children.
-        let (mut appeared, others): (Vec<_>, Vec<_>) =
+        let (mut appeared, mut others): (Vec<_>, Vec<_>) =
             changes.into_iter().partition(|change| matches!(change, Change::Appeared { .. }));
         appeared.sort_by_key(|change| match change {
             Change::Appeared { key, .. } => Some((key.start, key.tgid)),
             _ => None,
         });
-        self.apply(appeared, &Source::Scan, now, effects);
-        self.apply(others, &Source::Scan, now, effects);
+        self.apply(&mut appeared, &Source::Scan, now, effects);
+        self.apply(&mut others, &Source::Scan, now, effects);
         if self.started.is_none() {
             self.started = Some(now);
             self.gate = now.after(self.settings.start_grace);
@@ -297,8 +386,9 @@ impl Engine {
     }
 
     fn decide_wake(&mut self, effects: &mut Vec<Effect>) {
-        let deadline = self.timers.next().filter(|_| self.is_judging());
-        let next = [deadline, self.rereads.next(), self.table.next_expiry()].into_iter().flatten().min();
+        let deadline = [self.timers.next(), self.jobs.next()].into_iter().flatten().min().filter(|_| self.is_judging());
+        let (lines, host) = (self.logs.next(self.gate), self.hosts.next(self.gate));
+        let next = [deadline, lines, host, self.rereads.next(), self.table.next_expiry()].into_iter().flatten().min();
         if next != self.wake {
             self.wake = next;
             effects.push(Effect::WakeAt(next));

@@ -8,6 +8,7 @@
 use std::sync::Arc;
 
 use super::group::GroupState;
+use super::raise::Told;
 use super::timers::Slot;
 use super::track::Cause;
 use super::{Effect, Engine};
@@ -25,6 +26,7 @@ impl Engine {
         effects: &mut Vec<Effect>,
     ) {
         self.users = users;
+        self.acts.set_declared(&policies.actions);
         let host = self.settings.host;
         let mut groups: Vec<GroupState> =
             policies.groups.iter().map(|group| GroupState::new(group, &host, now)).collect();
@@ -41,6 +43,9 @@ impl Engine {
             let new = kept.and_then(|(new, _)| groups.get_mut(new));
             self.hand_over(old, new, now, effects);
         }
+        let mut told = Vec::new();
+        self.hosts.reload(now, policies, &host, &mut told);
+        self.tell(told, effects);
         self.groups = groups;
         self.index = super::index::Index::new(&self.groups);
         self.dirty.clear();
@@ -68,8 +73,8 @@ impl Engine {
                 let slot = Slot { group, bound, key };
                 let since = self.bound(slot).and_then(|(_, bound)| bound.judge(key)?.machine.firing_since());
                 if let Some(since) = since {
-                    let event = self.resolved(slot, now, now.since(since), Some("policy removed"));
-                    effects.extend(event.map(Effect::Emit));
+                    let raised = self.resolved(slot, now, now.since(since), Some("policy removed"));
+                    self.tell(raised.map(Told::Alarm), effects);
                 }
             }
         }
@@ -87,6 +92,7 @@ impl Engine {
         new.arrived = std::mem::take(&mut old.arrived);
         new.victims = std::mem::take(&mut old.victims);
         new.used = old.used;
+        new.sums = old.sums;
         new.ended = old.ended;
         new.settled = old.settled;
     }
@@ -146,7 +152,7 @@ impl Engine {
 }
 
 /// Where it was declared does not matter.
-fn says_the_same(a: &Bound, b: &Bound) -> bool {
+pub(super) fn says_the_same(a: &Bound, b: &Bound) -> bool {
     let Bound { declared: _, measure, side, limit, clear, hold, keep_firing, within, per, severity } = a;
     *measure == b.measure
         && *side == b.side

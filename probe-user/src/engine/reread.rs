@@ -3,10 +3,11 @@
 //!
 //! Looked at are processes that nothing but these keeps out of a group, and forks that belong by what they inherited and
 //! may change away from it. That happens soon after a start or never, so the moments follow the
-//! age of the program: 50 ms, 0.5 s and 5 s, and for those kept out at common moments every 30 s until it is 5 minutes
-//! old. Moments are rounded up to a grid, so that many processes share one wake-up; after 5 minutes there are none.
+//! age of the program: 125 ms, 0.5 s and 5 s, and for those kept out at common moments every 30 s until it is 5 minutes
+//! old. The first comes later than the records of a gap between two wake-ups do, so that nobody is woken for a process that
+//! has long ended. Moments are rounded up to a grid, so that many processes share one wake-up; after 5 minutes there are none.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::{Effect, Engine};
@@ -15,7 +16,7 @@ use crate::time::KTime;
 
 /// Age of the program at each early look, and the grid it is rounded up to.
 const EARLY: [(Duration, Duration); 3] = [
-    (Duration::from_millis(50), Duration::from_millis(25)),
+    (Duration::from_millis(125), Duration::from_millis(25)),
     (Duration::from_millis(500), Duration::from_millis(250)),
     (Duration::from_secs(5), Duration::from_secs(1)),
 ];
@@ -61,9 +62,17 @@ fn round_up(at: KTime, grid: Duration) -> KTime {
     KTime(at.0.div_ceil(grid).saturating_mul(grid))
 }
 
-/// Who is to be looked at when.
+/// Who is to be looked at when. Nearly every process ends before its first moment, so taking one out only counts down:
+/// what a moment lists and is not planned for it any more is passed over when it comes.
 #[derive(Debug, Default)]
-pub(super) struct Rereads(BTreeMap<KTime, BTreeSet<ProcessKey>>);
+pub(super) struct Rereads(BTreeMap<KTime, Moment>);
+
+#[derive(Debug, Default)]
+struct Moment {
+    listed: Vec<ProcessKey>,
+    /// How many of them are still planned. A moment for which nobody is left is no reason to wake up.
+    planned: usize,
+}
 
 impl Rereads {
     /// Moves a process's moment from `planned` to `next`, and notes it there.
@@ -71,15 +80,18 @@ impl Rereads {
         if *planned == next {
             return;
         }
-        if let Some(keys) = planned.and_then(|old| self.0.get_mut(&old)) {
-            keys.remove(&key);
-        }
-        // A moment for which nobody is left is no reason to wake up.
-        if let Some(old) = planned.filter(|old| self.0.get(old).is_some_and(BTreeSet::is_empty)) {
-            self.0.remove(&old);
+        if let Some(old) = *planned
+            && let Some(moment) = self.0.get_mut(&old)
+        {
+            moment.planned = moment.planned.saturating_sub(1);
+            if moment.planned == 0 {
+                self.0.remove(&old);
+            }
         }
         if let Some(next) = next {
-            self.0.entry(next).or_default().insert(key);
+            let moment = self.0.entry(next).or_default();
+            moment.listed.push(key);
+            moment.planned += 1;
         }
         *planned = next;
     }
@@ -89,21 +101,30 @@ impl Rereads {
         self.0.first_key_value().map(|(at, _)| *at)
     }
 
-    fn due(&self, now: KTime) -> Vec<ProcessKey> {
-        self.0.range(..=now).flat_map(|(_, keys)| keys.iter().copied()).collect()
+    /// Takes out all moments that have come, and whom they list.
+    fn due(&mut self, now: KTime) -> Vec<(KTime, ProcessKey)> {
+        let mut due = Vec::new();
+        while let Some(moment) = self.0.first_entry().filter(|moment| *moment.key() <= now) {
+            let at = *moment.key();
+            due.extend(moment.remove().listed.into_iter().map(|key| (at, key)));
+        }
+        due.sort_unstable();
+        due
     }
 }
 
 impl Engine {
     /// Asks for a look at the processes whose moment has come, and plans their next look.
     pub(super) fn reread_due(&mut self, now: KTime, effects: &mut Vec<Effect>) {
-        for (index, key) in self.rereads.due(now).into_iter().enumerate() {
-            let Some(track) = self.tracks.get_mut(&key) else { continue };
-            if index >= AT_ONCE {
+        let mut looked_at = 0;
+        for (at, key) in self.rereads.due(now) {
+            let Some(track) = self.tracks.get_mut(&key).filter(|track| track.look_at == Some(at)) else { continue };
+            if looked_at >= AT_ONCE {
                 self.rereads.move_to(key, &mut track.look_at, Some(now.after(PAUSE)));
                 continue;
             }
-            effects.push(Effect::Reread(key));
+            looked_at += 1;
+            effects.push(Effect::Reread { key, user: self.index.names_users() });
             let since = self.table.get(key).map(|process| process.program_since);
             let next = since.and_then(|since| next_look(since, now, track.hope));
             self.rereads.move_to(key, &mut track.look_at, next);

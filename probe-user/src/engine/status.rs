@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::Engine;
 use super::group::{BoundState, GroupState};
+use super::hosts::HostBoundStatus;
 use super::timers::Slot;
 use crate::event::Severity;
 use crate::policy::bound::{Machine, Phase, Rule};
@@ -33,6 +34,8 @@ pub struct Status {
     pub firing: Vec<String>,
     /// Each group, sorted as the policies are.
     pub groups: Vec<GroupStatus>,
+    /// The bounds on the host itself, in the order of the files.
+    pub host: Vec<HostBoundStatus>,
 }
 
 /// Records lost for one reason.
@@ -108,7 +111,12 @@ pub enum State {
 
 impl State {
     fn of(machine: &Machine) -> Self {
-        match machine.phase() {
+        Self::of_phase(machine.phase())
+    }
+
+    /// Where a machine stands.
+    pub(super) fn of_phase(phase: Phase) -> Self {
+        match phase {
             Phase::Healthy => Self::Healthy,
             Phase::Pending { .. } => Self::Pending,
             Phase::Firing { .. } | Phase::Cooling { .. } => Self::Firing,
@@ -133,6 +141,9 @@ impl Engine {
         let groups: Vec<GroupStatus> =
             self.groups.iter().enumerate().map(|(index, group)| self.group_status(index, group, now)).collect();
         let bounds = || groups.iter().flat_map(|group| &group.bounds);
+        let host = self.hosts.status(now);
+        let is_firing = |bound: &&HostBoundStatus| bound.instances.iter().any(|each| each.state == State::Firing);
+        let firing_of_host = host.iter().filter(is_firing).map(|bound| bound.name.clone());
         let losses = self.losses.total();
         Status {
             started: self.started.is_some(),
@@ -144,9 +155,15 @@ impl Engine {
                 .iter()
                 .map(|(reason, count)| LossStatus { reason: (*reason).to_owned(), count: *count })
                 .collect(),
-            dips_healed: bounds().map(|bound| bound.dips_healed).sum(),
-            firing: bounds().filter(|bound| bound.state == State::Firing).map(|bound| bound.name.clone()).collect(),
+            dips_healed: bounds().map(|bound| bound.dips_healed).sum::<u64>()
+                + host.iter().flat_map(|bound| &bound.instances).map(|each| each.dips_healed).sum::<u64>(),
+            firing: bounds()
+                .filter(|bound| bound.state == State::Firing)
+                .map(|bound| bound.name.clone())
+                .chain(firing_of_host)
+                .collect(),
             groups,
+            host,
         }
     }
 
@@ -176,9 +193,10 @@ impl Engine {
         };
         let machines = || bound.each.values().map(|judge| &judge.machine).chain([&bound.whole.machine]);
         let state = machines().map(State::of).max().unwrap_or_default();
-        let since = machines().filter(|machine| State::of(machine) == state).filter_map(begun).min();
+        let since =
+            machines().filter(|machine| State::of(machine) == state).filter_map(|machine| begun(machine.phase())).min();
         BoundStatus {
-            name: bound.name.clone(),
+            name: bound.name.to_string(),
             measure: spec.measure.as_str(),
             bound: spec.side.as_str(),
             severity: spec.severity,
@@ -195,9 +213,9 @@ impl Engine {
     }
 }
 
-/// When the breach of a machine began.
-fn begun(machine: &Machine) -> Option<KTime> {
-    match machine.phase() {
+/// When the breach began.
+pub(super) fn begun(phase: Phase) -> Option<KTime> {
+    match phase {
         Phase::Healthy => None,
         Phase::Pending { since, .. } | Phase::Firing { since } | Phase::Cooling { since, .. } => Some(since),
     }
@@ -223,7 +241,8 @@ fn worst(rule: &Rule, values: impl Iterator<Item = f64>) -> Option<f64> {
     }
 }
 
-fn nearness(rule: &Rule, value: f64) -> Option<f64> {
+/// Value by limit of a max, limit by value of a min; `None` where there is no such ratio.
+pub(super) fn nearness(rule: &Rule, value: f64) -> Option<f64> {
     let (part, whole) = match rule.side {
         Side::Min => (rule.limit, value),
         Side::Max => (value, rule.limit),

@@ -3,18 +3,21 @@
 //! What processes bring along (comm, exe, arguments) is hostile and goes out cleaned and bounded; arguments only where
 //! the settings allow it, and redacted.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
 
 use super::evidence::{Evidence, end_of, program, put_exit};
+use super::group::{BoundState, GroupState};
+use super::raise::Raised;
 use super::timers::Slot;
 use super::track::{Track, Untold};
 use super::{Effect, Engine, Processes, text};
-use crate::event::{Attribute, Attributes, Event, Severity, clean, name};
+use crate::event::{AlarmTurn, Attribute, Attributes, Event, Severity, clean, name};
 use crate::model::Process;
 use crate::policy::select::container_id;
-use crate::policy::spec::Side;
+use crate::policy::spec::{Measure, Side};
 use crate::record::{Account, ProcessKey, Program};
 use crate::time::KTime;
 
@@ -45,8 +48,28 @@ pub(super) fn brief(process: &Process) -> Attributes {
     attributes
 }
 
-fn secs(duration: Duration) -> Value {
+pub(super) fn secs(duration: Duration) -> Value {
     number(duration.as_secs_f64())
+}
+
+/// Whom an action signals that is about a group: of too many processes the youngest ones that are too many, else every
+/// member.
+fn in_breach(group: &GroupState, bound: &BoundState) -> Vec<ProcessKey> {
+    if group.response.act.is_empty() {
+        return Vec::new();
+    }
+    let mut members: Vec<ProcessKey> = group.members.iter().copied().collect();
+    if bound.spec.measure == Measure::Count && bound.spec.side == Side::Max {
+        members.sort_unstable_by_key(|key| std::cmp::Reverse((key.start, key.tgid)));
+        let too_many = (members.len() as f64 - bound.rule.limit).ceil().max(0.0);
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "between 0 and the members there are"
+        )]
+        members.truncate(too_many as usize);
+    }
+    members
 }
 
 impl Engine {
@@ -68,7 +91,7 @@ impl Engine {
         if name == name::PROCESS_START || self.settings.forks {
             let attributes = self.describe(process, track);
             let at = process.program_since;
-            effects.push(Effect::Emit(Event { name, severity: Severity::Info, at, body, attributes }));
+            effects.push(Effect::Emit(Event { name, severity: Severity::Info, at, body, attributes, alarm: None }));
         }
         if let Some(track) = self.tracks.get_mut(&key) {
             track.untold = Untold::Nothing;
@@ -102,11 +125,12 @@ impl Engine {
             at: exit.at,
             body,
             attributes,
+            alarm: None,
         }));
     }
 
     /// The alarm of a slot's bound; `None` only for a slot that outlived its policy.
-    pub(super) fn firing(&self, slot: Slot, at: KTime, since: KTime, value: f64, repeated: bool) -> Option<Event> {
+    pub(super) fn firing(&self, slot: Slot, at: KTime, since: KTime, value: f64, repeated: bool) -> Option<Raised> {
         let (group, bound) = self.bound(slot)?;
         let Evidence { clause, list } = match slot.key {
             None => self.evidence(group, bound, since, at),
@@ -123,7 +147,17 @@ impl Engine {
             attributes.put("repeated", true);
         }
         self.append_process(slot, &mut attributes);
-        Some(Event { name: name::POLICY_FIRING, severity: bound.spec.severity, at, body, attributes })
+        let event =
+            Event { name: name::POLICY_FIRING, severity: bound.spec.severity, at, body, attributes, alarm: None };
+        let turn = if repeated { AlarmTurn::Repeated } else { AlarmTurn::Fired };
+        Some(Self::raised(group, bound, slot, turn, event))
+    }
+
+    /// The alarm of a slot, about the process itself or about all members.
+    fn raised(group: &GroupState, bound: &BoundState, slot: Slot, turn: AlarmTurn, event: Event) -> Raised {
+        let instance = slot.key.map(|key| Arc::from(key.tgid.to_string()));
+        let targets = slot.key.map_or_else(|| in_breach(group, bound), |key| vec![key]);
+        Raised::new(event, &bound.name, instance, turn, &group.response, targets)
     }
 
     /// The end of the alarm of a slot's bound. `reason` is told when it is not that the value is healthy again.
@@ -133,8 +167,8 @@ impl Engine {
         at: KTime,
         duration: Duration,
         reason: Option<&'static str>,
-    ) -> Option<Event> {
-        let (_, bound) = self.bound(slot)?;
+    ) -> Option<Raised> {
+        let (group, bound) = self.bound(slot)?;
         let value = bound.judge(slot.key)?.machine.value().unwrap_or_default();
         let lasted = text::span(duration);
         let body = match reason {
@@ -145,7 +179,9 @@ impl Engine {
         attributes.put("duration", secs(duration));
         attributes.put_some("reason", reason);
         self.append_process(slot, &mut attributes);
-        Some(Event { name: name::POLICY_RESOLVED, severity: bound.spec.severity, at, body, attributes })
+        let event =
+            Event { name: name::POLICY_RESOLVED, severity: bound.spec.severity, at, body, attributes, alarm: None };
+        Some(Self::raised(group, bound, slot, AlarmTurn::Resolved, event))
     }
 
     /// `nginx`, or `nginx: worker (4211)` where a process is judged by itself.

@@ -1,7 +1,9 @@
 //! Scenarios: a script of what happens, and the story that the engine must tell about it.
 
+mod actions;
 mod counts;
 mod events;
+mod index;
 mod loss;
 mod membership;
 mod random;
@@ -18,7 +20,7 @@ use self::world::{World, settings};
 use super::Settings;
 use crate::event::Severity;
 use crate::policy::glob::Glob;
-use crate::policy::spec::{Bound, Group, Limit, Measure, PathGlob, Per, Selector, Side};
+use crate::policy::spec::{Bound, Group, Limit, Measure, PathGlob, Per, Response, Selector, Side};
 
 fn bound(measure: Measure, side: Side, limit: f64) -> Bound {
     Bound {
@@ -77,7 +79,7 @@ fn group(name: &str, select: Selector, bounds: Vec<Bound>) -> Group {
         except: None,
         include_children: false,
         bounds,
-        repeat: None,
+        response: Response::default(),
         events: true,
     }
 }
@@ -87,14 +89,13 @@ fn tidy(text: &str) -> String {
     if lines.is_empty() { String::new() } else { lines.join("\n") + "\n" }
 }
 
-/// Plays a script and compares the events that it makes: with samples that tell of all, and with such that leave out
-/// who used nothing.
+/// Plays a script and compares the events that it makes.
 #[track_caller]
 fn check_with(settings: Settings, groups: Vec<Group>, script: &str, expected: &str) -> World {
-    let mut glancing = World::new(settings.clone(), vec![groups.clone()]);
-    glancing.glances = true;
-    glancing.play(script);
-    assert_eq!(glancing.story(), tidy(expected), "rows only of what changed: {script}");
+    let mut quiet = World::new(settings.clone(), vec![groups.clone()]);
+    quiet.quiet = true;
+    quiet.play(script);
+    assert_eq!(quiet.story(), tidy(expected), "with samples of what has changed alone: {script}");
     let mut world = World::new(settings, vec![groups]);
     world.play(script);
     assert_eq!(world.story(), tidy(expected), "{script}");

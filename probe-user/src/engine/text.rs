@@ -9,11 +9,8 @@ const DECIMALS_MAX: usize = 6;
 
 /// `1 process, minimum 2`; a counted measure says its window too: `6 starts within 1m, maximum 5`.
 pub(super) fn breach(measure: Measure, side: Side, value: f64, limit: f64, within: Duration) -> String {
-    let end = match side {
-        Side::Min => "minimum",
-        Side::Max => "maximum",
-    };
-    let (shown, bound) = apart(measure, value, limit);
+    let end = end(side);
+    let (shown, bound) = apart(value, limit, |value, decimals| amount(measure, value, decimals));
     let shown = match measure {
         Measure::Count => counted(&shown, value, "process", "processes"),
         Measure::Threads => counted(&shown, value, "thread", "threads"),
@@ -27,11 +24,68 @@ pub(super) fn breach(measure: Measure, side: Side, value: f64, limit: f64, withi
         Measure::Failures => counted(&shown, value, "failure", "failures"),
         Measure::OomKills => counted(&shown, value, "OOM kill", "OOM kills"),
         Measure::Age => format!("{shown} old"),
+        Measure::Runs => counted(&shown, value, "run", "runs"),
+        Measure::Duration => format!("runs for {shown}"),
+        Measure::Lines => counted(&shown, value, "line", "lines"),
+        // Of the host: [`HostWords`] says it.
+        _ => shown,
     };
     if measure.is_windowed() {
         format!("{shown} within {}, {end} {bound}", span(within))
     } else {
         format!("{shown}, {end} {bound}")
+    }
+}
+
+/// What is said of a measure of the host.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct HostWords<'a> {
+    measure: Measure,
+    /// Values are shares of a total.
+    share: bool,
+    /// Mount point or interface, fit to print.
+    thing: Option<&'a str>,
+}
+
+/// The words for a measure of the host.
+pub(super) const fn of_host(measure: Measure, share: bool, thing: Option<&str>) -> HostWords<'_> {
+    HostWords { measure, share, thing }
+}
+
+impl HostWords<'_> {
+    /// `4% of disk free on /data, minimum 10%`.
+    pub(super) fn breach(self, side: Side, value: f64, limit: f64) -> String {
+        let (shown, bound) = apart(value, limit, |value, decimals| self.amount(value, decimals));
+        let on = self.thing.map(|thing| format!(" on {thing}")).unwrap_or_default();
+        let said = match self.measure {
+            Measure::HostCpu => format!("{shown} of CPU used"),
+            Measure::Load => format!("load {shown}"),
+            Measure::MemoryAvailable => format!("{shown} of memory available"),
+            Measure::SwapUsed => format!("{shown} of swap used"),
+            Measure::DiskFree => format!("{shown} of disk free{on}"),
+            Measure::InodesFree if self.share => format!("{shown} of inodes free{on}"),
+            Measure::InodesFree => format!("{} free{on}", counted(&shown, value, "inode", "inodes")),
+            Measure::Processes => counted(&shown, value, "process", "processes"),
+            Measure::PressureCpu => format!("{shown} of the time some task waited for a CPU"),
+            Measure::PressureMemory => format!("{shown} of the time some task waited for memory"),
+            Measure::PressureIo => format!("{shown} of the time some task waited for storage"),
+            Measure::NetworkReceive => format!("{shown} received{on}"),
+            Measure::NetworkTransmit => format!("{shown} sent{on}"),
+            // Not of the host.
+            _ => shown,
+        };
+        format!("{said}, {} {bound}", end(side))
+    }
+
+    fn amount(self, value: f64, decimals: usize) -> String {
+        if self.share { format!("{}%", number(value * 100.0, decimals)) } else { amount(self.measure, value, decimals) }
+    }
+}
+
+const fn end(side: Side) -> &'static str {
+    match side {
+        Side::Min => "minimum",
+        Side::Max => "maximum",
     }
 }
 
@@ -42,13 +96,13 @@ fn counted(shown: &str, value: f64, one: &str, many: &str) -> String {
 }
 
 /// Value and limit with as many decimals as it takes to tell them apart.
-fn apart(measure: Measure, value: f64, limit: f64) -> (String, String) {
-    let mut shown = (amount(measure, value, 2), amount(measure, limit, 2));
+fn apart(value: f64, limit: f64, amount: impl Fn(f64, usize) -> String) -> (String, String) {
+    let mut shown = (amount(value, 2), amount(limit, 2));
     for decimals in 3..=DECIMALS_MAX {
         if shown.0 != shown.1 {
             break;
         }
-        shown = (amount(measure, value, decimals), amount(measure, limit, decimals));
+        shown = (amount(value, decimals), amount(limit, decimals));
     }
     shown
 }
@@ -61,15 +115,27 @@ pub(super) fn amount(measure: Measure, value: f64, decimals: usize) -> String {
             let unit = if shown == "1" { "core" } else { "cores" };
             format!("{shown} {unit}")
         }
-        Measure::Memory => bytes(value, decimals),
-        Measure::Read | Measure::Write => format!("{}/s", bytes(value, decimals)),
-        Measure::Age => span(Duration::try_from_secs_f64(value.max(0.0)).unwrap_or(Duration::MAX)),
+        Measure::Memory | Measure::MemoryAvailable | Measure::SwapUsed | Measure::DiskFree => bytes(value, decimals),
+        Measure::Read | Measure::Write | Measure::NetworkReceive | Measure::NetworkTransmit => {
+            format!("{}/s", bytes(value, decimals))
+        }
+        Measure::Age | Measure::Duration => span(Duration::try_from_secs_f64(value.max(0.0)).unwrap_or(Duration::MAX)),
         Measure::Count
         | Measure::Threads
         | Measure::Starts
         | Measure::Exits
         | Measure::Failures
-        | Measure::OomKills => number(value, decimals),
+        | Measure::OomKills
+        | Measure::Runs
+        | Measure::Lines
+        | Measure::Load
+        | Measure::InodesFree
+        | Measure::Processes
+        // Always shares.
+        | Measure::HostCpu
+        | Measure::PressureCpu
+        | Measure::PressureMemory
+        | Measure::PressureIo => number(value, decimals),
     }
 }
 
@@ -157,6 +223,37 @@ mod tests {
         check(Measure::Failures, Side::Max, 3.0, 0.0, "3 failures within 1m, maximum 0");
         check(Measure::OomKills, Side::Max, 1.0, 0.0, "1 OOM kill within 1m, maximum 0");
         check(Measure::Age, Side::Max, 7380.0, 7200.0, "2h 3m old, maximum 2h");
+    }
+
+    #[test]
+    fn the_host_has_its_own_words() {
+        #[track_caller]
+        fn check(measure: Measure, share: bool, thing: Option<&str>, values: (f64, f64), expected: &str) {
+            let side = if expected.contains("minimum") { Side::Min } else { Side::Max };
+            assert_eq!(of_host(measure, share, thing).breach(side, values.0, values.1), expected);
+        }
+        let (disk, card) = (Some("/data"), Some("eth0"));
+        check(Measure::HostCpu, true, None, (0.954, 0.9), "95.4% of CPU used, maximum 90%");
+        check(Measure::Load, false, None, (8.25, 8.0), "load 8.25, maximum 8");
+        check(Measure::MemoryAvailable, true, None, (0.04, 0.1), "4% of memory available, minimum 10%");
+        check(Measure::MemoryAvailable, false, None, (0.5 * GIB, GIB), "512 MiB of memory available, minimum 1 GiB");
+        check(Measure::SwapUsed, true, None, (0.51, 0.5), "51% of swap used, maximum 50%");
+        check(Measure::DiskFree, true, disk, (0.04, 0.1), "4% of disk free on /data, minimum 10%");
+        check(Measure::DiskFree, false, disk, (GIB, 5.0 * GIB), "1 GiB of disk free on /data, minimum 5 GiB");
+        check(Measure::InodesFree, true, disk, (0.09996, 0.1), "9.996% of inodes free on /data, minimum 10%");
+        check(Measure::InodesFree, false, disk, (1.0, 10.0), "1 inode free on /data, minimum 10");
+        check(Measure::Processes, false, None, (501.0, 500.0), "501 processes, maximum 500");
+        check(Measure::PressureCpu, true, None, (0.3, 0.2), "30% of the time some task waited for a CPU, maximum 20%");
+        check(
+            Measure::PressureMemory,
+            true,
+            None,
+            (0.3, 0.2),
+            "30% of the time some task waited for memory, maximum 20%",
+        );
+        check(Measure::PressureIo, true, None, (0.3, 0.2), "30% of the time some task waited for storage, maximum 20%");
+        check(Measure::NetworkReceive, false, card, (2048.0, 1024.0), "2 KiB/s received on eth0, maximum 1 KiB/s");
+        check(Measure::NetworkTransmit, false, card, (0.0, 1.0), "0 B/s sent on eth0, minimum 1 B/s");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::measures::Rates;
+use super::measures::{Rates, Share};
 use super::reread::Hope;
 use super::{Effect, Engine, Processes, Watch};
 use crate::model::Appearance;
@@ -38,14 +38,23 @@ pub(super) struct Track {
     pub(super) watch_unsure: bool,
     /// Its usage has been counted up to here.
     pub(super) used_until: Option<KTime>,
-    /// Its usage was not watched for a while after that.
-    pub(super) interrupted: bool,
-    /// Its usage in the interval that ended there.
+    /// Since when samples tell of it whenever there is something to tell.
+    pub(super) sampled_since: Option<KTime>,
+    /// What the sums of its groups have of it: its share in the last sample that told of it.
+    pub(super) share: Option<Share>,
+    /// Its usage in the last interval.
     pub(super) rates: Rates,
     /// What new arguments could change.
     pub(super) hope: Hope,
     /// When to look at its arguments.
     pub(super) look_at: Option<KTime>,
+}
+
+impl Track {
+    /// It belongs to no group, and nothing is watched of it.
+    pub(super) const fn is_strange(&self) -> bool {
+        self.belongs.is_empty() && !self.watch.exit && !self.watch.usage && !self.watch_unsure
+    }
 }
 
 /// A start that was not told yet.
@@ -123,15 +132,11 @@ impl Engine {
             wanted.usage |= state.watch.usage;
         }
         if !track.ended && (wanted != track.watch || track.watch_unsure) {
-            if track.watch.usage && !wanted.usage {
-                let steady = !std::mem::replace(&mut track.interrupted, true);
-                track.used_until =
-                    track.used_until.map(|until| if steady { until.max(self.sampled_at) } else { until });
-            }
             track.watch = wanted;
             track.watch_set = at;
             effects.push(Effect::Watch(key, wanted));
         }
+        track.sampled_since = if wanted.usage { track.sampled_since.or(Some(at)) } else { None };
         track.watch_unsure = false;
     }
 }

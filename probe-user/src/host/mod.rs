@@ -2,4 +2,5 @@
 
 pub mod facts;
 pub mod identity;
+pub mod measures;
 pub mod processes;

@@ -5,23 +5,32 @@ use std::sync::Arc;
 use probe_common::decode::{DecodeError, Raw, decode};
 use probe_common::record::{self as wire, Flags, Header};
 
+use super::texts::Texts;
 use crate::record::{Account, Body, ExitStatus, Identity, ProcessKey, Program, Record, SignalSent, TaskRow};
 use crate::time::KTime;
 
-/// Remembers the page size; pages come from the kernel side as they are.
+/// Remembers the page size, for pages come from the kernel side as they are, and the texts of the last records.
 pub(super) struct Converter {
     page_bytes: u64,
+    comms: Texts,
+    exes: Texts,
+    filenames: Texts,
 }
 
 impl Default for Converter {
     fn default() -> Self {
-        Self { page_bytes: rustix::param::page_size() as u64 }
+        Self {
+            page_bytes: rustix::param::page_size() as u64,
+            comms: Texts::default(),
+            exes: Texts::default(),
+            filenames: Texts::default(),
+        }
     }
 }
 
 impl Converter {
     /// One record of the ring.
-    pub(super) fn record(&self, bytes: &[u8]) -> Result<(Header, Record), DecodeError> {
+    pub(super) fn record(&mut self, bytes: &[u8]) -> Result<(Header, Record), DecodeError> {
         let raw = decode(bytes)?;
         let header = *raw.header();
         let body = self.body(&raw).ok_or(DecodeError::Kind(header.kind))?;
@@ -29,17 +38,17 @@ impl Converter {
     }
 
     /// `None` for what only iterators write.
-    fn body(&self, raw: &Raw<'_>) -> Option<Body> {
+    fn body(&mut self, raw: &Raw<'_>) -> Option<Body> {
         Some(match raw {
             Raw::Fork(fork) => Body::Fork {
-                identity: identity(&fork.header, &fork.identity),
+                identity: identity(&fork.header, &fork.identity, self.comm(&fork.identity.comm)),
                 forker: ProcessKey { tgid: fork.forker_tgid, start: KTime(fork.forker_start_time) },
             },
             Raw::Exec { exec, exe, filename, args } => Body::Exec {
-                identity: identity(&exec.header, &exec.identity),
+                identity: identity(&exec.header, &exec.identity, self.comm(&exec.identity.comm)),
                 program: Arc::new(Program {
-                    exe: path(exe, exec.header.flags & Flags::EXE_CUT != 0),
-                    filename: text(filename).into(),
+                    exe: self.exe(exe, exec.header.flags & Flags::EXE_CUT != 0),
+                    filename: self.filenames.get(filename, |bytes| text(bytes).into()),
                     args: arguments(args),
                     args_count: exec.args_count,
                     args_cut: exec.args_bytes > u32::from(exec.args_len),
@@ -49,7 +58,7 @@ impl Converter {
                 status: ExitStatus::from_wait(exit.status),
                 peak_rss_bytes: exit.max_rss_pages.saturating_mul(self.page_bytes),
                 cpu_ns: exit.cpu_ns,
-                comm: comm(&exit.comm),
+                comm: self.comm(&exit.comm),
                 uid: exit.uid,
                 parent_tgid: exit.parent_tgid,
             },
@@ -65,16 +74,25 @@ impl Converter {
                 by_kernel: signal.code > 0,
                 sender_tgid: signal.sender_tgid,
                 sender_uid: signal.sender_uid,
-                sender_comm: comm(&signal.sender_comm),
+                sender_comm: self.comm(&signal.sender_comm),
             }),
             Raw::Oom(_) => Body::Oom,
-            Raw::Rename(rename) => Body::Rename { comm: comm(&rename.comm) },
+            Raw::Rename(rename) => Body::Rename { comm: self.comm(&rename.comm) },
             Raw::Cgroup { cgroup, path: components } => Body::Cgroup {
                 id: cgroup.cgroup_id,
                 path: path_or_root(components, cgroup.header.flags & Flags::CGROUP_CUT != 0),
             },
             Raw::Task { .. } | Raw::Usage(_) | Raw::GlanceEnd(_) => return None,
         })
+    }
+
+    fn comm(&mut self, bytes: &[u8; wire::COMM_LEN]) -> Arc<str> {
+        self.comms.get(before_nul(bytes), |bytes| text(bytes).into())
+    }
+
+    fn exe(&mut self, components: &[u8], cut: bool) -> Arc<str> {
+        // A path that was cut reads otherwise than the same components that are all there are.
+        if cut { path(components, cut) } else { self.exes.get(components, |bytes| path(bytes, cut)) }
     }
 }
 
@@ -83,7 +101,7 @@ pub(super) fn task_row(task: &wire::Task, exe: &[u8], cgroup: &[u8]) -> TaskRow 
     let flags = task.header.flags;
     TaskRow {
         key: key(&task.header),
-        identity: identity(&task.header, &task.identity),
+        identity: identity(&task.header, &task.identity, text(before_nul(&task.identity.comm)).into()),
         exe: path(exe, flags & Flags::EXE_CUT != 0),
         cgroup: path_or_root(cgroup, flags & Flags::CGROUP_CUT != 0),
         threads: task.threads,
@@ -97,7 +115,7 @@ pub(super) fn key(header: &Header) -> ProcessKey {
     ProcessKey { tgid: header.tgid, start: KTime(header.start_time) }
 }
 
-fn identity(header: &Header, identity: &wire::Identity) -> Identity {
+fn identity(header: &Header, identity: &wire::Identity, comm: Arc<str>) -> Identity {
     Identity {
         // tgid 0 is the idle task, which nobody sees.
         parent: (identity.parent_tgid != 0)
@@ -106,14 +124,14 @@ fn identity(header: &Header, identity: &wire::Identity) -> Identity {
         cgroup_id: identity.cgroup_id,
         uid: identity.uid,
         gid: identity.gid,
-        comm: comm(&identity.comm),
+        comm,
         kernel_thread: header.flags & Flags::KERNEL_THREAD != 0,
     }
 }
 
-fn comm(bytes: &[u8; wire::COMM_LEN]) -> Arc<str> {
+fn before_nul(bytes: &[u8; wire::COMM_LEN]) -> &[u8] {
     let length = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
-    text(&bytes[..length]).into()
+    &bytes[..length]
 }
 
 fn text(bytes: &[u8]) -> String {

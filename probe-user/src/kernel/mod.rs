@@ -15,4 +15,5 @@ pub mod object;
 pub mod records;
 pub mod reread;
 pub mod sampler;
+mod texts;
 pub mod watched;

@@ -5,23 +5,32 @@
 //! answer, for the end of the first one is in there by then.
 
 use std::fs::{self, File};
-use std::io::Read as _;
+use std::io::{ErrorKind, Read as _};
 
 use super::convert::arguments;
 use crate::record::Reread;
 
 /// The first `most` bytes of a process's arguments, separated by NULs; `None` when it is gone or a zombie.
 pub fn args(tgid: u32, most: usize) -> Option<Box<str>> {
-    let file = File::open(format!("/proc/{tgid}/cmdline")).ok()?;
-    let mut bytes = Vec::new();
-    file.take(u64::try_from(most).unwrap_or(u64::MAX)).read_to_end(&mut bytes).ok()?;
-    Some(arguments(&bytes))
+    let mut file = File::open(format!("/proc/{tgid}/cmdline")).ok()?;
+    // Nearly always one read and the one that finds the end.
+    let mut bytes = vec![0; most];
+    let mut filled = 0;
+    while let Some(rest) = bytes.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+        match file.read(rest) {
+            Ok(0) => break,
+            Ok(read) => filled += read,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(_) => return None,
+        }
+    }
+    Some(arguments(bytes.get(..filled)?))
 }
 
-/// What a process says of itself now; `None` when it is gone or a zombie.
-pub fn look(tgid: u32, most: usize) -> Option<Reread> {
+/// What a process says of itself now, with its user if that is wanted; `None` when it is gone or a zombie.
+pub fn look(tgid: u32, most: usize, user: bool) -> Option<Reread> {
     let args = args(tgid, most)?;
-    let status = fs::read_to_string(format!("/proc/{tgid}/status")).ok();
+    let status = user.then(|| fs::read_to_string(format!("/proc/{tgid}/status")).ok()).flatten();
     Some(Reread { args, uid: status.as_deref().and_then(real_uid) })
 }
 
@@ -45,10 +54,10 @@ mod tests {
 
     #[test]
     fn this_process_says_what_it_is() {
-        let found = look(std::process::id(), 4096).unwrap();
+        let found = look(std::process::id(), 4096, true).unwrap();
         assert_eq!(found.uid, Some(rustix::process::getuid().as_raw()));
         let first = std::env::args().next().unwrap();
         assert_eq!(found.args.split('\0').next(), Some(&*first));
-        assert_eq!(look(std::process::id(), 1).unwrap().args.len(), 1);
+        assert_eq!(look(std::process::id(), 1, false).unwrap().args.len(), 1);
     }
 }

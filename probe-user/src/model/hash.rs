@@ -8,7 +8,7 @@ use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasherDefault, Hash, Hasher};
 
 /// A map from kernel numbers.
-pub(super) type Map<K, V> = HashMap<K, V, BuildHasherDefault<NumberHasher>>;
+pub(crate) type Map<K, V> = HashMap<K, V, BuildHasherDefault<NumberHasher>>;
 /// A set of kernel numbers.
 pub(super) type Set<K> = HashSet<K, BuildHasherDefault<NumberHasher>>;
 
@@ -18,7 +18,7 @@ const WORTH_TRIMMING: usize = 1024;
 /// Multiplies and folds, so that neighbouring numbers land far apart in the low bits (the bucket) and in the high ones
 /// (the tag) alike.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct NumberHasher(u64);
+pub(crate) struct NumberHasher(u64);
 
 impl Hasher for NumberHasher {
     fn write(&mut self, bytes: &[u8]) {
@@ -44,7 +44,7 @@ impl Hasher for NumberHasher {
 
 /// Gives memory back after a burst: maps grow by doubling and never shrink by themselves. Called at each removal, it
 /// moves entries only after seven eighths of the room have become empty.
-pub(super) fn trim<K: Eq + Hash, V>(map: &mut Map<K, V>) {
+pub(crate) fn trim<K: Eq + Hash, V>(map: &mut Map<K, V>) {
     if map.capacity() > WORTH_TRIMMING && map.len() < map.capacity() / 8 {
         map.shrink_to(map.len() * 2);
     }

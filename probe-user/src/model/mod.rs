@@ -10,7 +10,7 @@ mod blame;
 mod cgroups;
 mod close;
 mod descent;
-mod hash;
+pub(crate) mod hash;
 mod kin;
 mod life;
 mod recent;

@@ -79,9 +79,9 @@ pub(super) enum Ending {
 }
 
 impl Entry {
-    /// A process about which nothing is remembered yet.
-    pub(super) fn new(process: Process, source: Source, identity_at: KTime) -> Self {
-        Self {
+    /// A process about which nothing is remembered yet. Large enough to be made where it stays.
+    pub(super) fn new(process: Process, source: Source, identity_at: KTime) -> Box<Self> {
+        Box::new(Self {
             process,
             source,
             born: None,
@@ -99,7 +99,7 @@ impl Entry {
             deadline: None,
             scan: 0,
             older: None,
-        }
+        })
     }
 
     /// What it ran at that moment, as far as remembered.
@@ -145,14 +145,14 @@ impl Store {
     }
 
     /// Puts a process in front of those that had its tgid before. Its key must not be here yet.
-    pub(super) fn insert(&mut self, entry: Entry) {
+    pub(super) fn insert(&mut self, entry: Box<Entry>) {
         self.len += 1;
         match self.by_tgid.entry(entry.process.key.tgid) {
             Slot::Vacant(slot) => {
-                slot.insert(Box::new(entry));
+                slot.insert(entry);
             }
             Slot::Occupied(mut slot) => {
-                let before = slot.insert(Box::new(entry));
+                let before = slot.insert(entry);
                 slot.get_mut().older = Some(before);
             }
         }

@@ -130,7 +130,7 @@ impl Table {
     }
 
     /// Puts a new process into the table and announces it.
-    pub(super) fn appear(&mut self, mut entry: Entry, how: Appearance, changes: &mut Vec<Change>) {
+    pub(super) fn appear(&mut self, mut entry: Box<Entry>, how: Appearance, changes: &mut Vec<Change>) {
         let process = &mut entry.process;
         let key = process.key;
         let id = process.identity.cgroup_id;

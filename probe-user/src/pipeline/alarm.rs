@@ -6,7 +6,6 @@
 use std::io;
 use std::os::fd::OwnedFd;
 
-use rustix::io::Errno;
 use rustix::time::{
     Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create, timerfd_settime,
 };
@@ -45,14 +44,10 @@ impl Alarm {
         self.timer.ready().await
     }
 
-    /// Stops the ringing.
-    pub(super) fn stop(&mut self) -> io::Result<()> {
+    /// It has rung. The count of rings in the descriptor is left unread: the runtime is told of changes only, and setting
+    /// the clock anew takes the count back.
+    pub(super) const fn rang(&mut self) {
         self.set = None;
-        let mut count = [0; 8];
-        match rustix::io::read(self.timer.get_ref(), &mut count) {
-            Ok(_) | Err(Errno::AGAIN | Errno::INTR) => Ok(()),
-            Err(error) => Err(error.into()),
-        }
     }
 }
 
@@ -75,11 +70,11 @@ mod tests {
             alarm.set(Some(at)).unwrap();
             alarm.rings().await.unwrap();
             assert!(clock::now() >= at);
-            alarm.stop().unwrap();
+            alarm.rang();
         }
         alarm.set(Some(KTime(0))).unwrap();
         alarm.rings().await.unwrap();
-        alarm.stop().unwrap();
+        alarm.rang();
         alarm.set(None).unwrap();
         assert!(tokio::time::timeout(Duration::from_millis(20), alarm.rings()).await.is_err());
     }

@@ -7,7 +7,7 @@
 //! - after a second look at a process the ring is drained, so that what a reused number says of itself is not taken for
 //!   the old process's.
 
-use crate::engine::{Effect, Engine, Input};
+use crate::engine::{Effect, Engine, Input, Order};
 use crate::event::Event;
 use crate::kernel::loader::Attached;
 use crate::kernel::reread;
@@ -18,10 +18,10 @@ use crate::time::KTime;
 use super::clock;
 
 /// Records handed to the engine at a time: bounds what one drain holds in memory.
-const BATCH: usize = 4096;
+const BATCH: usize = 512;
 
 /// Batches in one drain, so that a storm cannot keep the daemon from everything else.
-const BATCHES: usize = 64;
+const BATCHES: usize = 512;
 
 /// Kernel sources and engine.
 pub(super) struct Core {
@@ -33,10 +33,11 @@ pub(super) struct Core {
     losses: Vec<Loss>,
     undecodable_told: u64,
     events: Vec<Event>,
+    orders: Vec<Order>,
     wake_at: Option<KTime>,
     sampling: bool,
     scan_wanted: bool,
-    looks_wanted: Vec<ProcessKey>,
+    looks_wanted: Vec<(ProcessKey, bool)>,
 }
 
 impl Core {
@@ -51,6 +52,7 @@ impl Core {
             losses: Vec::new(),
             undecodable_told: 0,
             events: Vec::new(),
+            orders: Vec::new(),
             wake_at: None,
             sampling: false,
             scan_wanted: false,
@@ -102,6 +104,11 @@ impl Core {
         std::mem::take(&mut self.events)
     }
 
+    /// What is to be done about alarms since the last call.
+    pub(super) fn take_orders(&mut self) -> Vec<Order> {
+        std::mem::take(&mut self.orders)
+    }
+
     /// When [`Core::tick`] is to be called.
     pub(super) const fn wake_at(&self) -> Option<KTime> {
         self.wake_at
@@ -133,9 +140,10 @@ impl Core {
             let taken = self.kernel.records.drain(BATCH, &mut self.records);
             self.tell_losses();
             let mut records = std::mem::take(&mut self.records);
+            let now = clock::now();
             for record in records.drain(..) {
                 let ended = matches!(record.body, Body::Exit { .. }).then_some(record.key.tgid);
-                self.step(Input::Record(record));
+                self.step_at(now, Input::Record(record));
                 if let Some(tgid) = ended {
                     self.kernel.watched.exited(tgid);
                 }
@@ -171,7 +179,8 @@ impl Core {
                 self.scan()?;
             }
             let wanted = std::mem::take(&mut self.looks_wanted);
-            let found: Vec<_> = wanted.into_iter().map(|key| (key, reread::look(key.tgid, self.args_max))).collect();
+            let found: Vec<_> =
+                wanted.into_iter().map(|(key, user)| (key, reread::look(key.tgid, self.args_max, user))).collect();
             if !found.is_empty() {
                 self.take_records();
             }
@@ -196,8 +205,12 @@ impl Core {
     }
 
     fn step(&mut self, input: Input) {
+        self.step_at(clock::now(), input);
+    }
+
+    fn step_at(&mut self, now: KTime, input: Input) {
         let mut effects = std::mem::take(&mut self.effects);
-        self.engine.step(clock::now(), input, &mut effects);
+        self.engine.step(now, input, &mut effects);
         for effect in effects.drain(..) {
             match effect {
                 Effect::Emit(event) => self.events.push(event),
@@ -209,8 +222,9 @@ impl Core {
                 }
                 Effect::WakeAt(at) => self.wake_at = at,
                 Effect::Scan => self.scan_wanted = true,
-                Effect::Reread(key) => self.looks_wanted.push(key),
+                Effect::Reread { key, user } => self.looks_wanted.push((key, user)),
                 Effect::Sampling(on) => self.sampling = on,
+                Effect::Act(order) => self.orders.push(order),
             }
         }
         self.effects = effects;

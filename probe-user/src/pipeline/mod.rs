@@ -21,6 +21,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
+use crate::act::Acting;
 use crate::agent::{self, HEARTBEAT_EVERY};
 use crate::cli::Exit;
 use crate::config::load::Prepared;
@@ -42,6 +43,16 @@ use outlets::Outlets;
 /// How often, at the end, the ring is looked at for accounts that are still open, and how long in between.
 const LAST_DRAINS: u32 = 6;
 const LAST_DRAIN_EVERY: Duration = Duration::from_millis(25);
+
+/// How long actions under way may take at the end: programs are asked to end at once.
+const ACTIONS_WITHIN: Duration = Duration::from_secs(5);
+
+/// So long after the wake gap the daemon looks for records that woke nobody. While records keep coming the first one after
+/// the gap wakes it before that, and looking at the gap's very end would wake it a second time for the same records.
+const LOOK_AFTER_GAP: Duration = Duration::from_millis(10);
+
+/// Inputs of sources that may wait for the daemon; a source waits when there are more.
+const INPUTS: usize = 64;
 
 /// What the daemon is started with.
 #[derive(Debug)]
@@ -121,10 +132,15 @@ pub async fn run(start: Start, orders: mpsc::Receiver<Order>) -> Result<(), Pipe
         }
     };
     let attached_after = clock::now().since(began);
+    let (feed, inputs) = mpsc::channel(INPUTS);
+    let mut acting = Acting::new(feed.clone());
+    let mut engine = Engine::new(engine_settings(&prepared), &prepared.policies, prepared.users.clone());
+    engine.spare(std::process::id());
+    // The helper has to have its capabilities from a daemon that still has them.
+    degraded.extend(start_helper(&prepared, &mut acting, &mut engine));
     if let Err(error) = privileges::drop_all() {
         degraded.push(format!("privileges are kept: {error}"));
     }
-    let engine = Engine::new(engine_settings(&prepared), &prepared.policies, prepared.users.clone());
     let args_max = usize::try_from(config.events.args_max).unwrap_or(usize::MAX);
     let core = Core::start(attached, engine, args_max)?;
     memory::trim();
@@ -150,15 +166,19 @@ pub async fn run(start: Start, orders: mpsc::Receiver<Order>) -> Result<(), Pipe
         },
     ));
     let times = Times::new(clock::now());
-    let daemon = Daemon { core, outlets, prepared, degraded, began, wake_gap: settings.wake_gap, times };
-    let ended = daemon.run(orders, queries).await;
+    let wake_gap = settings.wake_gap;
+    let daemon = Daemon { feed, core, acting, outlets, prepared, degraded, began, wake_gap, times };
+    let ended = daemon.run(orders, queries, inputs).await;
     server.close();
     ended
 }
 
 /// Everything that lives as long as the daemon.
 struct Daemon {
+    /// For sources with a task of their own.
+    feed: mpsc::Sender<Input>,
     core: Core,
+    acting: Acting,
     outlets: Outlets,
     prepared: Prepared,
     degraded: Vec<String>,
@@ -188,9 +208,11 @@ impl Daemon {
         mut self,
         mut orders: mpsc::Receiver<Order>,
         mut queries: mpsc::Receiver<Query>,
+        mut inputs: mpsc::Receiver<Input>,
     ) -> Result<(), PipelineError> {
         let mut alarm = Alarm::new()?;
         let reason = loop {
+            self.carry_out()?;
             self.tell_events();
             alarm.set(self.next_moment())?;
             tokio::select! {
@@ -202,17 +224,23 @@ impl Daemon {
                 ready = self.core.kernel().records.ready() => {
                     ready?;
                     self.core.drain()?;
-                    self.times.drain = Some(clock::now().after(self.wake_gap));
+                    self.times.drain = Some(self.next_look());
                 }
                 rings = alarm.rings() => {
                     rings?;
-                    alarm.stop()?;
+                    alarm.rang();
                     self.on_time()?;
                 }
+                Some(input) = inputs.recv() => self.core.input(input)?,
                 Some(query) = queries.recv() => self.answer(query),
             }
         };
-        self.stop(reason).await
+        self.stop(reason, inputs).await
+    }
+
+    /// When the ring is looked at if nothing wakes the daemon before.
+    fn next_look(&self) -> KTime {
+        clock::now().after(self.wake_gap).after(LOOK_AFTER_GAP)
     }
 
     fn next_moment(&mut self) -> Option<KTime> {
@@ -231,7 +259,7 @@ impl Daemon {
         let is_due = |at: Option<KTime>| at.is_some_and(|at| at <= now);
         if is_due(self.times.drain) {
             let some = self.core.drain()? > 0;
-            self.times.drain = some.then(|| clock::now().after(self.wake_gap));
+            self.times.drain = some.then(|| self.next_look());
         }
         if is_due(self.core.wake_at()) {
             self.core.tick()?;
@@ -252,6 +280,16 @@ impl Daemon {
             self.outlets.tell(event);
         }
         self.outlets.tell_drops();
+    }
+
+    /// Hands on what is to be done about alarms; what cannot be done is told by the engine as well.
+    fn carry_out(&mut self) -> Result<(), PipelineError> {
+        for order in self.core.take_orders() {
+            if let Some(acted) = self.acting.order(&order) {
+                self.core.input(Input::Acted(acted))?;
+            }
+        }
+        Ok(())
     }
 
     /// All or nothing: what is wrong leaves everything as it is.
@@ -278,6 +316,10 @@ impl Daemon {
         }
         self.prepared = new;
         self.core.engine_mut().settings_changed(engine_settings(&self.prepared));
+        if let Some(note) = start_helper(&self.prepared, &mut self.acting, self.core.engine_mut()) {
+            tracing::warn!("{note}");
+            self.prepared.notes.push(note);
+        }
         self.core.input(Input::Policies(self.prepared.policies.clone(), self.prepared.users.clone()))?;
         self.outlets.tell(agent::reloaded(now, self.prepared.policies.groups.len(), &self.prepared.notes));
         Ok(())
@@ -305,7 +347,7 @@ impl Daemon {
     }
 
     /// Drains, detaches, says so, and gives the ways out some time.
-    async fn stop(mut self, reason: &str) -> Result<(), PipelineError> {
+    async fn stop(mut self, reason: &str, mut inputs: mpsc::Receiver<Input>) -> Result<(), PipelineError> {
         self.core.drain()?;
         // Accounts close some ms after an exit: those under way are waited for, zombies are not.
         for _ in 0..LAST_DRAINS {
@@ -316,12 +358,42 @@ impl Daemon {
             self.core.drain()?;
         }
         self.tell_events();
-        let Self { core, mut outlets, began, .. } = self;
+        let Self { mut core, acting, mut outlets, began, feed, .. } = self;
+        // Nothing new is begun; what becomes of actions under way is still told.
+        drop(feed);
+        let closing = acting.close(ACTIONS_WITHIN);
+        tokio::pin!(closing);
+        loop {
+            tokio::select! {
+                () = &mut closing => break,
+                Some(input) = inputs.recv() => core.input(input)?,
+            }
+        }
+        while let Ok(input) = inputs.try_recv() {
+            core.input(input)?;
+        }
+        for event in core.take_events() {
+            outlets.tell(event);
+        }
         drop(core);
         let now = clock::now();
         outlets.tell(agent::stopped(now, reason, now.since(began)));
         outlets.close().await;
         Ok(())
+    }
+}
+
+/// Starts what carries out actions, where policies want that; a note says why it could not be.
+fn start_helper(prepared: &Prepared, acting: &mut Acting, engine: &mut Engine) -> Option<String> {
+    if !prepared.policies.enforces() {
+        return None;
+    }
+    match acting.start() {
+        Ok(helper) => {
+            helper.into_iter().for_each(|pid| engine.spare(pid));
+            None
+        }
+        Err(error) => Some(format!("no helper for actions can be started ({error}): none is carried out")),
     }
 }
 

@@ -1,34 +1,48 @@
-//! Reads one policy file into drafts: groups that are right by themselves, not yet held against each other.
+//! Reads one policy file into drafts: what is right by itself, not yet held against the rest.
 
-use std::sync::Arc;
-use std::time::Duration;
+mod action;
+mod destination;
+mod group;
+mod host;
+mod job;
+mod log;
+mod response;
 
+use super::HostLabels;
 use super::glob::Glob;
-use super::keys::{self, FILE, GROUP, HOST, MODES, NAME, PATH_FORM};
-use super::matching::{Parent, selector, valid_name};
-use super::spec::{Group, Measure, Selector};
-use super::{HostLabels, limits};
-use crate::diagnostic::{Diagnostic, Diagnostics, Source, Span};
-use crate::yaml::{self, Decoder, Entry, Node, Value};
+use super::keys::{self, FILE, HOST, NAME, PATH_FORM};
+use super::matching::{Named, valid_name};
+use super::spec::{Action, Destination, Group, HostBlock, Job, Log};
+use crate::diagnostic::{Diagnostic, Diagnostics, Source, Span, quoted};
+use crate::yaml::decode::listed;
+use crate::yaml::{self, Decoder, Entry, Fields, Node, Value};
 
-/// Shortest time between two tellings of one alarm.
-const REPEAT_MIN: Duration = Duration::from_secs(1);
-
-/// A group as its file declares it.
+/// Something that a file declares.
 #[derive(Debug)]
-pub(super) struct Draft<'s> {
+pub(super) struct Draft<'s, T> {
     pub(super) source: &'s Source,
     /// Where its name stands.
     pub(super) span: Span,
-    pub(super) group: Group,
-    /// Groups that `match` names: they must exist, and must not go round in a circle.
-    pub(super) parents: Vec<Parent>,
-    /// Groups that `except` names: they must exist.
-    pub(super) except_parents: Vec<Parent>,
-    /// All must hold, or the group is not loaded.
+    pub(super) item: T,
+    /// What it names.
+    pub(super) names: Names,
+    /// All must hold, or it is not loaded.
     pub(super) conditions: Vec<Condition>,
     /// `hosts` lets the file apply here.
     pub(super) applies: bool,
+}
+
+/// What a draft names, and where: all of it must exist.
+#[derive(Debug, Default)]
+pub(super) struct Names {
+    /// Groups in `match`; of groups these must not go round in a circle.
+    pub(super) parents: Vec<Named>,
+    /// Groups in `except`.
+    pub(super) except_parents: Vec<Named>,
+    /// Destinations in `notify`.
+    pub(super) notify: Vec<Named>,
+    /// Actions in `act`.
+    pub(super) act: Vec<Named>,
 }
 
 /// One condition of `only_if`: one of these paths exists.
@@ -38,33 +52,74 @@ pub(super) struct Condition {
     pub(super) paths: Vec<String>,
 }
 
-/// The drafts of one file. A group that is wrong in parts is a draft all the same, so that others may name it.
-pub(super) fn drafts<'s>(
+/// Everything that files declare. What is wrong in parts is there all the same, so that others may name it.
+#[derive(Debug, Default)]
+pub(super) struct Drafts<'s> {
+    pub(super) groups: Vec<Draft<'s, Group>>,
+    pub(super) jobs: Vec<Draft<'s, Job>>,
+    pub(super) logs: Vec<Draft<'s, Log>>,
+    pub(super) host: Vec<Draft<'s, HostBlock>>,
+    pub(super) destinations: Vec<Draft<'s, Destination>>,
+    pub(super) actions: Vec<Draft<'s, Action>>,
+}
+
+/// The source and whether `hosts` lets it apply here.
+#[derive(Clone, Copy)]
+struct Origin<'s> {
+    source: &'s Source,
+    applies: bool,
+}
+
+impl<'s> Origin<'s> {
+    /// A draft of what begins at `span`.
+    fn draft<T>(self, span: Span, item: T) -> Draft<'s, T> {
+        let Self { source, applies } = self;
+        Draft { source, span, item, names: Names::default(), conditions: Vec::new(), applies }
+    }
+}
+
+/// Adds the drafts of one file.
+pub(super) fn read<'s>(
     source: &'s Source,
     host: &HostLabels,
+    drafts: &mut Drafts<'s>,
     diagnostics: &mut Diagnostics,
     notes: &mut Vec<Diagnostic>,
-) -> Vec<Draft<'s>> {
-    let Some(tree) = yaml::parse(source, diagnostics) else { return Vec::new() };
+) {
+    let Some(tree) = yaml::parse(source, diagnostics) else { return };
     let mut d = Decoder::new(source, diagnostics);
-    let Some(fields) = d.fields(&tree, &FILE) else { return Vec::new() };
+    let d = &mut d;
+    let Some(fields) = d.fields(&tree, &FILE) else { return };
     if let Some(node) = fields.get("version") {
-        version(&mut d, node);
+        version(d, node);
     }
     let mut applies = true;
     if let Some(entry) = fields.entry("hosts") {
         // Every pattern is read, for its errors, also after one that matches.
         let patterns = d.one_or_many(&entry.value);
-        let matched: Vec<bool> = patterns.iter().filter_map(|node| host_pattern(&mut d, node, host)).collect();
+        let matched: Vec<bool> = patterns.iter().filter_map(|node| host_pattern(d, node, host)).collect();
         applies = matched.contains(&true);
         if !applies {
             let message = format!("not for this host: no pattern matches its name {:?} or its labels", host.name);
             notes.push(Diagnostic::at(source, entry.span, message));
         }
     }
-    let Some(groups) = fields.get("groups") else { return Vec::new() };
-    let entries = d.entries(groups, "groups by name (a map)", "`nginx: { match: { exe: nginx }, count: { min: 1 } }`");
-    entries.iter().map(|entry| Draft { applies, ..draft(&mut d, source, entry) }).collect()
+    let origin = Origin { source, applies };
+    let groups = named(d, &fields, "groups", "a group", "`nginx: { match: { exe: nginx }, count: { min: 1 } }`");
+    drafts.groups.extend(groups.iter().map(|entry| group::read(d, origin, entry)));
+    let jobs = named(d, &fields, "jobs", "a job", "`backup: { match: { exe: backup }, duration: { max: 2h } }`");
+    drafts.jobs.extend(jobs.iter().map(|entry| job::read(d, origin, entry)));
+    let logs = named(d, &fields, "logs", "a log", "`app: { path: /var/log/app.log, any: [ERROR] }`");
+    drafts.logs.extend(logs.iter().map(|entry| log::read(d, origin, entry)));
+    if let Some(entry) = fields.entry("host") {
+        for node in d.one_or_many(&entry.value) {
+            drafts.host.extend(host::read(d, origin, entry.span, node));
+        }
+    }
+    let notify = named(d, &fields, "notify", "a destination", "`ops: { webhook: \"https://ops.example/hook\" }`");
+    drafts.destinations.extend(notify.iter().filter_map(|entry| destination::read(d, origin, entry)));
+    let actions = named(d, &fields, "actions", "an action", "`restart: { run: [systemctl, restart, nginx] }`");
+    drafts.actions.extend(actions.iter().filter_map(|entry| action::read(d, origin, entry)));
 }
 
 fn version(d: &mut Decoder<'_>, node: &Node) {
@@ -84,77 +139,30 @@ fn host_pattern(d: &mut Decoder<'_>, node: &Node, host: &HostLabels) -> Option<b
     })
 }
 
-fn draft<'s>(d: &mut Decoder<'_>, source: &'s Source, entry: &Entry) -> Draft<'s> {
-    if let Err(help) = valid_name(&entry.key) {
-        let message = format!("{} cannot be the name of a group", crate::diagnostic::quoted(&entry.key));
-        d.error_help(entry.span, message, format!("{help}, such as {}", yaml::decode::listed(NAME.examples)));
+/// The entries under a key of the file, whose names are held to be fit for `what`.
+fn named<'t>(d: &mut Decoder<'_>, fields: &Fields<'t>, key: &str, what: &str, example: &str) -> &'t [Entry] {
+    let Some(node) = fields.get(key) else { return &[] };
+    let entries = d.entries(node, &format!("{key} by name (a map)"), example);
+    for entry in entries {
+        if let Err(help) = valid_name(&entry.key) {
+            let message = format!("{} cannot be the name of {what}", quoted(&entry.key));
+            d.error_help(entry.span, message, format!("{help}, such as {}", listed(NAME.examples)));
+        }
     }
-    let mut draft = Draft {
-        source,
-        span: entry.span,
-        group: Group {
-            name: Arc::from(&*entry.key),
-            declared: source.declared(entry.span),
-            select: Selector::default(),
-            except: None,
-            include_children: false,
-            bounds: Vec::new(),
-            repeat: None,
-            events: true,
-        },
-        parents: Vec::new(),
-        except_parents: Vec::new(),
-        conditions: Vec::new(),
-        applies: true,
-    };
-    // Nothing after a name reads as a map without keys, and the keys that it needs are then missing at the name.
-    let body =
-        Node { span: if entry.value.is_nothing() { entry.span } else { entry.value.span }, ..entry.value.clone() };
-    if let Some(fields) = d.fields(&body, &GROUP) {
-        fill(d, &fields, &mut draft);
-    }
-    draft
+    entries
 }
 
-fn fill(d: &mut Decoder<'_>, fields: &yaml::Fields<'_>, draft: &mut Draft<'_>) {
-    let group = &mut draft.group;
-    if let Some(fields) = fields.get("match").and_then(|node| d.fields(node, &keys::MATCH)) {
-        (group.select, draft.parents) = selector(d, &fields);
-        if fields.iter().all(|(key, _)| key.name == "kernel_threads")
-            && !fields.is_empty()
-            && !group.select.kernel_threads
-        {
-            let help = "to match every process write comm: \"*\"";
-            d.error_help(fields.span, "`match` says only what is not matched", help);
-        }
-    }
-    if let Some(fields) = fields.get("except").and_then(|node| d.fields(node, &keys::EXCEPT)) {
-        let (mut except, parents) = selector(d, &fields);
-        // A selector looks either at kernel threads or at all else: what is taken out is of the kind that is in.
-        except.kernel_threads = group.select.kernel_threads;
-        group.except = Some(except);
-        draft.except_parents = parents;
-    }
-    let mut bool = |name: &str| fields.get(name).and_then(|node| d.bool(node));
-    group.include_children = bool("include_children").unwrap_or(false);
-    group.events = bool("events").unwrap_or(true);
-    if let Some(node) = fields.get("only_if") {
-        draft.conditions = d.one_or_many(node).iter().filter_map(|item| condition(d, item)).collect();
-    }
-    for measure in Measure::ALL {
-        if let Some(node) = fields.get(measure.as_str()) {
-            limits::bounds(d, measure, node, &mut group.bounds);
-        }
-    }
-    if let Some(node) = fields.get("repeat") {
-        group.repeat = d.duration(node);
-        if group.repeat.is_some_and(|repeat| repeat < REPEAT_MIN) {
-            d.error_help(node.span, "`repeat` must be at least 1s", "to be told once, leave it out");
-        }
-    }
-    if let Some(node) = fields.get("mode") {
-        d.choice(node, &MODES);
-    }
+/// The value of an entry. Nothing after a name reads as a map without keys, and the keys that it needs are then missing
+/// at the name.
+fn body(entry: &Entry) -> Node {
+    let span = if entry.value.is_nothing() { entry.span } else { entry.value.span };
+    Node { span, ..entry.value.clone() }
+}
+
+/// `only_if`
+fn conditions(d: &mut Decoder<'_>, fields: &Fields<'_>) -> Vec<Condition> {
+    let Some(node) = fields.get("only_if") else { return Vec::new() };
+    d.one_or_many(node).iter().filter_map(|item| condition(d, item)).collect()
 }
 
 fn condition(d: &mut Decoder<'_>, item: &Node) -> Option<Condition> {

@@ -82,6 +82,19 @@ impl Glob {
         }
     }
 
+    /// It matches itself and nothing else.
+    pub const fn is_exact(&self) -> bool {
+        matches!(self.matcher, Matcher::Exact)
+    }
+
+    /// What a pattern with wildcards was compiled from; `None` for one that is exact or matches anything.
+    pub fn regex(&self) -> Option<&str> {
+        match &self.matcher {
+            Matcher::Compiled(regex) => Some(regex.as_str()),
+            Matcher::Anything | Matcher::Exact => None,
+        }
+    }
+
     /// The pattern as it was written.
     pub fn as_str(&self) -> &str {
         &self.pattern

@@ -1,10 +1,10 @@
-//! Reads bounds: limits in the measure's unit, and everything about a bound that could never do what it seems to say.
+//! Reads bounds of every measure: limits in the measure's unit, and everything about a bound that could never do what it seems to say.
 
 use std::cmp::Ordering;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::keys::{self, AGE_PER_WORDS, CORES, COUNT_MAX, MEMORY, PER_WORDS, SEVERITIES};
+use super::keys::{self, AGE_PER_WORDS, CORES, COUNT_MAX, INODES, LOAD, MEMORY, PER_WORDS, SEVERITIES, SHARE, SPACE};
 use super::spec::{Bound, Limit, Measure, Per, Side};
 use crate::diagnostic::Span;
 use crate::event::Severity;
@@ -24,9 +24,10 @@ pub(super) fn bounds(d: &mut Decoder<'_>, measure: Measure, node: &Node, into: &
 }
 
 /// A limit and where it stands.
-type Placed<T> = (T, Span);
+pub(super) type Placed<T> = (T, Span);
 
-fn one(d: &mut Decoder<'_>, measure: Measure, fields: &Fields<'_>, into: &mut Vec<Placed<Bound>>) {
+/// The ends of one bound.
+pub(super) fn one(d: &mut Decoder<'_>, measure: Measure, fields: &Fields<'_>, into: &mut Vec<Placed<Bound>>) {
     let mut read = |name: &str| fields.get(name).and_then(|node| Some((limit(d, measure, node)?, node.span)));
     let (min, max) = (read("min"), read("max"));
     let (above, below) = (read("clear_above"), read("clear_below"));
@@ -77,7 +78,7 @@ fn per(d: &mut Decoder<'_>, measure: Measure, fields: &Fields<'_>) -> Per {
     if is_age || chosen.is_some_and(|choice| choice.word == "process") { Per::Process } else { Per::Group }
 }
 
-fn severity(d: &mut Decoder<'_>, fields: &Fields<'_>) -> Severity {
+pub(super) fn severity(d: &mut Decoder<'_>, fields: &Fields<'_>) -> Severity {
     let chosen = fields.get("severity").and_then(|node| d.choice(node, &SEVERITIES));
     match chosen {
         Some(0) => Severity::Info,
@@ -94,14 +95,23 @@ fn limit(d: &mut Decoder<'_>, measure: Measure, node: &Node) -> Option<Limit> {
         | Measure::Starts
         | Measure::Exits
         | Measure::Failures
-        | Measure::OomKills => d.whole(node, 0, COUNT_MAX).map(|count| Limit::Absolute(f64::from(count))),
+        | Measure::OomKills
+        | Measure::Runs
+        | Measure::Lines
+        | Measure::Processes => d.whole(node, 0, COUNT_MAX).map(|count| Limit::Absolute(f64::from(count))),
         Measure::Cpu | Measure::CpuWait => d.form(node, &CORES, cores),
         Measure::Memory => d.form(node, &MEMORY, memory),
         // At most 2^50, so exact.
-        Measure::Read | Measure::Write => {
+        Measure::Read | Measure::Write | Measure::NetworkReceive | Measure::NetworkTransmit => {
             d.form(node, &units::RATE, units::rate).map(|rate| Limit::Absolute(rate as f64))
         }
-        Measure::Age => d.duration(node).map(|age: Duration| Limit::Absolute(age.as_secs_f64())),
+        Measure::Age | Measure::Duration => d.duration(node).map(|long: Duration| Limit::Absolute(long.as_secs_f64())),
+        Measure::HostCpu | Measure::PressureCpu | Measure::PressureMemory | Measure::PressureIo => {
+            d.form(node, &SHARE, |text| host_share(text).map(Limit::HostShare))
+        }
+        Measure::Load => d.form(node, &LOAD, load),
+        Measure::MemoryAvailable | Measure::SwapUsed | Measure::DiskFree => d.form(node, &SPACE, space),
+        Measure::InodesFree => d.form(node, &INODES, inodes),
     }
 }
 
@@ -130,12 +140,54 @@ fn share(number: &str) -> Result<Limit, String> {
     if share > 1.0 { Err("the most is 100% host".to_owned()) } else { Ok(Limit::HostShare(share)) }
 }
 
+/// `10%`: what it is a share of, the measure says.
+fn host_share(text: &str) -> Result<f64, String> {
+    let (number, unit) = units::number_and_unit(text)?;
+    match unit {
+        "% host" | "" => Err(format!("write {number}%")),
+        "core" | "cores" => Err("it is a share of all CPUs: 90%".to_owned()),
+        _ => units::percent(text),
+    }
+}
+
+fn load(text: &str) -> Result<Limit, String> {
+    let (number, unit) = units::number_and_unit(text)?;
+    match unit {
+        "" => units::decimal(number).map(Limit::Absolute),
+        "per core" => units::decimal(number).map(Limit::HostShare),
+        _ => Err(format!("a number of processes, or so many for each CPU: {number} per core")),
+    }
+}
+
+fn space(text: &str) -> Result<Limit, String> {
+    let (number, unit) = units::number_and_unit(text)?;
+    match unit {
+        "" => Err(format!("the unit is missing: {number}%, or bytes such as {number}GiB")),
+        "%" | "% host" => host_share(text).map(Limit::HostShare),
+        _ => units::size(text).map(|bytes| Limit::Absolute(bytes as f64)),
+    }
+}
+
+fn inodes(text: &str) -> Result<Limit, String> {
+    if text.ends_with('%') {
+        return host_share(text).map(Limit::HostShare);
+    }
+    // At most 18 digits, and nobody needs the last of them.
+    let whole = !text.is_empty() && text.len() <= 18 && text.bytes().all(|byte| byte.is_ascii_digit());
+    match text.parse::<u64>() {
+        Ok(number) if whole => Ok(Limit::Absolute(number as f64)),
+        _ => Err("a percentage, or how many: 100000".to_owned()),
+    }
+}
+
 fn never_breached(d: &mut Decoder<'_>, measure: Measure, min: Option<Placed<Limit>>, max: Option<Placed<Limit>>) {
     let name = measure.as_str();
+    // A scheduled job says by `runs: { min: 0 }` that a scheduled time may pass without a run.
+    let min = min.filter(|_| measure != Measure::Runs);
     if let Some((Limit::Absolute(0.0) | Limit::HostShare(0.0), span)) = min {
         d.error_help(span, format!("`{name}` is never below 0: this bound can never be breached"), "leave `min` out");
     }
-    if let Some((Limit::HostShare(1.0), span)) = max {
+    if let Some((Limit::HostShare(1.0), span)) = max.filter(|_| measure != Measure::Load) {
         let message = format!("`{name}` is never above the whole host: this bound can never be breached");
         d.error_help(span, message, "give a smaller share, or leave `max` out");
     }
@@ -170,7 +222,7 @@ fn wrong_side(
 }
 
 /// The bounds of one measure together: one that no value can satisfy, or that is there twice.
-fn among(d: &mut Decoder<'_>, placed: &[Placed<Bound>]) {
+pub(super) fn among(d: &mut Decoder<'_>, placed: &[Placed<Bound>]) {
     for (index, (later, span)) in placed.iter().enumerate() {
         let same = |a: &Bound| a.within == later.within && a.per == later.per;
         for (earlier, place) in placed[..index].iter().filter(|(earlier, _)| same(earlier)) {

@@ -22,11 +22,11 @@ const COMM_MAX: usize = 15;
 /// Suffixes of systemd's units that can hold processes.
 const UNIT_SUFFIXES: [&str; 6] = [".service", ".scope", ".slice", ".socket", ".mount", ".swap"];
 
-/// A group named by `parent`, and where.
-pub(super) type Parent = (Arc<str>, Span);
+/// A name of something else, and where it stands.
+pub(super) type Named = (Arc<str>, Span);
 
 /// A selector and the groups that it names. What was wrong is told and left out.
-pub(super) fn selector(d: &mut Decoder<'_>, fields: &Fields<'_>) -> (Selector, Vec<Parent>) {
+pub(super) fn selector(d: &mut Decoder<'_>, fields: &Fields<'_>) -> (Selector, Vec<Named>) {
     let mut parents = Vec::new();
     let mut selector = Selector {
         exe: each(d, fields, "exe", exe),
@@ -126,7 +126,8 @@ pub fn regex(text: &str) -> Result<Regex, String> {
     })
 }
 
-fn user(text: &str) -> Result<User, String> {
+/// A user's name or number.
+pub(super) fn user(text: &str) -> Result<User, String> {
     if text.bytes().all(|byte| byte.is_ascii_digit()) {
         return text.parse().map(User::Uid).map_err(|_| "the largest user id is 4294967295".to_owned());
     }
@@ -162,11 +163,11 @@ fn container(text: &str) -> Result<CgroupPattern, String> {
     Ok(CgroupPattern::Container(text.to_ascii_lowercase().into()))
 }
 
-fn parent(d: &mut Decoder<'_>, node: &Node) -> Option<Parent> {
+fn parent(d: &mut Decoder<'_>, node: &Node) -> Option<Named> {
     d.form(node, &keys::NAME, |text| valid_name(text).map(|()| (Arc::from(text), node.span)))
 }
 
-/// What a group may be called: it becomes part of events, metrics and commands.
+/// What a group and the like may be called: it becomes part of events, metrics and commands.
 pub(super) fn valid_name(text: &str) -> Result<(), String> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
     if !text.chars().all(allowed) {

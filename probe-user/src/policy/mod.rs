@@ -1,9 +1,9 @@
 //! The policy language: from YAML text to checked policies, and the state machine that every bound shares. Pure, but for
 //! [`load`] and [`users`], which read files.
 //!
-//! Reading goes in three steps: each file by itself ([`parse`] into drafts), all files together (unique names, parents),
-//! and then this host's part of it (`hosts`, `only_if`). Whatever is wrong in any step and any file is told at once, and
-//! then nothing is loaded: whoever reloads keeps the policies in force.
+//! Reading goes in three steps: each file by itself ([`parse`] into drafts), all files together (unique names,
+//! and what is named exists), and then this host's part of it (`hosts`, `only_if`). Whatever is wrong in any step and any
+//! file is told at once, and then nothing is loaded: whoever reloads keeps the policies in force.
 
 pub mod bound;
 mod check;
@@ -11,9 +11,11 @@ mod file;
 pub mod glob;
 pub mod keys;
 mod limits;
+pub mod lines;
 mod load;
 mod matching;
 mod report;
+pub mod schedule;
 pub mod select;
 pub mod spec;
 pub mod users;
@@ -61,9 +63,9 @@ fn parse_into(
     mut diagnostics: Diagnostics,
     mut notes: Vec<Diagnostic>,
 ) -> Result<Loaded, Diagnostics> {
-    let mut drafts = Vec::new();
+    let mut drafts = file::Drafts::default();
     for source in sources {
-        drafts.extend(file::drafts(source, host, &mut diagnostics, &mut notes));
+        file::read(source, host, &mut drafts, &mut diagnostics, &mut notes);
     }
     check::together(&drafts, &mut diagnostics);
     if !diagnostics.is_empty() {

@@ -58,23 +58,31 @@ impl<'p> Subject<'p> {
         Self { process, users, owner: OnceCell::new(), args: OnceCell::new(), container: OnceCell::new() }
     }
 
+    /// The process itself.
+    pub const fn process(&self) -> &'p Process {
+        self.process
+    }
+
     /// It runs as root, and may yet become another user: the kernel tells nobody when it does.
     pub fn may_change_user(&self) -> bool {
         self.process.identity.uid == 0
     }
 
-    fn owner(&self) -> Option<&'p str> {
+    /// Its user's name, where the host knows one.
+    pub fn owner(&self) -> Option<&'p str> {
         *self.owner.get_or_init(|| self.users.0.get(&self.process.identity.uid).map(|name| &**name))
     }
 
-    fn args(&self) -> &str {
+    /// Its arguments joined by spaces.
+    pub fn args(&self) -> &str {
         self.args.get_or_init(|| {
             let args = &*self.process.program.args;
             if args.contains('\0') { Cow::Owned(self.process.program.joined_args()) } else { Cow::Borrowed(args) }
         })
     }
 
-    fn container(&self) -> Option<&'p str> {
+    /// The container that it runs in, by its cgroup.
+    pub fn container(&self) -> Option<&'p str> {
         *self.container.get_or_init(|| container_id(&self.process.cgroup))
     }
 }

@@ -112,7 +112,7 @@ mod tests {
 
     use super::*;
     use crate::policy::glob::Glob;
-    use crate::policy::spec::{Group, PathGlob, Selector, User};
+    use crate::policy::spec::{Group, PathGlob, Response, Selector, User};
 
     fn group(name: &str, select: Selector) -> Group {
         Group {
@@ -122,7 +122,7 @@ mod tests {
             except: None,
             include_children: false,
             bounds: Vec::new(),
-            repeat: None,
+            response: Response::default(),
             events: true,
         }
     }
@@ -136,7 +136,7 @@ mod tests {
         let web = Selector { user: vec![User::Name("www-data".into())], ..Selector::default() };
         let children = Selector { parent: vec!["exe".into()], ..Selector::default() };
         let groups = vec![group("children", children), group("exe", exe), group("web", web), group("worker", worker)];
-        Arc::new(PolicySet { groups })
+        Arc::new(PolicySet { groups, ..PolicySet::default() })
     }
 
     fn users() -> Arc<Users> {

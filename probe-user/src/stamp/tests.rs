@@ -24,6 +24,7 @@ fn event() -> Event {
         at: KTime::from_secs(99),
         body: "nginx: \"1\" process\nminimum 2".into(),
         attributes,
+        alarm: None,
     }
 }
 

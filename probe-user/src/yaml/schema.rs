@@ -66,8 +66,11 @@ fn of_kind(kind: &Kind, definitions: &mut Definitions) -> Value {
             let mut schema = json!({ "type": "string", "examples": form.examples });
             match form.pattern {
                 Some(pattern) => schema["pattern"] = json!(pattern),
-                // A plain number in the place of a text is taken as it is written.
                 None => schema["type"] = json!(["string", "number"]),
+            }
+            // A plain number in the place of a text is taken as it is written.
+            if form.examples.iter().any(|example| example.parse::<f64>().is_ok()) {
+                schema["type"] = json!(["string", "number"]);
             }
             schema
         }

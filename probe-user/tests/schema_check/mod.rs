@@ -1,6 +1,9 @@
 //! The part of JSON Schema that the policy schema uses, held against a YAML tree as an editor would do it. A keyword that
 //! is not known here is an error, so that the check cannot silently get weaker.
 
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+
 use probe_user::yaml::{Node, Value as Yaml};
 use serde_json::{Map, Value, json};
 
@@ -130,9 +133,13 @@ fn is_a(name: &str, value: &Value) -> bool {
 }
 
 fn matches(pattern: &Value, text: &str) -> bool {
+    /// Compiling one takes a thousand times as long as asking it.
+    static COMPILED: Mutex<BTreeMap<String, regex::Regex>> = Mutex::new(BTreeMap::new());
     // An editor's engine knows lookahead, this one does not; all that it says is "not empty".
     let pattern = pattern.as_str().expect("a pattern").replace("(?=.)", "");
-    !text.is_empty() && regex::Regex::new(&pattern).expect("a pattern").is_match(text)
+    let mut compiled = COMPILED.lock().expect("nobody panicked");
+    let regex = compiled.entry(pattern).or_insert_with_key(|pattern| regex::Regex::new(pattern).expect("a pattern"));
+    !text.is_empty() && regex.is_match(text)
 }
 
 fn alternatives(wanted: &Value) -> &[Value] {

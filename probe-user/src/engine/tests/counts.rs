@@ -142,8 +142,10 @@ fn records_that_run_backwards_are_held_still() {
 
 #[test]
 fn an_alarm_is_repeated_until_it_is_over() {
-    let groups =
-        vec![Group { repeat: Some(Duration::from_mins(1)), ..nginx(vec![min(Measure::Count, 1.0)]).remove(0) }];
+    let groups = vec![Group {
+        response: Response { repeat: Some(Duration::from_mins(1)), ..Response::default() },
+        ..nginx(vec![min(Measure::Count, 1.0)]).remove(0)
+    }];
     check(
         groups,
         "0 scan

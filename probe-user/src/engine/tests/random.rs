@@ -14,6 +14,7 @@ enum Act {
     Fork { from: usize },
     Exec { who: usize, program: usize },
     Exit { who: usize, fails: bool },
+    Use { who: usize, cpu: u64, rss: u64 },
     Sample,
     Reload { set: usize },
     Pause { millis: u64 },
@@ -26,7 +27,8 @@ fn act() -> impl Strategy<Value = Act> {
         3 => (0..99_usize).prop_map(|from| Act::Fork { from }),
         3 => (0..99_usize, 0..PROGRAMS.len()).prop_map(|(who, program)| Act::Exec { who, program }),
         3 => (0..99_usize, any::<bool>()).prop_map(|(who, fails)| Act::Exit { who, fails }),
-        1 => Just(Act::Sample),
+        2 => (0..99_usize, 0..3_000_u64, 0..9_u64).prop_map(|(who, cpu, rss)| Act::Use { who, cpu, rss }),
+        2 => Just(Act::Sample),
         1 => (0..2_usize).prop_map(|set| Act::Reload { set }),
         2 => (1..4_000_u64).prop_map(|millis| Act::Pause { millis }),
     ]
@@ -50,7 +52,7 @@ fn policies() -> Vec<Vec<Group>> {
     let odd = group("odd", exe("oth*"), vec![max(Measure::Memory, 1.0).each()]);
     vec![
         vec![app.clone(), child.clone(), odd.clone()],
-        vec![odd, Group { repeat: Some(Duration::from_secs(1)), ..app }],
+        vec![odd, Group { response: Response { repeat: Some(Duration::from_secs(1)), ..Response::default() }, ..app }],
     ]
 }
 
@@ -118,6 +120,10 @@ proptest! {
                     world.play(&format!("{secs} {unseen}exit {pid} code={}", u8::from(fails)));
                     world.orphan(pid);
                 }
+                Act::Use { who, cpu, rss } => {
+                    let Some(pid) = pick(who) else { continue };
+                    world.play(&format!("{secs} use {pid} cpu={cpu} rss={rss} threads={}", 1 + rss));
+                }
                 Act::Sample => world.play(&format!("{secs} sample")),
                 Act::Reload { set: other } => {
                     set = other;
@@ -137,6 +143,7 @@ proptest! {
                 prop_assert_eq!(world.members(), members(&world, set), "{}", world.story());
                 let tracked = world.engine.tracks.len();
                 prop_assert_eq!(tracked, world.engine.table().len());
+                prop_assert!(world.engine.sums_are_those_of_members(), "{}", world.story());
             }
         }
         // Two scans and all grace: everything has been seen.

@@ -16,6 +16,7 @@
 //! | `title PID TEXT` | it rewrites its arguments |
 //! | `setuid PID UID` | it becomes another user |
 //! | `policies N` | the other policies are loaded |
+//! | `acted ORDER` | an order has ended: `code=N`, option `ms=N`; `why=TEXT`; `hit=PID` and/or `gone=PID`, option `killed=PID` |
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
@@ -24,12 +25,12 @@ use std::time::Duration;
 
 use probe_common::maps::LossReason;
 
-use super::super::{Effect, Engine, Input, Processes, Settings, Watch};
+use super::super::{Effect, Engine, Input, Order, Processes, Settings, Watch};
 use crate::event::{Attribute, Event};
 use crate::policy::spec::{Group, HostFacts, PolicySet, Users};
 use crate::record::{
-    Account, Body, ExitStatus, Identity, Loss, Lost, ProcessKey, Program, Record, Reread, Scan, SignalSent, TaskRow,
-    UsageRow,
+    Account, Acted, Body, ExitStatus, Identity, Loss, Lost, Outcome, ProcessKey, Program, Record, Reread, Scan,
+    SignalSent, TaskRow, UsageRow,
 };
 use crate::signal;
 use crate::time::KTime;
@@ -57,13 +58,13 @@ pub(super) struct World {
     reals: BTreeMap<u32, Real>,
     now: KTime,
     wake: Option<KTime>,
+    /// Samples leave out who has not changed since the last one.
+    pub(super) quiet: bool,
+    sampled: HashMap<ProcessKey, UsageRow>,
     pub(super) told: Vec<Event>,
     /// Everything that is not an event, in words.
     pub(super) asked: Vec<String>,
-    /// Samples have no row of a process that used nothing since its last row.
-    pub(super) glances: bool,
-    /// The rows that were told last; empty when all must be told.
-    rows: HashMap<ProcessKey, UsageRow>,
+    pub(super) orders: Vec<Order>,
 }
 
 pub(super) fn settings() -> Settings {
@@ -105,8 +106,12 @@ impl<'a> Options<'a> {
 
 impl World {
     pub(super) fn new(settings: Settings, sets: Vec<Vec<Group>>) -> Self {
+        Self::of(settings, sets.into_iter().map(|groups| PolicySet { groups, ..PolicySet::default() }).collect())
+    }
+
+    pub(super) fn of(settings: Settings, sets: Vec<PolicySet>) -> Self {
         let users = Arc::new(Users(HashMap::from([(0, "root".into()), (33, "www-data".into())])));
-        let sets: Vec<_> = sets.into_iter().map(|groups| Arc::new(PolicySet { groups })).collect();
+        let sets: Vec<_> = sets.into_iter().map(Arc::new).collect();
         let engine = Engine::new(settings, &sets[0], Arc::clone(&users));
         let mut world = Self {
             engine,
@@ -115,10 +120,11 @@ impl World {
             reals: BTreeMap::new(),
             now: KTime(0),
             wake: None,
+            quiet: false,
+            sampled: HashMap::new(),
             told: Vec::new(),
             asked: Vec::new(),
-            glances: false,
-            rows: HashMap::new(),
+            orders: Vec::new(),
         };
         world.have(1, "/sbin/init");
         world
@@ -185,6 +191,7 @@ impl World {
             }
             "exit" => self.exit(at, pid(), &options, seen),
             "close" => self.close(at, pid(), &options),
+            "acted" => self.step(Input::Acted(Acted { order: words[0].parse().unwrap(), outcome: outcome(&options) })),
             "oom" => self.record(at, pid(), Body::Oom),
             "use" => self.options(pid(), &options),
             "setuid" => self.reals.get_mut(&pid()).unwrap().identity.uid = words[1].parse().unwrap(),
@@ -330,18 +337,22 @@ impl World {
     }
 
     fn sample(&mut self) {
-        let rows = self.reals.values().filter(|real| real.watch.usage).map(|real| UsageRow {
-            key: real.key,
-            threads: real.threads,
-            cpu_ns: real.cpu_ms * 1_000_000,
-            wait_ns: 0,
-            read_bytes: real.read_kib << 10,
-            write_bytes: 0,
-            rss_bytes: real.rss_mib << 20,
-        });
-        let mut rows: Vec<UsageRow> = rows.collect();
-        if self.glances {
-            rows.retain(|row| self.rows.insert(row.key, *row).as_ref() != Some(row));
+        let mut rows: Vec<UsageRow> = self
+            .reals
+            .values()
+            .filter(|real| real.watch.usage)
+            .map(|real| UsageRow {
+                key: real.key,
+                threads: real.threads,
+                cpu_ns: real.cpu_ms * 1_000_000,
+                wait_ns: 0,
+                read_bytes: real.read_kib << 10,
+                write_bytes: 0,
+                rss_bytes: real.rss_mib << 20,
+            })
+            .collect();
+        if self.quiet {
+            rows.retain(|row| self.sampled.insert(row.key, *row) != Some(*row));
         }
         self.step(Input::Sample(rows));
     }
@@ -356,16 +367,19 @@ impl World {
                 Effect::WakeAt(at) => self.wake = at,
                 Effect::Watch(key, watch) => {
                     self.asked.push(format!("{now} watch {} {}", key.tgid, watch_word(watch)));
-                    if watch.usage {
-                        self.rows.clear();
-                    }
                     if let Some(real) = self.reals.get_mut(&key.tgid).filter(|real| real.key == key) {
                         real.watch = watch;
                     }
                 }
                 Effect::Scan => self.asked.push(format!("{now} scan")),
+                Effect::Act(order) => {
+                    let pids: Vec<String> = order.targets.iter().map(|target| target.key.tgid.to_string()).collect();
+                    let (number, name) = (order.number, &order.action.name);
+                    self.asked.push(format!("{now} order {number} {name} {}", pids.join(",")).trim_end().to_owned());
+                    self.orders.push(order);
+                }
                 Effect::Sampling(on) => self.asked.push(format!("{now} sampling {on}")),
-                Effect::Reread(key) => {
+                Effect::Reread { key, .. } => {
                     self.asked.push(format!("{now} look {}", key.tgid));
                     let found = self.reals.get(&key.tgid).map(|real| Reread {
                         args: real.title.replace(' ', "\0").into(),
@@ -431,6 +445,18 @@ impl World {
         }
         story
     }
+}
+
+fn outcome(options: &Options<'_>) -> Outcome {
+    let pids = |name| options.number::<u32>(name).into_iter().collect::<Vec<_>>();
+    if let Some(why) = options.text("why") {
+        return Outcome::Failed { why: why.into() };
+    }
+    let Some(code) = options.number("code") else {
+        return Outcome::Signalled { pids: pids("hit"), killed: pids("killed"), gone: pids("gone") };
+    };
+    let took_ns = options.number::<u64>("ms").unwrap_or(10) * 1_000_000;
+    Outcome::Ran { status: Some(ExitStatus::Code(code)), timed_out: false, took_ns, output: "done\n".into() }
 }
 
 fn watch_word(watch: Watch) -> &'static str {

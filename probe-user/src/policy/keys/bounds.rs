@@ -1,22 +1,24 @@
-//! The keys of a bound: the same for every measure but for the kind of its limits and two keys that not all have.
+//! The keys of a group's bounds: the same for every measure but for the kind of its limits and two keys that not all
+//! have. What the bounds of jobs, logs and the host share with them is here too.
 
+use super::{host, job, log};
 use crate::policy::spec::Measure;
 use crate::yaml::keys::{Choice, Form, Key, Kind, Table};
 use crate::yaml::units;
 
-const FOR: Key = Key::new(
+pub(super) const FOR: Key = Key::new(
     "for",
     Kind::Form(&units::DURATION),
     "Fires only after it was breached for so long (default 0s: at once).",
 );
-const KEEP: Key = Key::new(
+pub(super) const KEEP: Key = Key::new(
     "keep_firing_for",
     Kind::Form(&units::DURATION),
     "Stays firing for so long after the last breach (default 0s).",
 );
 const WITHIN: Key =
     Key::required("within", Kind::Form(&units::DURATION), "Length of the window: what happened in it is counted.");
-const SEVERITY: Key = Key::new("severity", Kind::Choice(&SEVERITIES), "How bad it is (default warning).");
+pub(super) const SEVERITY: Key = Key::new("severity", Kind::Choice(&SEVERITIES), "How bad it is (default warning).");
 const PER: Key = Key::new("per", Kind::Choice(&PER_WORDS), "Of what the bound is judged (default group).");
 const NO_WITHIN: Key = Key::elsewhere(
     "within",
@@ -39,10 +41,10 @@ pub const PER_WORDS: [Choice; 2] =
 /// The words of `per` where only one makes sense.
 pub const AGE_PER_WORDS: [Choice; 1] = [Choice::new("process", "Of each process by itself.")];
 
-const MIN: &str = "Less is a breach; the value itself is healthy.";
-const MAX: &str = "More is a breach; the value itself is healthy.";
-const CLEAR_BELOW: &str = "Once firing, a `max` is healthy again only from here down.";
-const CLEAR_ABOVE: &str = "Once firing, a `min` is healthy again only from here up.";
+pub(super) const MIN: &str = "Less is a breach; the value itself is healthy.";
+pub(super) const MAX: &str = "More is a breach; the value itself is healthy.";
+pub(super) const CLEAR_BELOW: &str = "Once firing, a `max` is healthy again only from here down.";
+pub(super) const CLEAR_ABOVE: &str = "Once firing, a `min` is healthy again only from here up.";
 
 /// The keys of a bound whose limits are of one kind, and the two keys that not every measure has.
 const fn bound_keys(limit: Kind, within: Key, per: Key) -> [Key; 9] {
@@ -59,13 +61,13 @@ const fn bound_keys(limit: Kind, within: Key, per: Key) -> [Key; 9] {
     ]
 }
 
-const fn bound(what: &'static str, example: &'static str, keys: &'static [Key]) -> Table {
+pub(super) const fn bound(what: &'static str, example: &'static str, keys: &'static [Key]) -> Table {
     Table { what, doc: "One or both of `min` and `max`, and when they count.", example, keys, one_of: &["min", "max"] }
 }
 
 /// Largest count in a bound; every one is exact as a float.
 pub const COUNT_MAX: u32 = 1_000_000_000;
-const COUNT: Kind = Kind::Whole(0, COUNT_MAX);
+pub(super) const COUNT: Kind = Kind::Whole(0, COUNT_MAX);
 
 /// What a measure's key holds: one bound or a list.
 pub(super) const COUNT_BOUNDS: Kind = Kind::OneOrMany(&Kind::Table(&COUNT_BOUND));
@@ -116,5 +118,16 @@ pub fn bound_table(measure: Measure) -> &'static Table {
         Measure::Read | Measure::Write => &RATE_BOUND,
         Measure::Starts | Measure::Exits | Measure::Failures | Measure::OomKills => &WINDOW_BOUND,
         Measure::Age => &AGE_BOUND,
+        Measure::Runs => &job::RUNS_BOUND,
+        Measure::Duration => &job::DURATION_BOUND,
+        Measure::Lines => &log::LINES_BOUND,
+        Measure::HostCpu => &host::CPU_BOUND,
+        Measure::Load => &host::LOAD_BOUND,
+        Measure::MemoryAvailable | Measure::SwapUsed => &host::MEMORY_BOUND,
+        Measure::DiskFree => &host::DISK_BOUND,
+        Measure::InodesFree => &host::INODES_BOUND,
+        Measure::Processes => &host::PROCESSES_BOUND,
+        Measure::PressureCpu | Measure::PressureMemory | Measure::PressureIo => &host::PRESSURE_BOUND,
+        Measure::NetworkReceive | Measure::NetworkTransmit => &host::NETWORK_BOUND,
     }
 }

@@ -1,18 +1,25 @@
 //! The keys of a policy file, said once: decoding, "did you mean" and the JSON Schema are made from these tables.
 
 mod bounds;
+mod host;
+mod job;
+mod log;
+mod response;
 mod selector;
 
 pub use bounds::{AGE_PER_WORDS, CORES, COUNT_MAX, MEMORY, PER_WORDS, SEVERITIES, bound_table};
+pub use host::{HOST_BLOCK, INODES, INTERFACE, LOAD, MOUNT, SHARE, SPACE};
+pub use job::{JOB, OVERLAPS, SCHEDULE, SUCCESS, ZONE};
+pub use log::{KEYWORD, LOG, LOG_PATH, LOG_REGEX};
+pub use response::*;
 pub use selector::*;
 
-use crate::yaml::keys::{Choice, Form, Key, Kind, Table};
-use crate::yaml::units;
+use crate::yaml::keys::{Form, Key, Kind, Table};
 
 /// A whole file.
 pub static FILE: Table = Table {
     what: "a policy file",
-    doc: "procprobe policies: groups of processes and what must hold of them.",
+    doc: "procprobe policies: what must hold of processes, jobs, logs and the host, and what is done when it does not.",
     example: "{ version: 1, groups: { nginx: { match: { exe: nginx }, count: { min: 1 } } } }",
     keys: &[
         Key::required("version", Kind::Whole(1, 1), "Version of the policy language: 1."),
@@ -22,11 +29,27 @@ pub static FILE: Table = Table {
             Kind::Named(&NAME, &Kind::Table(&GROUP)),
             "Groups of processes by name, unique over all files.",
         ),
-        Key::later("jobs", "bounds on cron and batch jobs"),
-        Key::later("logs", "bounds on log lines"),
-        Key::later("host", "bounds on the host itself"),
-        Key::later("notify", "where alarms are sent"),
-        Key::later("actions", "what is done about an alarm"),
+        Key::new(
+            "jobs",
+            Kind::Named(&NAME, &Kind::Table(&JOB)),
+            "Cron and batch work by name; groups, jobs and logs share one set of names.",
+        ),
+        Key::new("logs", Kind::Named(&NAME, &Kind::Table(&LOG)), "Lines of log files by name."),
+        Key::new(
+            "host",
+            Kind::OneOrMany(&Kind::Table(&HOST_BLOCK)),
+            "Bounds on the host itself; of a list each part has its own `only_if` and `notify`.",
+        ),
+        Key::new(
+            "notify",
+            Kind::Named(&NAME, &Kind::Table(&DESTINATION)),
+            "Where alarms are sent, by name: groups, jobs, logs and the host name them in their own `notify`.",
+        ),
+        Key::new(
+            "actions",
+            Kind::Named(&NAME, &Kind::Table(&ACTION)),
+            "What can be done about an alarm, by name: groups, jobs, logs and the host name them in `act`.",
+        ),
         Key::later("tests", "tests of the policies"),
     ],
     one_of: &[],
@@ -42,7 +65,7 @@ pub const HOST: Form = Form {
     examples: &["web-*", "role=web", "zone=seoul-*"],
 };
 
-/// Name of a group.
+/// Name of a group, a job, a log, a destination or an action.
 pub const NAME: Form = Form {
     what: "a name",
     pattern: Some("^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}$"),
@@ -58,11 +81,7 @@ pub static GROUP: Table = Table {
         Key::required("match", Kind::Table(&MATCH), "What belongs to the group: all given fields must match."),
         Key::new("except", Kind::Table(&EXCEPT), "What is taken out again: a process that all given fields match."),
         Key::new("include_children", Kind::Bool, "Descendants of what is matched belong too (default false)."),
-        Key::new(
-            "only_if",
-            Kind::OneOrMany(&Kind::Table(&CONDITION)),
-            "The group is loaded only where this holds when policies are loaded; of a list, where all of it holds.",
-        ),
+        ONLY_IF,
         Key::new(
             "events",
             Kind::Bool,
@@ -85,14 +104,10 @@ pub static GROUP: Table = Table {
         Key::new("failures", bounds::WINDOW_BOUNDS, "Of these, those with a non-zero exit code or killed by a signal."),
         Key::new("oom_kills", bounds::WINDOW_BOUNDS, "Processes that the kernel's OOM killer chose within a window."),
         Key::new("age", bounds::AGE_BOUNDS, "How long a process has lived; judged for each process."),
-        Key::new(
-            "repeat",
-            Kind::Form(&units::DURATION),
-            "A firing alarm is told again after so long (default: never).",
-        ),
-        Key::new("mode", Kind::Choice(&MODES), "What becomes of actions (default observe)."),
-        Key::later("notify", "where alarms are sent"),
-        Key::later("act", "what is done about an alarm"),
+        REPEAT,
+        NOTIFY,
+        ACT,
+        MODE,
         Key::elsewhere("severity", "it belongs to a bound: count: { min: 1, severity: critical }"),
         Key::elsewhere("for", "it belongs to a bound: count: { min: 1, for: 10s }"),
         Key::elsewhere("per", "it belongs to a bound: memory: { max: 1GiB, per: process }"),
@@ -110,9 +125,3 @@ pub static GROUP: Table = Table {
     ],
     one_of: &[],
 };
-
-/// The words of `mode`.
-pub const MODES: [Choice; 2] = [
-    Choice::new("observe", "Reports what an action would have done."),
-    Choice::later("enforce", "does what an action says"),
-];

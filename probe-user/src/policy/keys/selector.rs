@@ -69,6 +69,15 @@ pub static EXCEPT: Table = Table {
     one_of: &["exe", "comm", "args", "user", "cgroup", "unit", "container", "parent"],
 };
 
+const CONDITIONS: Kind = Kind::OneOrMany(&Kind::Table(&CONDITION));
+
+/// Where it is loaded: the same for everything that can be conditional.
+pub(super) const ONLY_IF: Key = Key::new(
+    "only_if",
+    CONDITIONS,
+    "It is loaded only where this holds when policies are loaded; of a list, where all of it holds.",
+);
+
 /// One condition of `only_if`.
 pub static CONDITION: Table = Table {
     what: "`only_if`",

@@ -8,6 +8,7 @@ mod completeness;
 mod cost;
 mod figure;
 mod fresh;
+mod matching;
 mod memory;
 mod observe;
 mod speed;
@@ -36,7 +37,7 @@ impl Effort {
 /// Name, what is measured, how.
 type Row = (&'static str, &'static str, fn(Effort) -> Outcome);
 
-const ROWS: [Row; 9] = [
+const ROWS: [Row; 10] = [
     ("storm", "short processes, started as fast as two cores can", completeness::storm),
     ("cpu", "CPU time against getrusage", completeness::cpu),
     ("latency", "exit of a watched process to its alarm on stdout", speed::latency),
@@ -44,6 +45,7 @@ const ROWS: [Row; 9] = [
     ("idle", "the daemon's CPU on an idle host, and under a steady pace of processes", cost::cpu),
     ("wakeups", "how often an idle daemon wakes up", cost::wakeups),
     ("workload", "what the host's own work loses", workload::slowdown),
+    ("match", "many policies, many processes: the engine alone", matching::many),
     ("memory", "resident memory before and after many short processes", memory::resident),
     ("fresh", "first build on a machine that has nothing yet (only when asked for by name)", fresh::build),
 ];

@@ -3,10 +3,21 @@
 //! POLICY.md is the language. Values are kept in the measure's own unit (processes, cores, bytes, bytes a second, count
 //! within a window, seconds of age); shares of the host are resolved by [`Limit::resolve`] against [`HostFacts`].
 
+mod host;
+mod job;
+mod log;
+mod response;
+
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use regex::Regex;
+
+pub use host::{HostBlock, HostBound};
+pub use job::{Job, Overlap, Success};
+pub use log::Log;
+pub use response::{Action, ActionKind, Destination, DestinationKind, Mode, Rate, Response};
 
 use super::glob::Glob;
 use crate::event::Severity;
@@ -16,6 +27,16 @@ use crate::event::Severity;
 pub struct PolicySet {
     /// Sets of processes.
     pub groups: Vec<Group>,
+    /// Cron and batch work.
+    pub jobs: Vec<Job>,
+    /// Lines of files.
+    pub logs: Vec<Log>,
+    /// The host itself, one block for each file that has one.
+    pub host: Vec<HostBlock>,
+    /// Where alarms are sent, by name.
+    pub destinations: BTreeMap<Arc<str>, Arc<Destination>>,
+    /// What is done about alarms, by name.
+    pub actions: BTreeMap<Arc<str>, Arc<Action>>,
 }
 
 /// Facts about the host that bounds like `25% host` rest on.
@@ -42,8 +63,8 @@ pub struct Group {
     pub include_children: bool,
     /// What must hold, in the order of the file.
     pub bounds: Vec<Bound>,
-    /// A firing alarm is told again after so long.
-    pub repeat: Option<Duration>,
+    /// What its alarms lead to.
+    pub response: Response,
     /// Starts and exits of its processes are told where only those of matched processes are (`events: matched`). A
     /// group that holds every process of the host says no, for it would make every process a matched one.
     pub events: bool,
@@ -101,7 +122,7 @@ pub enum CgroupPattern {
     Container(Box<str>),
 }
 
-/// What is measured of a group.
+/// What is measured of a group, a job, a log or the host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Measure {
     /// Processes alive.
@@ -128,11 +149,41 @@ pub enum Measure {
     OomKills,
     /// How long a process has lived, in seconds; always per process.
     Age,
+    /// Of a job: runs for each scheduled time, or within a window where there is no schedule.
+    Runs,
+    /// Of a job: how long a run takes, in seconds.
+    Duration,
+    /// Of a log: matching lines within a window.
+    Lines,
+    /// Of the host: CPU used, as a share of all CPUs.
+    HostCpu,
+    /// Of the host: the load average of one minute.
+    Load,
+    /// Of the host: memory that can be had without swapping, in bytes or as a share.
+    MemoryAvailable,
+    /// Of the host: swap in use, in bytes or as a share.
+    SwapUsed,
+    /// Of the host: space left for users of a file system, in bytes or as a share.
+    DiskFree,
+    /// Of the host: inodes left of a file system, or as a share.
+    InodesFree,
+    /// Of the host: processes alive (thread groups).
+    Processes,
+    /// Of the host: share of time in which some task waited for a CPU (PSI).
+    PressureCpu,
+    /// Of the host: the same for memory.
+    PressureMemory,
+    /// Of the host: the same for storage.
+    PressureIo,
+    /// Of the host: bytes a second received by an interface.
+    NetworkReceive,
+    /// Of the host: bytes a second sent by an interface.
+    NetworkTransmit,
 }
 
 impl Measure {
-    /// All, in the order of POLICY.md.
-    pub const ALL: [Self; 12] = [
+    /// Those of a group, in the order of POLICY.md.
+    pub const GROUP: [Self; 12] = [
         Self::Count,
         Self::Threads,
         Self::Cpu,
@@ -147,12 +198,28 @@ impl Measure {
         Self::Age,
     ];
 
+    /// Those of the host, in the order of POLICY.md.
+    pub const HOST: [Self; 12] = [
+        Self::HostCpu,
+        Self::Load,
+        Self::MemoryAvailable,
+        Self::SwapUsed,
+        Self::DiskFree,
+        Self::InodesFree,
+        Self::Processes,
+        Self::PressureCpu,
+        Self::PressureMemory,
+        Self::PressureIo,
+        Self::NetworkReceive,
+        Self::NetworkTransmit,
+    ];
+
     /// The key in a policy file, and the `measure` of an event.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Count => "count",
             Self::Threads => "threads",
-            Self::Cpu => "cpu",
+            Self::Cpu | Self::HostCpu => "cpu",
             Self::CpuWait => "cpu_wait",
             Self::Memory => "memory",
             Self::Read => "read",
@@ -162,6 +229,20 @@ impl Measure {
             Self::Failures => "failures",
             Self::OomKills => "oom_kills",
             Self::Age => "age",
+            Self::Runs => "runs",
+            Self::Duration => "duration",
+            Self::Lines => "lines",
+            Self::Load => "load",
+            Self::MemoryAvailable => "memory_available",
+            Self::SwapUsed => "swap_used",
+            Self::DiskFree => "disk_free",
+            Self::InodesFree => "inodes_free",
+            Self::Processes => "processes",
+            Self::PressureCpu => "pressure_cpu",
+            Self::PressureMemory => "pressure_memory",
+            Self::PressureIo => "pressure_io",
+            Self::NetworkReceive => "network_receive",
+            Self::NetworkTransmit => "network_transmit",
         }
     }
 
@@ -235,7 +316,7 @@ pub struct Bound {
 pub enum Limit {
     /// In the measure's own unit.
     Absolute(f64),
-    /// A share of the host's CPUs or memory, 0.25 for `25% host`.
+    /// A share of the host's CPUs or memory, 0.25 for `25% host`. Of a host's `load`: for each CPU.
     HostShare(f64),
 }
 
@@ -245,6 +326,18 @@ impl Limit {
         match (self, measure) {
             (Self::Absolute(value), _) => value,
             (Self::HostShare(share), Measure::Memory) => share * host.memory_bytes as f64,
+            // These are judged as shares.
+            (
+                Self::HostShare(share),
+                Measure::HostCpu
+                | Measure::MemoryAvailable
+                | Measure::SwapUsed
+                | Measure::DiskFree
+                | Measure::InodesFree
+                | Measure::PressureCpu
+                | Measure::PressureMemory
+                | Measure::PressureIo,
+            ) => share,
             (Self::HostShare(share), _) => share * f64::from(host.cpus),
         }
     }

@@ -1,7 +1,7 @@
-//! Keeps secrets of the configuration out of what is shown of it.
+//! Keeps secrets out of what is shown of a configuration or a policy.
 //!
 //! An error shows the line that it is about, and a URL on that line may carry a password or a token. Whatever is shown is
-//! cut from a copy of the text in which these are starred out, character for character, so that places stay right. In
+//! cut from a text in which these are starred out, character for character, so that places stay right. In
 //! doubt more is starred out than needed: nobody misses it.
 
 /// Stars out user and password, query and fragment of everything that looks like a URL.

@@ -1,0 +1,127 @@
+//! A bound on something that is not a group: the machine, its repetitions and its next moment in one piece.
+
+use std::time::Duration;
+
+use crate::policy::bound::{Machine, Phase, Rule, Turn};
+use crate::time::KTime;
+
+/// One bound held against one thing.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Held {
+    rule: Rule,
+    machine: Machine,
+    repeat: Option<Duration>,
+    repeat_at: Option<KTime>,
+    dips: u64,
+}
+
+/// What became of an alarm.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Change {
+    /// It begins.
+    Fired { at: KTime, since: KTime, value: f64 },
+    /// It goes on and is told again.
+    Repeated { at: KTime, since: KTime, value: f64 },
+    /// It ends.
+    Resolved { at: KTime, duration: Duration, value: f64 },
+}
+
+impl Held {
+    /// Nothing observed yet.
+    pub(super) fn new(rule: Rule, repeat: Option<Duration>) -> Self {
+        Self { rule, machine: Machine::default(), repeat, repeat_at: None, dips: 0 }
+    }
+
+    /// The rule in force.
+    pub(super) const fn rule(&self) -> &Rule {
+        &self.rule
+    }
+
+    /// Another rule that says the same (shares resolved anew), or another repetition.
+    pub(super) fn set_rule(&mut self, rule: Rule, repeat: Option<Duration>) {
+        self.rule = rule;
+        self.repeat = repeat;
+    }
+
+    /// Where it stands.
+    pub(super) fn phase(&self) -> Phase {
+        self.machine.phase()
+    }
+
+    /// The last value observed.
+    pub(super) fn value(&self) -> Option<f64> {
+        self.machine.value()
+    }
+
+    /// Since when its breach lasts, where it is an alarm.
+    pub(super) fn firing_since(&self) -> Option<KTime> {
+        self.machine.firing_since()
+    }
+
+    /// Breaches that healed before they fired.
+    pub(super) const fn dips(&self) -> u64 {
+        self.dips
+    }
+
+    /// A new value at `at`; deadlines up to then come first. Nothing fires before `gate`.
+    pub(super) fn observe(&mut self, at: KTime, value: f64, gate: KTime) -> Vec<Change> {
+        let mut changes = self.advance(at, gate);
+        for turn in self.machine.step(at, value, &self.rule, gate).into_iter().flatten() {
+            self.take(turn, &mut changes);
+        }
+        changes
+    }
+
+    /// The first value after a time in which values may have been missed: it is taken before the deadlines, so that what
+    /// healed unseen does not fire, and repetitions that were missed are one.
+    pub(super) fn reconcile(&mut self, at: KTime, value: f64, gate: KTime) -> Vec<Change> {
+        let mut changes = Vec::new();
+        for turn in self.machine.reconcile(at, value, &self.rule, gate).into_iter().flatten() {
+            self.take(turn, &mut changes);
+        }
+        let missed = self.repeat_at.is_some_and(|repeat_at| repeat_at <= at);
+        if let (true, Some(repeat), Some(since)) = (missed, self.repeat, self.machine.firing_since()) {
+            changes.push(Change::Repeated { at, since, value });
+            self.repeat_at = Some(at.after(repeat));
+        }
+        changes
+    }
+
+    /// Lets time pass up to `at`.
+    pub(super) fn advance(&mut self, at: KTime, gate: KTime) -> Vec<Change> {
+        let mut changes = Vec::new();
+        while let Some(next) = self.next(gate).filter(|next| *next <= at) {
+            let before = (self.machine.phase(), self.repeat_at);
+            if let Some(turn) = self.machine.advance(next, &self.rule, gate) {
+                self.take(turn, &mut changes);
+            } else if let (Some(repeat), Some(since)) = (self.repeat, self.machine.firing_since()) {
+                let value = self.machine.value().unwrap_or_default();
+                changes.push(Change::Repeated { at: next, since, value });
+                self.repeat_at = Some(next.after(repeat));
+            }
+            if before == (self.machine.phase(), self.repeat_at) {
+                break;
+            }
+        }
+        changes
+    }
+
+    /// When time alone changes something.
+    pub(super) fn next(&self, gate: KTime) -> Option<KTime> {
+        [self.machine.deadline(&self.rule, gate), self.repeat_at].into_iter().flatten().min()
+    }
+
+    fn take(&mut self, turn: Turn, changes: &mut Vec<Change>) {
+        match turn {
+            Turn::Fired { at, since, value } => {
+                self.repeat_at = self.repeat.map(|repeat| at.after(repeat));
+                changes.push(Change::Fired { at, since, value });
+            }
+            Turn::Resolved { at, duration } => {
+                self.repeat_at = None;
+                changes.push(Change::Resolved { at, duration, value: self.machine.value().unwrap_or_default() });
+            }
+            Turn::DipHealed { .. } => self.dips = self.dips.saturating_add(1),
+        }
+    }
+}
