@@ -81,7 +81,8 @@ fn wake_flags(header: &Header, urgency: Urgency) -> u64 {
             return u64::from(BPF_RB_FORCE_WAKEUP);
         }
     }
-    if header.seq.is_multiple_of(FILL_EVERY) && RECORDS.query(u64::from(BPF_RB_AVAIL_DATA)) > globals::wake_fill_bytes() {
+    if header.seq.is_multiple_of(FILL_EVERY) && RECORDS.query(u64::from(BPF_RB_AVAIL_DATA)) > globals::wake_fill_bytes()
+    {
         u64::from(BPF_RB_FORCE_WAKEUP)
     } else {
         u64::from(BPF_RB_NO_WAKEUP)
