@@ -8,6 +8,8 @@ pub mod args;
 mod check;
 mod matching;
 mod produce;
+mod record;
+mod replay;
 mod run;
 mod status;
 mod test;
@@ -59,6 +61,8 @@ pub fn main() -> ExitCode {
         Command::Check(args) => check::check(&args),
         Command::Test(args) => test::test(&args),
         Command::Match(args) => matching::matching(&args),
+        Command::Record(args) => record::record(&args),
+        Command::Replay(args) => replay::replay(&args),
         Command::Status(args) => status::status(&args),
         Command::Doctor(args) => crate::doctor::doctor(&args),
         Command::Schema(args) => produce::schema(&args),

@@ -41,6 +41,13 @@ pub struct PolicySet {
     pub actions: BTreeMap<Arc<str>, Arc<Action>>,
 }
 
+impl PolicySet {
+    /// Nothing is held against anything.
+    pub fn is_empty(&self) -> bool {
+        self.groups.is_empty() && self.jobs.is_empty() && self.logs.is_empty() && self.host.is_empty()
+    }
+}
+
 /// Facts about the host that bounds like `25% host` rest on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HostFacts {
@@ -250,7 +257,7 @@ impl Measure {
 
     /// Counted within a window (`within` is mandatory).
     pub const fn is_windowed(self) -> bool {
-        matches!(self, Self::Starts | Self::Exits | Self::Failures | Self::OomKills)
+        matches!(self, Self::Starts | Self::Exits | Self::Failures | Self::OomKills | Self::Lines)
     }
 
     /// Known only by sampling.
