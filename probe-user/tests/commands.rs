@@ -72,6 +72,24 @@ fn check_tells_every_error_and_nothing_else() {
 }
 
 #[test]
+fn tests_of_policies_are_played() {
+    let dir = TempDir::new().unwrap();
+    let tests = "tests:\n  - name: five are enough\n    steps: [{ at: 1s, start: { pid: 10, exe: /bin/dash, copies: 6 } }]\n    \
+                 expect: [{ at: 2s, firing: [WHAT] }]\n";
+    let good = file(&dir, "good.yaml", &format!("{GOOD}{}", tests.replace("WHAT", "shells.count.max")));
+    let output = check(&["test", &good], 0, &[("out", "ok    five are enough"), ("out", "1 test: all passed")]);
+    assert!(output.stderr.is_empty());
+    let bad = file(&dir, "bad.yaml", &format!("{GOOD}{}", tests.replace("WHAT", "")));
+    check(&["test", &bad], 1, &[("out", "FAIL  five are enough"), ("out", "(none)     shells.count.max")]);
+    let output = check(&["test", &bad, "--format", "json"], 1, &[]);
+    let outcomes: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(outcomes[0]["failures"][0]["seen"][0], "shells.count.max");
+    let wrong = file(&dir, "wrong.yaml", &format!("{GOOD}{}", tests.replace("WHAT", "shels.count.max")));
+    check(&["test", &wrong], 1, &[("err", "wrong.yaml:9:27: "), ("err", "did you mean `shells.count.max`?")]);
+    check(&["check", &good], 0, &[("out", "no errors")]);
+}
+
+#[test]
 fn run_refuses_what_is_wrong_before_it_touches_the_kernel() {
     let dir = TempDir::new().unwrap();
     let bad = file(&dir, "bad.yaml", BAD);
@@ -101,6 +119,14 @@ fn match_works_without_a_daemon() {
     let output = check(&["match", "--comm", "x", "--policies", &good, "--format", "json"], 0, &[]);
     let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(report["groups"][0]["belongs"], false);
+    let jobs = file(&dir, "jobs.yaml", "version: 1\njobs: { nightly: { match: { args: backup } } }\n");
+    let place = format!("(job, {jobs}:2)");
+    check(
+        &["match", "--exe", "/bin/sh", "--args", "sh -c backup", "--policies", &jobs],
+        0,
+        &[("out", "+ nightly  `match` selects it"), ("out", &place)],
+    );
+    check(&["match", "--exe", "/bin/sh", "--policies", &jobs], 0, &[("out", "- nightly  `args` keeps it out")]);
     check(&["match", "4294967295", "--policies", &good], 1, &[("err", "there is no process 4294967295")]);
     check(&["match", "--user", "no-such-user", "--policies", &good], 1, &[("err", "no-such-user")]);
 }

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use probe_user::diagnostic::{Diagnostics, Source};
 use probe_user::policy::spec::Measure;
 use probe_user::policy::{HostLabels, Loaded, load, parse, schema};
+use probe_user::trial::{report, run};
 use probe_user::yaml;
 use probe_user::yaml::read::Trust;
 
@@ -65,7 +66,7 @@ fn where_everything_is_there_everything_is_loaded() {
     let all: Vec<Source> = sources("policies").into_iter().chain(sources("policies/examples")).collect();
     let all = loaded(&all, true);
     assert_eq!(all.notes, []);
-    assert_eq!(all.files, 8);
+    assert_eq!(all.files, 12);
 }
 
 /// A fresh container or a build machine: no systemd, no sshd, no cron. Nothing that must be there may be asked for.
@@ -80,7 +81,7 @@ fn where_nothing_is_there_nothing_is_missed() {
     }
 }
 
-/// Sampling costs a wake-up a second, so what is loaded without being asked for does without it.
+/// Sampling processes costs more the more there are, so what is loaded without being asked for does without it.
 #[test]
 fn the_base_needs_no_sampling_and_tells_no_process_twice() {
     for group in &loaded(&sources("policies"), true).policies.groups {
@@ -95,14 +96,14 @@ fn the_base_needs_no_sampling_and_tells_no_process_twice() {
 #[test]
 fn the_examples_load_one_by_one_and_the_folder_is_not_read_with_the_base() {
     let host = HostLabels { name: "node-1".to_owned(), labels: [].into() };
-    for example in ["nginx", "postgresql", "docker", "containerd"] {
+    for example in ["nginx", "postgresql", "docker", "containerd", "backup", "app-log", "responses"] {
         let path = folder("policies/examples").join(format!("{example}.yaml"));
         let loaded = load(&[path], &host, Trust::Anyone).unwrap_or_else(|diagnostics| panic!("{diagnostics}"));
         assert_eq!(loaded.files, 1);
     }
     let loaded =
         load(&[folder("policies")], &host, Trust::Anyone).unwrap_or_else(|diagnostics| panic!("{diagnostics}"));
-    assert_eq!(loaded.files, 4);
+    assert_eq!(loaded.files, 5);
 }
 
 #[test]
@@ -112,4 +113,17 @@ fn editors_accept_them() {
         let tree = yaml::parse(source, &mut diagnostics).expect("YAML");
         assert_eq!(schema_check::errors(&schema(), &tree), Vec::<String>::new(), "{}", source.name);
     }
+}
+
+/// Each file has tests of its own, and they hold.
+#[test]
+fn their_own_tests_pass() {
+    let all: Vec<Source> = sources("policies").into_iter().chain(sources("policies/examples")).collect();
+    let loaded = loaded(&all, true);
+    for source in &all {
+        let own = loaded.trials.iter().filter(|trial| trial.declared.starts_with(&format!("{}:", source.name))).count();
+        assert!(own > 0, "{} has no tests", source.name);
+    }
+    let outcomes: Vec<_> = loaded.trials.iter().map(|trial| run(trial, &loaded.policies)).collect();
+    assert!(outcomes.iter().all(|outcome| outcome.passed), "{}", report::text(&outcomes));
 }

@@ -27,6 +27,10 @@ pub(crate) fn all(choice: Choice, filter: &[String]) -> Result<()> {
         run(cargo("test").arg("--no-run"))
     })?;
     step("unit tests", "each crate's own", || run(tests().args(["--lib", "--bins"]).args(to_harness(filter, None))))?;
+    step("policy tests", "those of the shipped policies, in virtual time", || {
+        let folders = ["policies", "policies/examples"].map(|folder| place::root().join(folder));
+        run(Command::new(place::binary(Profile::Debug, "procprobe")).arg("test").args(folders))
+    })?;
     step(
         "end-to-end tests",
         "the daemon in the running kernel, with real processes; and the crates' test folders",

@@ -92,7 +92,8 @@ pub(super) fn text(report: &MatchReport) -> String {
     let (inside, outside): (Vec<_>, Vec<_>) = report.groups.iter().partition(|group| group.belongs);
     for group in inside.into_iter().chain(outside) {
         let sign = if group.belongs { "+" } else { "-" };
-        let _ = writeln!(text, "{sign} {:width$}  {} ({})", group.group, group.why, group.declared);
+        let job = if group.job { "job, " } else { "" };
+        let _ = writeln!(text, "{sign} {:width$}  {} ({job}{})", group.group, group.why, group.declared);
     }
     text
 }

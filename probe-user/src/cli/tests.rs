@@ -87,6 +87,7 @@ fn exit_codes_are_the_contracts() {
 fn a_match_shows_where_the_process_belongs_first() {
     use crate::serve::{Described, MatchReport, Verdict};
     let verdict = |group: &str, belongs, why: &str| Verdict {
+        job: false,
         group: group.into(),
         declared: "a.yaml:3".into(),
         belongs,

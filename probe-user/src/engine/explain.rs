@@ -9,11 +9,13 @@ use crate::model::Process;
 use crate::policy::select::Field;
 use crate::record::ProcessKey;
 
-/// One group's answer about one process.
+/// The answer of one group, or of one job, about one process.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Explanation {
-    /// The group's name.
+    /// Its name.
     pub group: String,
+    /// It is a job: what belongs is a run of it, or part of one.
+    pub job: bool,
     /// Where it was declared, `file:line`.
     pub declared: String,
     /// Belongs or not, and why.
@@ -52,7 +54,7 @@ fn field_name<S: serde::Serializer>(field: &Field, serializer: S) -> Result<S::O
 }
 
 impl Engine {
-    /// What each group says about a process of the table, in the order of the groups; empty for an unknown process.
+    /// What each group and job says about a process of the table, in their order; empty for an unknown process.
     pub fn explain(&self, key: ProcessKey) -> Vec<Explanation> {
         let Some((process, track)) = self.table.get(key).zip(self.tracks.get(&key)) else { return Vec::new() };
         self.groups.iter().enumerate().map(|(index, group)| self.explain_one(index, group, process, track)).collect()
@@ -72,6 +74,11 @@ impl Engine {
             Some(_) => Verdict::Descends,
             None => Verdict::Selected,
         };
-        Explanation { group: group.spec.name.to_string(), declared: group.spec.declared.to_string(), verdict }
+        Explanation {
+            group: group.spec.name.to_string(),
+            job: group.job.is_some(),
+            declared: group.spec.declared.to_string(),
+            verdict,
+        }
     }
 }

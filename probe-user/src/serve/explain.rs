@@ -84,6 +84,7 @@ fn report(engine: &Engine, process: &Process) -> MatchReport {
         let verdict = explanation.verdict;
         Verdict {
             group: explanation.group,
+            job: explanation.job,
             declared: explanation.declared,
             belongs: verdict.belongs(),
             why: match verdict {

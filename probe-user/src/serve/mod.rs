@@ -156,8 +156,11 @@ pub struct Described {
 /// Whether a process belongs to one group.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Verdict {
-    /// The group.
+    /// The group, or the job.
     pub group: String,
+    /// It is a job.
+    #[serde(default)]
+    pub job: bool,
     /// Where it is declared.
     pub declared: String,
     /// It does.

@@ -237,9 +237,11 @@ impl Processes {
     fn exec(&mut self, now: KTime, key: ProcessKey, looks: &Looks) -> Option<Record> {
         let uid = looks.user.as_ref().map(|user| self.uid(user));
         let living = self.living.get_mut(&key.tgid)?;
-        let exe = looks.exe.clone().unwrap_or_else(|| match &looks.comm {
-            Some(comm) => format!("/usr/bin/{comm}").into(),
-            None => "/usr/bin/program".into(),
+        let exe = looks.exe.clone().unwrap_or_else(|| {
+            // Of what is known of its arguments or its name.
+            let first = looks.args.as_deref().and_then(|args| args.split(' ').next()).unwrap_or_default();
+            let word = looks.comm.as_deref().unwrap_or(first);
+            if word.starts_with('/') { word.into() } else { format!("/usr/bin/{}", word.replace('/', "-")).into() }
         });
         living.identity.comm = looks.comm.clone().unwrap_or_else(|| comm_of(&exe));
         living.identity.uid = uid.unwrap_or(living.identity.uid);

@@ -214,3 +214,58 @@ fn a_year_without_samples_is_a_moment() {
     check(policies, &["0s, start: { pid: 10, exe: x }"], &["300d, firing: []", "301d, firing: [g.age.max 10]"]);
     assert!(started.elapsed() < Duration::from_secs(5));
 }
+
+#[test]
+fn lines_go_through_the_real_matcher() {
+    let policies = "logs:\n  app: { path: [/var/log/a/*.log, /b], any: [ERROR, ORA-], regex: 'status=5\\d\\d', ignore: Health, \
+                    lines: { max: 2, within: 1m } }\n  other: { path: /var/log/**, any: beat, lines: { min: 1, within: 1m } }";
+    check(
+        policies,
+        &[
+            "10s, log: { path: /var/log/a/x.log, line: an ERROR }",
+            "20s, log: { path: /var/log/a/x.log, line: an ERROR of Health }",
+            "30s, log: { path: /var/log/a/deeper/x.log, line: an ERROR }",
+            "40s, log: { path: /b, line: GET status=503 }",
+            "50s, log: { path: /var/log/a/x.log, line: beat }",
+            "55s, log: { path: /b, line: ORA-1, times: 1 }",
+            "80s, log: { path: /b, line: fine }",
+        ],
+        &[
+            "54s, firing: []",
+            "55s, firing: [app.lines.max]",
+            // The first of the three is out of the window.
+            "70s, firing: [], resolved: [app.lines.max]",
+            "109s, firing: []",
+            "110s, firing: [other.lines.min]",
+        ],
+    );
+}
+
+#[test]
+fn runs_of_jobs_follow_the_clock_on_the_wall() {
+    let policies = "jobs:\n  j:\n    match: { args: 'run\\.sh' }\n    schedule: '0 * * * *'\n    timezone: UTC\n    start_within: 10m\n    \
+                    duration: { min: 1m, max: 30m }\n    overlap: forbid";
+    check(
+        policies,
+        &[
+            "1h, job: { name: j, lasts: 5m }",
+            "2h5m, job: { name: j, lasts: 10s }",
+            "3h, job: { name: j, lasts: 40m, args: /opt/run.sh --all, user: backup }",
+            "3h10m, job: { name: j, lasts: 5m, signal: KILL }",
+        ],
+        &[
+            "1h6m, firing: [], events: [job.started, job.succeeded]",
+            "2h6m, firing: [j.duration.min]",
+            "3h5m, firing: [j.duration.min], events: [job.started]",
+            "3h11m, firing: [j.duration.min, j.overlap], events: [job.started, job.overlapped]",
+            "3h16m, firing: [j.success], resolved: [j.duration.min, j.overlap], events: [job.failed]",
+            "3h31m, firing: [j.success, j.duration.max]",
+            "3h41m, firing: [], resolved: [j.success, j.duration.max]",
+            "4h9m, firing: []",
+            "4h11m, firing: [j.runs.min]",
+        ],
+    );
+    // The clock jumps over a time, and the host sleeps over one: nobody was there to run it.
+    check(policies, &["30m, clock_jump: 1h"], &["1h, firing: []"]);
+    check(policies, &["30m, suspend: 1h"], &["1h, firing: []"]);
+}
