@@ -85,7 +85,7 @@ fn tests_of_policies_are_played() {
     let outcomes: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(outcomes[0]["failures"][0]["seen"][0], "shells.count.max");
     let wrong = file(&dir, "wrong.yaml", &format!("{GOOD}{}", tests.replace("WHAT", "shels.count.max")));
-    check(&["test", &wrong], 1, &[("err", "wrong.yaml:9:27: "), ("err", "did you mean `shells.count.max`?")]);
+    check(&["test", &wrong], 1, &[("err", "wrong.yaml:9:33: "), ("err", "did you mean `shells.count.max`?")]);
     check(&["check", &good], 0, &[("out", "no errors")]);
 }
 

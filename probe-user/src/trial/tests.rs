@@ -1,6 +1,9 @@
+mod bounds;
+
 use std::fmt::Write as _;
 
 use super::*;
+
 use crate::diagnostic::Source;
 use crate::policy::{HostLabels, parse};
 
