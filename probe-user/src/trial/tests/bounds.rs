@@ -162,7 +162,7 @@ impl Case {
             };
             return (0..happened.len()).map(values).collect();
         }
-        let least = if self.kind.alarm == "g.threads" { 1 } else { 0 };
+        let least = u32::from(self.kind.alarm == "g.threads");
         [self.limit; 4]
             .into_iter()
             .chain(self.values.iter().map(|value| (*value).max(least)))
