@@ -144,7 +144,7 @@ mod tests {
         check("nginx", r"^worker \d$", Ok(("/usr/bin/nginx", "worker 0")));
         check("/opt/*/bin/java", "^java .* -jar", Ok(("/opt/x/bin/java", "java .* -jar")));
         check("/opt/**", "a|b", Ok(("/opt/x", "a|b")));
-        check("", "[abc]{2}", Err(Field::Args));
+        check("", "^[abc]{2}$", Err(Field::Args));
     }
 
     #[test]

@@ -182,7 +182,7 @@ impl Processes {
                 .get(pid)
                 .map(|living| living.key)
                 .into_iter()
-                .flat_map(|key| self.exec(now, key, program))
+                .filter_map(|key| self.exec(now, key, program))
                 .collect(),
             Happening::Exit { pid, status, killer, oom } => self.exit(now, *pid, *status, killer.as_ref(), *oom),
             _ => Vec::new(),

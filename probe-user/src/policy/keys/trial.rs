@@ -141,8 +141,8 @@ static LINE: Table = Table {
     doc: "Lines appear in a file, and every log whose `path` matches sees them.",
     example: "{ path: /var/log/app/app.log, line: \"java.lang.OutOfMemoryError\" }",
     keys: &[
-        Key::required("path", Kind::Form(&LOG_FILE), "Path of the file."),
-        Key::required("line", Kind::Form(&LOG_LINE), "The line."),
+        Key::required("path", Kind::Form(&LOG_FILE), "Absolute path of the file."),
+        Key::required("line", Kind::Form(&LOG_LINE), "The line, without its end."),
         Key::new("times", Kind::Whole(1, TIMES_MAX), "How often it appears (default 1)."),
     ],
     one_of: &[],
@@ -190,7 +190,7 @@ static DISK: Table = Table {
     doc: "What is left of a mounted file system.",
     example: "{ path: /, free: 3% }",
     keys: &[
-        Key::required("path", Kind::Form(&MOUNT_POINT), "Its mount point."),
+        Key::required("path", Kind::Form(&MOUNT_POINT), "The mount point."),
         Key::required("free", Kind::Form(&SPACE), "Space left for users."),
     ],
     one_of: &[],
@@ -201,7 +201,7 @@ static INODE: Table = Table {
     doc: "What is left of a mounted file system.",
     example: "{ path: /, free: 3% }",
     keys: &[
-        Key::required("path", Kind::Form(&MOUNT_POINT), "Its mount point."),
+        Key::required("path", Kind::Form(&MOUNT_POINT), "The mount point."),
         Key::required("free", Kind::Form(&INODES), "Inodes left."),
     ],
     one_of: &[],
@@ -212,7 +212,7 @@ static TRAFFIC: Table = Table {
     doc: "What goes over a network interface.",
     example: "{ interface: eth0, rate: 100MiB/s }",
     keys: &[
-        Key::required("interface", Kind::Form(&INTERFACE_NAME), "Its name."),
+        Key::required("interface", Kind::Form(&INTERFACE_NAME), "The interface's name."),
         Key::required("rate", Kind::Form(&units::RATE), "Bytes a second."),
     ],
     one_of: &[],
