@@ -345,6 +345,13 @@ impl Engine {
         self.acts.spare(pid);
     }
 
+    /// Nothing comes any more: tells what would have been told later.
+    pub fn close(&mut self, now: KTime, effects: &mut Vec<Effect>) {
+        let mut told = Vec::new();
+        self.logs.close(now.max(self.clock), &mut told);
+        self.tell(told, effects);
+    }
+
     /// The process table, to look at.
     pub fn table(&self) -> &Table {
         &self.table

@@ -176,6 +176,19 @@ fn few_lines_are_told_and_the_others_counted() {
 }
 
 #[test]
+fn at_the_end_nothing_is_withheld() {
+    for quiet in [None, Some(600)] {
+        let mut scene = Scene::new(log(vec![bound(Side::Max, 0.0, 60)], quiet));
+        scene.lines(110.0, 100);
+        let mut told = Vec::new();
+        scene.logs.close(KTime::from_secs(111), &mut told);
+        scene.tell(told);
+        let counts = scene.events.iter().filter_map(|event| event.attributes.get("count")?.as_u64());
+        assert_eq!(counts.sum::<u64>(), 100, "{}", scene.story);
+    }
+}
+
+#[test]
 fn silence_after_an_alarm_and_one_summary() {
     let quiet = || log(vec![bound(Side::Max, 0.0, 60)], Some(600));
     check(

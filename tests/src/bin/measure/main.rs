@@ -37,7 +37,7 @@ impl Effort {
 /// Name, what is measured, how.
 type Row = (&'static str, &'static str, fn(Effort) -> Outcome);
 
-const ROWS: [Row; 10] = [
+const ROWS: [Row; 11] = [
     ("storm", "short processes, started as fast as two cores can", completeness::storm),
     ("cpu", "CPU time against getrusage", completeness::cpu),
     ("latency", "exit of a watched process to its alarm on stdout", speed::latency),
@@ -47,6 +47,7 @@ const ROWS: [Row; 10] = [
     ("workload", "what the host's own work loses", workload::slowdown),
     ("match", "many policies, many processes: the engine alone", matching::many),
     ("memory", "resident memory before and after many short processes", memory::resident),
+    ("logs", "lines of log files held against policies", logs::throughput),
     ("fresh", "first build on a machine that has nothing yet (only when asked for by name)", fresh::build),
 ];
 
