@@ -1,4 +1,5 @@
 //! Log files in the real daemon: rotation by the real logrotate under load, restarts, many files, files of others.
+#![expect(clippy::unwrap_used, reason = "what helps a test fails as the test does")]
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write as _;

@@ -156,8 +156,8 @@ impl Files {
             let wanted = match (Matcher::new(log), patterns) {
                 (Ok(matcher), Ok(patterns)) => {
                     let same = old.iter().find(|old| old.name == log.name);
-                    let (lines, matched) = same.map_or((0, 0), |old| (old.lines, old.matched));
-                    Wanted { name: Arc::clone(&log.name), patterns, matcher, lines, matched }
+                    let (lines, hits) = same.map_or((0, 0), |old| (old.lines, old.matched));
+                    Wanted { name: Arc::clone(&log.name), patterns, matcher, lines, matched: hits }
                 }
                 // Policies are checked when they are loaded.
                 (matcher, patterns) => {

@@ -82,13 +82,13 @@ impl Scene {
     fn lines(&mut self, at: f64, count: u64) {
         let text = |number: u64| LogLine { keyword: "hit".into(), text: format!("hit {at}/{number}").into() };
         let first = (0..count.min(2)).map(text).collect();
-        self.read(at, LogLines { log: "app".into(), path: "/var/log/app.log".into(), count, first }, &[]);
+        self.read(at, &LogLines { log: "app".into(), path: "/var/log/app.log".into(), count, first }, &[]);
     }
 
-    fn read(&mut self, at: f64, lines: LogLines, redact: &[Regex]) {
+    fn read(&mut self, at: f64, lines: &LogLines, redact: &[Regex]) {
         let at = KTime::default().after(Duration::from_secs_f64(at));
         let mut told = Vec::new();
-        self.logs.lines(at, self.gate, &lines, redact, &mut told);
+        self.logs.lines(at, self.gate, lines, redact, &mut told);
         self.tell(told);
     }
 
@@ -247,7 +247,7 @@ fn alarms_are_repeated_and_evidence_is_there() {
     let line = |text: &str| LogLine { keyword: "hit\n".into(), text: text.into() };
     let first = vec![line("hit\u{1b}[31m password=secret"), line(&"ä".repeat(3000))];
     let redact = [Regex::new(r"password=\S+").unwrap()];
-    scene.read(110.0, LogLines { log: "app".into(), path: "/var/log/\n".into(), count: 2, first }, &redact);
+    scene.read(110.0, &LogLines { log: "app".into(), path: "/var/log/\n".into(), count: 2, first }, &redact);
     scene.until(160);
     let told: Vec<&str> = scene.events.iter().map(|event| event.name).collect();
     assert_eq!(told.iter().filter(|name| **name == "procprobe.policy.firing").count(), 3, "{told:?}");

@@ -8,6 +8,7 @@ mod completeness;
 mod cost;
 mod figure;
 mod fresh;
+mod logs;
 mod matching;
 mod memory;
 mod observe;
