@@ -221,7 +221,9 @@ impl Files {
             }
             Notice::Directory => *look_at = KTime::default(),
             Notice::Everything => {
-                tracked.values_mut().for_each(|tracked| tracked.dirty = true);
+                for tracked in tracked.values_mut() {
+                    tracked.dirty = true;
+                }
                 *look_at = KTime::default();
             }
         })

@@ -1,5 +1,6 @@
 //! Scenarios of logs: lines at moments, and the story that must be told of them.
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -73,7 +74,7 @@ impl Scene {
             let name = event.name.trim_start_matches("procprobe.");
             let count = event.attributes.get("count").map(|count| format!(" {count}")).unwrap_or_default();
             let at = Duration::from_nanos(event.at.0).as_secs_f64();
-            self.story += &format!("{at} {name}{count} | {}\n", event.body);
+            writeln!(self.story, "{at} {name}{count} | {}", event.body).unwrap();
             self.events.push(event);
         }
     }

@@ -12,6 +12,7 @@ mod logs;
 mod matching;
 mod memory;
 mod observe;
+mod replay;
 mod speed;
 mod workload;
 
@@ -47,6 +48,7 @@ const ROWS: [Row; 11] = [
     ("wakeups", "how often an idle daemon wakes up", cost::wakeups),
     ("workload", "what the host's own work loses", workload::slowdown),
     ("match", "many policies, many processes: the engine alone", matching::many),
+    ("replay", "a recording of lives that never were: how fast, how large", replay::speed),
     ("memory", "resident memory before and after many short processes", memory::resident),
     ("logs", "lines of log files held against policies", logs::throughput),
     ("fresh", "first build on a machine that has nothing yet (only when asked for by name)", fresh::build),
