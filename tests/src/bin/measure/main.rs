@@ -39,7 +39,7 @@ impl Effort {
 /// Name, what is measured, how.
 type Row = (&'static str, &'static str, fn(Effort) -> Outcome);
 
-const ROWS: [Row; 11] = [
+const ROWS: [Row; 12] = [
     ("storm", "short processes, started as fast as two cores can", completeness::storm),
     ("cpu", "CPU time against getrusage", completeness::cpu),
     ("latency", "exit of a watched process to its alarm on stdout", speed::latency),
