@@ -283,7 +283,7 @@ fn files_of_others_are_read_with_one_capability_of_one_thread() {
         };
         let capabilities = ["CapInh:", "CapPrm:", "CapEff:", "CapAmb:"].map(|set| {
             let set = u64::from_str_radix(&field(set), 16).unwrap();
-            (set != 0).then(|| set == 1 << 2)
+            (set != 0).then_some(set == 1 << 2)
         });
         let expected = if field("Name:") == "logs" { [None, Some(true), Some(true), None] } else { [None; 4] };
         assert_eq!(capabilities, expected, "{status}");
