@@ -24,6 +24,7 @@ pub struct Setup {
     policies: Vec<(String, String)>,
     arguments: Vec<OsString>,
     wrapper: Vec<OsString>,
+    state: Option<PathBuf>,
 }
 
 impl Setup {
@@ -55,6 +56,12 @@ impl Setup {
         self
     }
 
+    /// A state directory that outlives the daemon.
+    pub fn state(mut self, directory: &Path) -> Self {
+        self.state = Some(directory.to_owned());
+        self
+    }
+
     /// A command that starts the daemon in its place, such as `setpriv`.
     pub fn under<A: Into<OsString>>(mut self, wrapper: impl IntoIterator<Item = A>) -> Self {
         self.wrapper.extend(wrapper.into_iter().map(Into::into));
@@ -77,7 +84,8 @@ impl Setup {
             Command::new(daemon)
         };
         command.arg("run").arg("--policies").arg(folder.join("policies"));
-        command.arg("--state-dir").arg(folder.join("state")).arg("--socket").arg(folder.join("api.sock"));
+        let state = self.state.clone().unwrap_or_else(|| folder.join("state"));
+        command.arg("--state-dir").arg(state).arg("--socket").arg(folder.join("api.sock"));
         command.args(["--http", "off", "--format", "json", "--start-grace", "0s"]).args(&self.arguments);
         command.stdin(Stdio::null());
         command

@@ -353,6 +353,13 @@ impl Engine {
         self.acts.spare(pid);
     }
 
+    /// Nothing comes any more: tells what would have been told later.
+    pub fn close(&mut self, now: KTime, effects: &mut Vec<Effect>) {
+        let mut told = Vec::new();
+        self.logs.close(now.max(self.clock), &mut told);
+        self.tell(told, effects);
+    }
+
     /// Whether the kernel side is to sample this process.
     pub fn wants_usage_of(&self, key: ProcessKey) -> bool {
         self.tracks.get(&key).is_some_and(|track| track.watch.usage)

@@ -15,14 +15,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
 use super::follow::{BUFFER, FileId, Follower, Round};
 use super::notice::{Moved, Notice, Notices};
-use super::pattern::Pattern;
 use super::places::{Kept, Places};
-use crate::policy::lines::Matcher;
-use crate::policy::spec::Log;
+use super::wanted::Wanted;
 use crate::record::{LogLine, LogLines};
 use crate::time::KTime;
 
@@ -48,16 +44,6 @@ const SAVE_AFTER: Duration = Duration::from_secs(5);
 const LINES_TOLD: usize = 5;
 /// How much of a line is told, in bytes.
 const TEXT_MAX: usize = 4096;
-
-/// What one log looks for, and where.
-#[derive(Debug)]
-pub(super) struct Wanted {
-    pub(super) name: Arc<str>,
-    pub(super) patterns: Vec<Pattern>,
-    matcher: Matcher,
-    lines: u64,
-    matched: u64,
-}
 
 /// One file.
 #[derive(Debug)]
@@ -87,19 +73,6 @@ pub(super) struct Refused {
     pub(super) why: String,
     /// It was there when its pattern was looked at for the first time.
     pub(super) old: bool,
-}
-
-/// How one log's files stand.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LogFiles {
-    /// The log.
-    pub log: Arc<str>,
-    /// Files that are followed.
-    pub files: usize,
-    /// Lines read of them, whether they matched or not.
-    pub lines: u64,
-    /// Lines that matched.
-    pub matched: u64,
 }
 
 /// All of them.
@@ -148,38 +121,6 @@ impl Files {
         })
     }
 
-    /// Other logs from now on; files that some log still names are read on from where they are.
-    pub(super) fn want(&mut self, logs: &[Log]) {
-        let old = std::mem::take(&mut self.wanted);
-        for log in logs {
-            let patterns = log.paths.iter().map(|path| Pattern::new(path)).collect::<Result<Vec<_>, _>>();
-            let wanted = match (Matcher::new(log), patterns) {
-                (Ok(matcher), Ok(patterns)) => {
-                    let same = old.iter().find(|old| old.name == log.name);
-                    let (lines, matched) = same.map_or((0, 0), |old| (old.lines, old.matched));
-                    Wanted { name: Arc::clone(&log.name), patterns, matcher, lines, matched }
-                }
-                // Policies are checked when they are loaded.
-                (matcher, patterns) => {
-                    let why = matcher.err().map(|error| error.to_string());
-                    let why = why.or_else(|| patterns.err().map(|error| error.to_string())).unwrap_or_default();
-                    tracing::error!("log {} is not watched: {why}", log.name);
-                    continue;
-                }
-            };
-            self.wanted.push(wanted);
-        }
-        for tracked in self.tracked.values_mut() {
-            let path = tracked.path.to_string_lossy();
-            let place = |index: &usize| {
-                let name = &old.get(*index)?.name;
-                self.wanted.iter().position(|wanted| wanted.name == *name && wanted.names(&path))
-            };
-            tracked.logs = tracked.logs.iter().filter_map(place).collect();
-        }
-        self.look_at = KTime::default();
-    }
-
     /// Marks what the kernel says has changed.
     pub(super) fn listen(&mut self) -> io::Result<()> {
         let Self { notices, tracked, by_watch, look_at, directories, wanted, renamed, .. } = self;
@@ -221,7 +162,9 @@ impl Files {
             }
             Notice::Directory => *look_at = KTime::default(),
             Notice::Everything => {
-                tracked.values_mut().for_each(|tracked| tracked.dirty = true);
+                for tracked in tracked.values_mut() {
+                    tracked.dirty = true;
+                }
                 *look_at = KTime::default();
             }
         })
@@ -280,23 +223,6 @@ impl Files {
         let kept = |(id, tracked): (&FileId, &Tracked)| Kept::new(&tracked.path, id.ino, tracked.follower.place());
         let files = self.tracked.iter().map(kept).chain(self.kept.iter().cloned());
         Places::new(self.known.iter().cloned().collect(), files.collect())
-    }
-
-    /// How each log's files stand, in the order of the policies.
-    pub(super) fn report(&self) -> Vec<LogFiles> {
-        let mut files = vec![0; self.wanted.len()];
-        for log in self.tracked.values().filter(|tracked| tracked.gone.is_none()).flat_map(|tracked| &tracked.logs) {
-            if let Some(count) = files.get_mut(*log) {
-                *count += 1;
-            }
-        }
-        let report = |(wanted, files): (&Wanted, usize)| LogFiles {
-            log: Arc::clone(&wanted.name),
-            files,
-            lines: wanted.lines,
-            matched: wanted.matched,
-        };
-        self.wanted.iter().zip(files).map(report).collect()
     }
 
     /// Follows one more file.
@@ -393,13 +319,6 @@ type How = fn(&mut Follower, &mut [u8], &mut dyn FnMut(&[u8])) -> io::Result<Rou
 impl Follower {
     fn read_some(&mut self, buffer: &mut [u8], each: &mut dyn FnMut(&[u8])) -> io::Result<Round> {
         self.read(buffer, BUDGET, each)
-    }
-}
-
-impl Wanted {
-    /// Whether it is about this path.
-    pub(super) fn names(&self, path: &str) -> bool {
-        self.patterns.iter().any(|pattern| pattern.names(path))
     }
 }
 

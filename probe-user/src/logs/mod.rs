@@ -20,6 +20,7 @@ mod pattern;
 mod places;
 #[cfg(test)]
 mod tests;
+mod wanted;
 
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
@@ -34,7 +35,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot};
 
-pub use files::LogFiles;
+pub use wanted::LogFiles;
 
 use crate::engine::Input;
 use crate::pipeline::clock;

@@ -71,10 +71,10 @@ impl Scene {
     /// Another daemon takes over.
     fn restart(&mut self) {
         let places = self.files.places();
-        self.stop_and_start(places);
+        self.stop_and_start(&places);
     }
 
-    fn stop_and_start(&mut self, places: Places) {
+    fn stop_and_start(&mut self, places: &Places) {
         let state = self.folder.path().join("state");
         fs::create_dir_all(&state).unwrap();
         places.write(&state).unwrap();
@@ -199,7 +199,7 @@ fn a_restart_misses_nothing_and_takes_nothing_twice() {
     let places = scene.files.places();
     scene.append("a.log", " 2\n");
     scene.append("c.log", "hit 3\n");
-    scene.stop_and_start(places);
+    scene.stop_and_start(&places);
     assert_eq!(scene.round(), ["a.log: 1 hit 2", "c.log: 1 hit 3"]);
     // Renamed and truncated meanwhile; the renamed one comes first.
     scene.append("a.log", "hit 4\n");
@@ -207,7 +207,7 @@ fn a_restart_misses_nothing_and_takes_nothing_twice() {
     scene.rename("a.log", "a.log.1");
     scene.append("a.log", "hit 5\n");
     fs::write(scene.path("b.log"), "new hit\n").unwrap();
-    scene.stop_and_start(places);
+    scene.stop_and_start(&places);
     let mut found = scene.round();
     assert_eq!(found[0], "a.log: 1 hit 4");
     found.sort();
@@ -234,7 +234,7 @@ fn a_number_used_again_is_another_file() {
     let number = |path: &Path| std::os::unix::fs::MetadataExt::ino(&fs::metadata(path).unwrap());
     let mut places: serde_json::Value = serde_json::from_str(&places).unwrap();
     places["files"][0]["ino"] = number(&scene.path("b.log")).into();
-    scene.stop_and_start(serde_json::from_value(places).unwrap());
+    scene.stop_and_start(&serde_json::from_value(places).unwrap());
     assert_eq!(scene.round(), ["b.log: 1 hit 2, longer than what was in the other file"]);
 }
 
@@ -404,7 +404,7 @@ proptest! {
                         written += 1;
                     }
                     partial = false;
-                    scene.stop_and_start(places);
+                    scene.stop_and_start(&places);
                     // What comes and goes before its first look has never been there for it.
                     found += scene.lines().iter().map(|lines| lines.count).sum::<u64>();
                 }

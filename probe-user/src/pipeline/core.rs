@@ -115,6 +115,14 @@ impl Core {
         self.settle()
     }
 
+    /// Nothing is handed in any more: what the engine would have told later is told.
+    pub(super) fn close(&mut self) {
+        let mut effects = std::mem::take(&mut self.effects);
+        self.engine.close(clock::now(), &mut effects);
+        self.carry_out(&mut effects);
+        self.effects = effects;
+    }
+
     /// The events since the last call.
     pub(super) fn take_events(&mut self) -> Vec<Event> {
         std::mem::take(&mut self.events)
@@ -242,6 +250,11 @@ impl Core {
     fn step_at(&mut self, now: KTime, input: Input) {
         let mut effects = std::mem::take(&mut self.effects);
         self.engine.step(now, input, &mut effects);
+        self.carry_out(&mut effects);
+        self.effects = effects;
+    }
+
+    fn carry_out(&mut self, effects: &mut Vec<Effect>) {
         for effect in effects.drain(..) {
             match effect {
                 Effect::Emit(event) => self.events.push(event),
@@ -258,6 +271,5 @@ impl Core {
                 Effect::Act(order) => self.orders.push(order),
             }
         }
-        self.effects = effects;
     }
 }

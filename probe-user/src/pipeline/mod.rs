@@ -447,6 +447,7 @@ impl Daemon {
         while let Ok(input) = inputs.try_recv() {
             core.input(input)?;
         }
+        core.close();
         for event in core.take_events() {
             outlets.tell(event);
         }

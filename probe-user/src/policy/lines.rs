@@ -29,9 +29,6 @@ pub struct Matcher {
     expressions: Vec<Arc<str>>,
     regexes: Option<Expressions>,
     ignored: Option<AhoCorasick>,
-    /// Neither keywords nor expressions: every line matches.
-    every: bool,
-    nothing: Arc<str>,
 }
 
 #[derive(Clone, Debug)]
@@ -53,7 +50,7 @@ pub struct MatcherError {
 /// A line that matched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Found<'a> {
-    /// The keyword or expression, as the policy writes it; empty for a log that takes every line.
+    /// The keyword or expression, as the policy writes it.
     pub keyword: &'a Arc<str>,
     /// The line without its end.
     pub line: &'a [u8],
@@ -63,7 +60,7 @@ impl Matcher {
     /// Compiles what a log looks for.
     pub fn new(log: &Log) -> Result<Self, MatcherError> {
         let wrong = |what, why: String| MatcherError { log: Arc::clone(&log.name), what, why };
-        // A word with a line end in it is in no line; it must not make "nothing given" of "nothing found" either.
+        // A word with a line end in it is in no line.
         let in_a_line = |words: &[Arc<str>]| -> Vec<Arc<str>> {
             words.iter().filter(|word| !word.is_empty() && !word.contains(['\n', '\r'])).cloned().collect()
         };
@@ -84,8 +81,6 @@ impl Matcher {
             expressions: log.regex.clone(),
             regexes,
             ignored: automaton(&in_a_line(&log.ignore), "ignored words")?,
-            every: log.any.is_empty() && log.regex.is_empty(),
-            nothing: Arc::from(""),
         })
     }
 
@@ -108,7 +103,7 @@ impl Matcher {
 
     /// Where the next line that may match is: some place in it, not before `from`, which is the start of a line.
     fn candidate(&self, text: &[u8], from: usize, next: &mut Next) -> Option<usize> {
-        if self.every || self.regexes.as_ref().is_some_and(|regexes| regexes.any.is_none()) {
+        if self.regexes.as_ref().is_some_and(|regexes| regexes.any.is_none()) {
             return Some(from);
         }
         let word = next
@@ -123,8 +118,7 @@ impl Matcher {
     fn keyword_in(&self, line: &[u8]) -> Option<&Arc<str>> {
         let word = || self.words.get(self.finder.as_ref()?.find(line)?.pattern().as_usize());
         let regex = || self.expressions.get(self.regexes.as_ref()?.each.matches(line).iter().next()?);
-        let keyword = if self.every { Some(&self.nothing) } else { word().or_else(regex) };
-        keyword.filter(|_| !self.ignored.as_ref().is_some_and(|ignored| ignored.is_match(line)))
+        word().or_else(regex).filter(|_| !self.ignored.as_ref().is_some_and(|ignored| ignored.is_match(line)))
     }
 }
 

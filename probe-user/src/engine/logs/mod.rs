@@ -72,6 +72,12 @@ impl Logs {
         self.clock = self.clock.max(until);
     }
 
+    /// Nothing comes any more: what was withheld is told.
+    pub(super) fn close(&mut self, now: KTime, out: &mut Vec<Told>) {
+        let now = now.max(self.clock);
+        self.logs.iter_mut().for_each(|log| log.tell_withheld(now, out));
+    }
+
     /// Other policies: a bound of the same log that says the same keeps its state, an alarm without one ends.
     pub(super) fn reload(&mut self, policies: &PolicySet, host: &HostFacts, now: KTime, out: &mut Vec<Told>) {
         let now = now.max(self.clock);

@@ -97,9 +97,13 @@ impl LogState {
 
     /// Tells what was withheld until `at`, if that is over.
     pub(super) fn end_of_silence(&mut self, at: KTime, out: &mut Vec<Told>) {
-        if self.telling.next().is_none_or(|next| next > at) {
-            return;
+        if self.telling.next().is_some_and(|next| next <= at) {
+            self.tell_withheld(at, out);
         }
+    }
+
+    /// Tells what was withheld now, and ends a silence.
+    pub(super) fn tell_withheld(&mut self, at: KTime, out: &mut Vec<Told>) {
         let silence = self.telling.silence.take();
         let count = std::mem::take(&mut self.telling.withheld);
         (self.telling.since, self.telling.told) = (at, 1);

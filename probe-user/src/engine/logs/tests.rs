@@ -1,5 +1,6 @@
 //! Scenarios of logs: lines at moments, and the story that must be told of them.
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -73,7 +74,7 @@ impl Scene {
             let name = event.name.trim_start_matches("procprobe.");
             let count = event.attributes.get("count").map(|count| format!(" {count}")).unwrap_or_default();
             let at = Duration::from_nanos(event.at.0).as_secs_f64();
-            self.story += &format!("{at} {name}{count} | {}\n", event.body);
+            writeln!(self.story, "{at} {name}{count} | {}", event.body).unwrap();
             self.events.push(event);
         }
     }
@@ -82,13 +83,13 @@ impl Scene {
     fn lines(&mut self, at: f64, count: u64) {
         let text = |number: u64| LogLine { keyword: "hit".into(), text: format!("hit {at}/{number}").into() };
         let first = (0..count.min(2)).map(text).collect();
-        self.read(at, LogLines { log: "app".into(), path: "/var/log/app.log".into(), count, first }, &[]);
+        self.read(at, &LogLines { log: "app".into(), path: "/var/log/app.log".into(), count, first }, &[]);
     }
 
-    fn read(&mut self, at: f64, lines: LogLines, redact: &[Regex]) {
+    fn read(&mut self, at: f64, lines: &LogLines, redact: &[Regex]) {
         let at = KTime::default().after(Duration::from_secs_f64(at));
         let mut told = Vec::new();
-        self.logs.lines(at, self.gate, &lines, redact, &mut told);
+        self.logs.lines(at, self.gate, lines, redact, &mut told);
         self.tell(told);
     }
 
@@ -176,6 +177,19 @@ fn few_lines_are_told_and_the_others_counted() {
 }
 
 #[test]
+fn at_the_end_nothing_is_withheld() {
+    for quiet in [None, Some(600)] {
+        let mut scene = Scene::new(log(vec![bound(Side::Max, 0.0, 60)], quiet));
+        scene.lines(110.0, 100);
+        let mut told = Vec::new();
+        scene.logs.close(KTime::from_secs(111), &mut told);
+        scene.tell(told);
+        let counts = scene.events.iter().filter_map(|event| event.attributes.get("count")?.as_u64());
+        assert_eq!(counts.sum::<u64>(), 100, "{}", scene.story);
+    }
+}
+
+#[test]
 fn silence_after_an_alarm_and_one_summary() {
     let quiet = || log(vec![bound(Side::Max, 0.0, 60)], Some(600));
     check(
@@ -234,7 +248,7 @@ fn alarms_are_repeated_and_evidence_is_there() {
     let line = |text: &str| LogLine { keyword: "hit\n".into(), text: text.into() };
     let first = vec![line("hit\u{1b}[31m password=secret"), line(&"ä".repeat(3000))];
     let redact = [Regex::new(r"password=\S+").unwrap()];
-    scene.read(110.0, LogLines { log: "app".into(), path: "/var/log/\n".into(), count: 2, first }, &redact);
+    scene.read(110.0, &LogLines { log: "app".into(), path: "/var/log/\n".into(), count: 2, first }, &redact);
     scene.until(160);
     let told: Vec<&str> = scene.events.iter().map(|event| event.name).collect();
     assert_eq!(told.iter().filter(|name| **name == "procprobe.policy.firing").count(), 3, "{told:?}");

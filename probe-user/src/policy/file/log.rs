@@ -7,6 +7,7 @@ use crate::diagnostic::quoted;
 use crate::policy::glob::Glob;
 use crate::policy::keys::{KEYWORD, LOG, LOG_PATH, LOG_REGEX};
 use crate::policy::limits;
+use crate::policy::lines::Matcher;
 use crate::policy::matching::regex;
 use crate::policy::spec::{Log, Measure, Response};
 use crate::yaml::{Decoder, Entry, Fields, Node};
@@ -42,6 +43,10 @@ fn fill(d: &mut Decoder<'_>, fields: &Fields<'_>, draft: &mut Draft<'_, Log>) {
     log.regex =
         once(d, fields, "regex", |d, node| d.form(node, &LOG_REGEX, |text| regex(text).map(|_| Arc::from(text))));
     never(d, fields, log);
+    // Each compiles by itself, or it would not be here.
+    if let (Err(error), Some(entry)) = (Matcher::new(log), fields.entry("regex")) {
+        d.error_help(entry.span, error.to_string(), "spread them over several logs");
+    }
     draft.conditions = conditions(d, fields);
     if let Some(node) = fields.get("lines") {
         limits::bounds(d, Measure::Lines, node, &mut log.bounds);

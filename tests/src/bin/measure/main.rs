@@ -8,6 +8,7 @@ mod completeness;
 mod cost;
 mod figure;
 mod fresh;
+mod logs;
 mod matching;
 mod memory;
 mod observe;
@@ -38,7 +39,7 @@ impl Effort {
 /// Name, what is measured, how.
 type Row = (&'static str, &'static str, fn(Effort) -> Outcome);
 
-const ROWS: [Row; 11] = [
+const ROWS: [Row; 12] = [
     ("storm", "short processes, started as fast as two cores can", completeness::storm),
     ("cpu", "CPU time against getrusage", completeness::cpu),
     ("latency", "exit of a watched process to its alarm on stdout", speed::latency),
@@ -49,6 +50,7 @@ const ROWS: [Row; 11] = [
     ("match", "many policies, many processes: the engine alone", matching::many),
     ("replay", "a recording of lives that never were: how fast, how large", replay::speed),
     ("memory", "resident memory before and after many short processes", memory::resident),
+    ("logs", "lines of log files held against policies", logs::throughput),
     ("fresh", "first build on a machine that has nothing yet (only when asked for by name)", fresh::build),
 ];
 
