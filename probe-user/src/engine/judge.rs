@@ -172,6 +172,9 @@ impl Engine {
         if let (Some(key), Some(_)) = (slot.key, value) {
             bound.each.entry(key).or_default();
         }
+        if let (Some(seen), Some(value)) = (self.seen.as_mut(), value) {
+            seen.value(slot, at, value, &rule);
+        }
         let Some(judge) = bound.judge_mut(slot.key) else { return };
         let turns = match value {
             Some(value) if reconciling => judge.machine.reconcile(at, value, &rule, gate),
@@ -180,7 +183,10 @@ impl Engine {
         };
         for turn in turns.into_iter().flatten() {
             match turn {
-                Turn::DipHealed { .. } => {
+                Turn::DipHealed { at, lasted } => {
+                    if let Some(seen) = &mut self.seen {
+                        seen.dip(slot, at, lasted);
+                    }
                     if let Some(bound) =
                         self.groups.get_mut(slot.group).and_then(|group| group.bounds.get_mut(slot.bound))
                     {

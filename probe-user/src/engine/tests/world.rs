@@ -59,16 +59,17 @@ pub(super) struct World {
     reals: BTreeMap<u32, Real>,
     now: KTime,
     wake: Option<KTime>,
-    /// Samples leave out who has not changed since the last one.
-    pub(super) quiet: bool,
-    sampled: HashMap<ProcessKey, UsageRow>,
     pub(super) told: Vec<Event>,
     /// Everything that is not an event, in words.
     pub(super) asked: Vec<String>,
+    /// Samples have no row of a process that used nothing since its last row.
+    pub(super) glances: bool,
+    /// The rows that were told last; empty when all must be told.
+    rows: HashMap<ProcessKey, UsageRow>,
     pub(super) orders: Vec<Order>,
 }
 
-pub(super) fn settings() -> Settings {
+pub(in crate::engine) fn settings() -> Settings {
     Settings {
         host: HostFacts { cpus: 4, memory_bytes: 8 << 30 },
         start_grace: Duration::ZERO,
@@ -79,7 +80,7 @@ pub(super) fn settings() -> Settings {
     }
 }
 
-pub(super) fn secs(at: KTime) -> String {
+pub(in crate::engine) fn secs(at: KTime) -> String {
     let text = format!("{:.3}", at.0 as f64 / 1e9);
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
@@ -122,10 +123,10 @@ impl World {
             reals: BTreeMap::new(),
             now: KTime(0),
             wake: None,
-            quiet: false,
-            sampled: HashMap::new(),
             told: Vec::new(),
             asked: Vec::new(),
+            glances: false,
+            rows: HashMap::new(),
             orders: Vec::new(),
         };
         world.have(1, "/sbin/init");
@@ -344,22 +345,18 @@ impl World {
     }
 
     fn sample(&mut self) {
-        let mut rows: Vec<UsageRow> = self
-            .reals
-            .values()
-            .filter(|real| real.watch.usage)
-            .map(|real| UsageRow {
-                key: real.key,
-                threads: real.threads,
-                cpu_ns: real.cpu_ms * 1_000_000,
-                wait_ns: 0,
-                read_bytes: real.read_kib << 10,
-                write_bytes: 0,
-                rss_bytes: real.rss_mib << 20,
-            })
-            .collect();
-        if self.quiet {
-            rows.retain(|row| self.sampled.insert(row.key, *row) != Some(*row));
+        let rows = self.reals.values().filter(|real| real.watch.usage).map(|real| UsageRow {
+            key: real.key,
+            threads: real.threads,
+            cpu_ns: real.cpu_ms * 1_000_000,
+            wait_ns: 0,
+            read_bytes: real.read_kib << 10,
+            write_bytes: 0,
+            rss_bytes: real.rss_mib << 20,
+        });
+        let mut rows: Vec<UsageRow> = rows.collect();
+        if self.glances {
+            rows.retain(|row| self.rows.insert(row.key, *row).as_ref() != Some(row));
         }
         self.step(Input::Sample(rows));
     }
@@ -374,6 +371,9 @@ impl World {
                 Effect::WakeAt(at) => self.wake = at,
                 Effect::Watch(key, watch) => {
                     self.asked.push(format!("{now} watch {} {}", key.tgid, watch_word(watch)));
+                    if watch.usage {
+                        self.rows.clear();
+                    }
                     if let Some(real) = self.reals.get_mut(&key.tgid).filter(|real| real.key == key) {
                         real.watch = watch;
                     }
