@@ -57,7 +57,7 @@ impl Oracle<'_> {
         u32::try_from(10 + 2 * index).unwrap()
     }
 
-    fn times(&self) -> Vec<u64> {
+    fn times() -> Vec<u64> {
         (0..6).map(|hour| FIRST + hour * HOUR).collect()
     }
 
@@ -123,7 +123,7 @@ impl Oracle<'_> {
             told.push((FIRST - 1_000, "resolved backup.runs.max".into(), None));
         }
         let mut missing = false;
-        for time in self.times() {
+        for time in Self::times() {
             let next = time + HOUR - 1_000;
             let starts: Vec<u64> =
                 self.runs.iter().map(|run| run.start).filter(|at| (time - 1_000..next).contains(at)).collect();

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::jobs::{alone, hourly, job, one_run, set};
 use super::world::{World, settings};
 use super::*;
-use crate::policy::spec::{Job, PolicySet};
+use crate::policy::spec::Job;
 use crate::time::KTime;
 
 /// Ten seconds before the full hour.
