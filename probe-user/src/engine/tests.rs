@@ -9,6 +9,8 @@ mod loss;
 mod membership;
 mod random;
 mod reload;
+mod runs;
+mod schedules;
 mod usage;
 mod windows;
 pub(super) mod world;
