@@ -172,8 +172,10 @@ fn a_file_system_that_fills_fires_and_one_that_is_emptied_resolves() {
 /// A FUSE server that never answers: its first question hangs, and so does everybody who asks.
 #[test]
 fn a_file_system_that_hangs_is_told_and_stops_nothing() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().display();
+    let folder = std::env::temp_dir().join(format!("procprobe-hang-{}", mark()));
+    fs::create_dir(&folder).unwrap();
+    let hanging = Mounted(folder);
+    let path = hanging.0.display();
     let tmpfs = Mounted::tmpfs("beside", "size=16m");
     let mount = format!(
         "exec 3<>/dev/fuse; mount -i -t fuse -o fd=3,rootmode=40000,user_id=0,group_id=0 hang {path} && echo mounted && read x"
@@ -201,7 +203,7 @@ fn a_file_system_that_hangs_is_told_and_stops_nothing() {
     // Without a server the kernel answers with an error.
     server.kill().unwrap();
     server.wait().unwrap();
-    run(&format!("umount {path}"));
+    run(&format!("umount -l {path}"));
     daemon.wait_for("gone", |event| event.text("reason") == "not_there");
 }
 
