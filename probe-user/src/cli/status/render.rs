@@ -1,6 +1,8 @@
 //! The daemon's answer as text. What is missing in it (an older daemon) is left out.
 
 mod host;
+mod jobs;
+mod logs;
 
 use std::fmt::Write as _;
 
@@ -14,12 +16,16 @@ pub(super) fn text(report: &Value) -> String {
     agent(&mut page, &report["agent"], &report["engine"]);
     page.push('\n');
     groups(&mut page, &report["engine"]);
+    logs::logs(&mut page, &report["engine"], &report["log_files"]);
     page.push('\n');
     for collector in list(&report["collectors"]) {
         self::collector(&mut page, collector);
     }
     if list(&report["collectors"]).is_empty() {
         page.push_str("collector: none\n");
+    }
+    for destination in list(&report["notify"]) {
+        self::destination(&mut page, destination);
     }
     losses(&mut page, report);
     page
@@ -82,7 +88,7 @@ fn groups(page: &mut String, engine: &Value) {
         page.push_str("records were lost: nothing is judged until the process table is right again\n");
     }
     let groups = list(&engine["groups"]);
-    if groups.is_empty() {
+    if groups.is_empty() && list(&engine["jobs"]).is_empty() {
         page.push_str("no groups\n");
     }
     let mut rows = vec![["GROUP", "MEMBERS", "BOUND", "VALUE", "LIMIT", "NEAR", "STATE"].map(str::to_owned)];
@@ -98,9 +104,10 @@ fn groups(page: &mut String, engine: &Value) {
             rows.push(bound_row(name, members, bound));
         }
     }
-    if !groups.is_empty() {
+    if rows.len() > 1 {
         table(page, &rows);
     }
+    jobs::jobs(page, engine);
     host::table(page, &engine["host"]);
     let firing: Vec<String> = list(&engine["firing"]).iter().map(word).collect();
     let firing = if firing.is_empty() { "nothing".to_owned() } else { firing.join(", ") };
@@ -137,6 +144,24 @@ fn collector(page: &mut String, collector: &Value) {
         bytes(collector["queued_bytes"].as_f64().unwrap_or(0.0)),
     );
     if let Some(error) = collector["last_error"].as_str() {
+        let _ = writeln!(page, "  {}", clean(error));
+    }
+}
+
+fn destination(page: &mut String, destination: &Value) {
+    let state = if destination["healthy"].as_bool() == Some(true) { "takes alarms" } else { "does not take alarms" };
+    let on = destination["active"].as_u64().map(|on| format!(", {on} on")).unwrap_or_default();
+    let _ = writeln!(
+        page,
+        "notify {} ({} {}): {state}; {} sent, {} waiting, {} refused{on}",
+        word(&destination["name"]),
+        word(&destination["kind"]),
+        word(&destination["url"]),
+        destination["sent"],
+        destination["pending"],
+        destination["failed"],
+    );
+    if let Some(error) = destination["last_error"].as_str() {
         let _ = writeln!(page, "  {}", clean(error));
     }
 }
@@ -253,6 +278,10 @@ mod tests {
                 {"name": "idle", "members": 0, "bounds": []}]},
             "collectors": [{"urls": ["http://c/"], "healthy": false, "sent_events": 3, "queued_events": 2,
                 "queued_bytes": 2048, "last_error": "http://c/: HTTP 503"}],
+            "notify": [{"name": "ops", "kind": "webhook", "url": "https://h/", "healthy": false, "pending": 2, "sent": 1,
+                    "failed": 0, "last_error": "HTTP 500"},
+                {"name": "pager", "kind": "alertmanager", "url": "http://a/", "healthy": true, "pending": 0, "active": 3,
+                    "sent": 9, "failed": 0, "last_error": null}],
             "dropped": [{"where": "forward", "reason": "queue_full", "count": 9}], "lost": [],
         });
         insta::assert_snapshot!(text(&report), @r"
@@ -273,6 +302,9 @@ mod tests {
 
         collector http://c/: does not take events; 3 sent, 2 waiting (2.0 KiB)
           http://c/: HTTP 503
+        notify ops (webhook https://h/): does not take alarms; 1 sent, 2 waiting, 0 refused
+          HTTP 500
+        notify pager (alertmanager http://a/): takes alarms; 9 sent, 0 waiting, 0 refused, 3 on
         lost or dropped: 9 at forward (queue_full)
         ");
     }

@@ -8,6 +8,7 @@ use super::super::group::REPEAT_MIN;
 use super::super::held::{Change, Held};
 use super::super::raise::Told;
 use super::super::reload::says_the_same;
+use super::super::seen::{Extent, SeenBound};
 use super::tell::News;
 use super::values::{Lack, Reading, Readings};
 use crate::policy::bound::Rule;
@@ -110,6 +111,26 @@ impl HostState {
                     news.extend(changes.into_iter().map(|change| News::turn(&name, key.clone(), (change, None))));
                 }
             }
+        }
+    }
+
+    /// What was seen of all things that are there now.
+    pub(super) fn seen(&self) -> SeenBound {
+        let mut extent = Extent::default();
+        let mut dips: u64 = 0;
+        for instance in self.instances.values() {
+            extent.absorb(instance.held.extent(), self.rule.side);
+            dips = dips.saturating_add(instance.held.dips());
+        }
+        SeenBound {
+            name: Arc::clone(&self.name),
+            measure: self.spec.bound.measure,
+            side: self.rule.side,
+            limit: self.rule.limit,
+            share: self.is_share(),
+            hold: self.rule.hold,
+            dips,
+            extent,
         }
     }
 
