@@ -28,7 +28,7 @@ struct Mounted(PathBuf);
 impl Mounted {
     fn tmpfs(name: &str, options: &str) -> Self {
         let path = std::env::temp_dir().join(format!("procprobe-{name}-{}", mark()));
-        fs::create_dir(&path).unwrap();
+        fs::create_dir(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         run(&format!("mount -t tmpfs -o {options} none {}", path.display()));
         Self(path)
     }
@@ -172,8 +172,10 @@ fn a_file_system_that_fills_fires_and_one_that_is_emptied_resolves() {
 /// A FUSE server that never answers: its first question hangs, and so does everybody who asks.
 #[test]
 fn a_file_system_that_hangs_is_told_and_stops_nothing() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().display();
+    let folder = std::env::temp_dir().join(format!("procprobe-hang-{}", mark()));
+    fs::create_dir(&folder).unwrap();
+    let hanging = Mounted(folder);
+    let path = hanging.0.display();
     let tmpfs = Mounted::tmpfs("beside", "size=16m");
     let mount = format!(
         "exec 3<>/dev/fuse; mount -i -t fuse -o fd=3,rootmode=40000,user_id=0,group_id=0 hang {path} && echo mounted && read x"
@@ -201,7 +203,7 @@ fn a_file_system_that_hangs_is_told_and_stops_nothing() {
     // Without a server the kernel answers with an error.
     server.kill().unwrap();
     server.wait().unwrap();
-    run(&format!("umount {path}"));
+    run(&format!("umount -l {path}"));
     daemon.wait_for("gone", |event| event.text("reason") == "not_there");
 }
 
@@ -227,11 +229,11 @@ fn traffic_is_counted_to_the_byte() {
     // Nobody is at the other end: what arrives is counted and thrown away.
     let send = "exec 3>/dev/udp/10.9.8.7/9; printf -v x %1400s; for ((i = 0; i < 3000; i++)); do echo \"$x\" >&3; done";
     within(&format!("bash -c '{send}'"));
-    let sent = counted() - before;
-    assert!(sent > 3000.0 * 1400.0, "{sent}");
+    let moved = counted() - before;
+    assert!(moved > 3000.0 * 1400.0, "{moved}");
     let firing = daemon.wait_for("much traffic", |event| event.is_alarm("firing", "host.network_receive.max"));
     assert_eq!(firing.text("network.interface.name"), "vb");
-    assert!(firing.float("value").is_some_and(|value| value <= sent * 1.2 + 10_000.0), "{sent}: {}", firing.0);
+    assert!(firing.float("value").is_some_and(|value| value <= moved * 1.2 + 10_000.0), "{moved}: {}", firing.0);
     daemon.wait_for("quiet again", |event| event.is_alarm("resolved", "host.network_receive.max"));
     within("ip link del va");
     daemon.wait_for("gone", |event| event.text("reason") == "not_there");

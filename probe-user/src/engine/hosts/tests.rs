@@ -14,6 +14,7 @@
 //! | `lost`, `scan`, `policies N`, `tick` | as they say |
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -123,7 +124,7 @@ impl World {
     fn play(&mut self, script: &str) {
         for line in script.lines().map(str::trim).filter(|line| !line.is_empty()) {
             let mut words = line.split_whitespace();
-            let at = KTime::from_millis((words.next().unwrap().parse::<f64>().unwrap() * 1000.0).round() as u64);
+            let at = KTime(0).after(Duration::from_secs_f64(words.next().unwrap().parse().unwrap()));
             while let Some(wake) = self.wake.filter(|wake| *wake <= at) {
                 self.now = wake.max(self.now);
                 self.step(Input::Tick);
@@ -223,6 +224,13 @@ impl World {
     fn status(&self) -> Status {
         self.engine.status(self.now)
     }
+}
+
+/// A sample each second, each of which speaks for three.
+fn samples(mut seconds: std::ops::Range<u32>) -> String {
+    seconds
+        .try_fold(String::new(), |mut script, second| writeln!(script, "{second} sample for=3").map(|()| script))
+        .unwrap()
 }
 
 #[track_caller]
@@ -336,7 +344,7 @@ fn a_daemon_that_did_not_look_fires_for_nothing_that_healed() {
     check(bounds, &format!("{low} 60 tick\n 60 available 500\n 60 sample for=3"), &[]);
     check(bounds, &format!("{low} 60 tick\n 60 sample for=3"), &["11 fired host.memory_available.min"]);
     // As long as samples come the deadline is kept to the moment.
-    let samples: String = (3..20).map(|second| format!("{second} sample for=3\n")).collect();
+    let samples = samples(3..20);
     let world = check(bounds, &format!("{low} {samples}"), &["11 fired host.memory_available.min"]);
     assert_eq!(world.wake, None);
     // The end of an alarm waits for the next look too.
@@ -349,7 +357,7 @@ fn a_daemon_that_did_not_look_fires_for_nothing_that_healed() {
 fn repetitions_that_were_missed_are_one() {
     let mut world = World::new(&["memory_available min 10%"], Duration::ZERO, Some(Duration::from_secs(10)));
     world.play("1 available 50\n 1 sample for=3\n");
-    let samples: String = (2..25).map(|second| format!("{second} sample for=3\n")).collect();
+    let samples = samples(2..25);
     world.play(&samples);
     world.play("100 tick\n 100 sample for=3\n");
     let told = ["1 fired", "11 repeated", "21 repeated", "100 repeated"];

@@ -171,7 +171,7 @@ impl Disks {
         let questions = round.waiting.iter().cloned().collect();
         // Answers may have been read before the word that they are all there: it is not about the next ones.
         while self.asker.as_ref().is_some_and(|asker| asker.done.try_recv().is_ok()) {}
-        if !self.asker.as_ref().is_some_and(|asker| asker.questions.send(questions).is_ok()) {
+        if self.asker.as_ref().is_none_or(|asker| asker.questions.send(questions).is_err()) {
             self.asker = None;
             round.found.extend(round.waiting.drain(..).map(|mount| unknown(&mount)));
         }

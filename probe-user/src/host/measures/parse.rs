@@ -123,6 +123,8 @@ fn number(word: &[u8]) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Write as _;
+
     use proptest::prelude::*;
 
     use super::*;
@@ -226,7 +228,7 @@ mod tests {
             let mut escaped = String::new();
             for byte in path.bytes() {
                 match byte {
-                    b' ' | b'\t' | b'\n' | b'\\' => escaped.push_str(&format!("\\{byte:03o}")),
+                    b' ' | b'\t' | b'\n' | b'\\' => write!(escaped, "\\{byte:03o}").unwrap(),
                     _ => escaped.push(char::from(byte)),
                 }
             }

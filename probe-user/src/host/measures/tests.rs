@@ -1,3 +1,4 @@
+use std::fmt::Write as _;
 use std::fs;
 use std::io;
 use std::path::PathBuf;
@@ -6,7 +7,7 @@ use super::*;
 use crate::event::Severity;
 use crate::policy::glob::Glob;
 use crate::policy::spec::{Bound, HostBlock, HostBound, Limit, Measure, Per, Response, Side};
-use crate::record::DiskSize;
+use crate::record::{DiskSize, HostDisk};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -134,7 +135,7 @@ fn mounted(names: &[&str]) -> (tempfile::TempDir, Measures) {
         let path = folder.path().join(name);
         fs::create_dir(&path).unwrap();
         fs::write(path.join("size"), number.to_string()).unwrap();
-        table.push_str(&format!("1 0 8:{number} / {} rw - ext4 none rw\n", path.display()));
+        writeln!(table, "1 0 8:{number} / {} rw - ext4 none rw", path.display()).unwrap();
     }
     fs::write(folder.path().join("self/mountinfo"), table).unwrap();
     let measures = Measures::within(folder.path(), ask, &policies(&[(Measure::DiskFree, &[])]));
@@ -142,7 +143,7 @@ fn mounted(names: &[&str]) -> (tempfile::TempDir, Measures) {
 }
 
 /// The last part of each path with the size found.
-fn found(disks: Vec<crate::record::HostDisk>) -> Vec<(String, Option<u64>)> {
+fn found(disks: &[HostDisk]) -> Vec<(String, Option<u64>)> {
     let name = |path: &str| PathBuf::from(path).file_name().unwrap().to_string_lossy().into_owned();
     let mut found: Vec<_> = disks.iter().map(|disk| (name(&disk.path), disk.size.map(|size| size.bytes))).collect();
     found.sort();
@@ -153,7 +154,7 @@ fn found(disks: Vec<crate::record::HostDisk>) -> Vec<(String, Option<u64>)> {
 fn round(measures: &mut Measures, at: KTime) -> Vec<(String, Option<u64>)> {
     for _ in 0..500 {
         if let Some(disks) = measures.sample(at, SECOND).disks {
-            return found(disks);
+            return found(&disks);
         }
     }
     panic!("no answer at {at:?}");
@@ -202,7 +203,7 @@ fn threads_that_hang_are_few() {
     let mut now = 100;
     let told = loop {
         if let Some(disks) = measures.sample(KTime::from_secs(now), SECOND).disks {
-            break found(disks);
+            break found(&disks);
         }
         now += 6;
         assert!(now < 400);
