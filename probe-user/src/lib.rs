@@ -26,6 +26,8 @@ pub mod policy;
 pub(crate) mod post;
 pub mod readable;
 pub mod record;
+pub mod recording;
+pub mod replay;
 pub mod serve;
 pub mod signal;
 pub mod stamp;

@@ -30,6 +30,10 @@ pub enum Command {
     Check(CheckArgs),
     /// Say which groups a process belongs to, and why not to the others
     Match(MatchArgs),
+    /// Write everything that the kernel tells into a file, to hold policies against it later
+    Record(RecordArgs),
+    /// Hold policies against a recording: the events they would have raised, and how near each bound came
+    Replay(ReplayArgs),
     /// Say how the daemon stands: groups, alarms, losses, its own cost
     Status(StatusArgs),
     /// Say what this kernel and these capabilities allow, with the remedy
@@ -144,6 +148,53 @@ pub struct FieldArgs {
     pub cgroup: Option<String>,
 }
 
+/// `record`
+#[derive(Debug, Args)]
+pub struct RecordArgs {
+    /// File to make, readable by its owner alone; it must not be there yet
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Stop after so long [default: when interrupted]
+    #[arg(long, value_name = "DURATION", value_parser = yaml::units::duration)]
+    pub duration: Option<Duration>,
+    /// Stop when the file would become larger
+    #[arg(long, value_name = "SIZE", value_parser = max_size, default_value = "1GiB")]
+    pub max_size: u64,
+    /// How often usage is sampled [default: 1s]
+    #[arg(long, value_name = "DURATION", value_parser = sample_interval)]
+    pub sample_interval: Option<Duration>,
+    /// Leave the arguments of processes out: they can hold secrets, but policies that match them find nothing
+    #[arg(long)]
+    pub no_args: bool,
+    /// Configuration file, for `node`, `sample_interval` and `events.args_max` [default:
+    /// /etc/procprobe/procprobe.yaml, if it is there]
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+/// `replay`
+#[derive(Debug, Args)]
+pub struct ReplayArgs {
+    /// What `procprobe record` wrote
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Policy files and directories
+    #[arg(long, value_name = "PATH", num_args = 1.., required = true)]
+    pub policies: Vec<PathBuf>,
+    /// Suggest bounds for each group from what it did, as YAML to paste
+    #[arg(long)]
+    pub suggest: bool,
+    /// How events and summary look on stdout [default: text on a terminal, else json]
+    #[arg(long)]
+    pub format: Option<Format>,
+    /// Print the events whose name matches [default: all but those of single processes]
+    #[arg(long, value_name = "NAME-GLOB")]
+    pub events: Option<String>,
+    /// Nothing fires for so long after the beginning of the recording
+    #[arg(long, value_name = "DURATION", value_parser = yaml::units::duration, default_value = "10s")]
+    pub start_grace: Duration,
+}
+
 /// `status`
 #[derive(Debug, Args)]
 pub struct StatusArgs {
@@ -256,6 +307,11 @@ fn socket(text: &str) -> Result<PathBuf, String> {
 
 fn sample_interval(text: &str) -> Result<Duration, String> {
     values::sample_interval(yaml::units::duration(text)?)
+}
+
+fn max_size(text: &str) -> Result<u64, String> {
+    let bytes = yaml::units::size(text)?;
+    if bytes >= 1 << 16 { Ok(bytes) } else { Err("a recording needs 64KiB at least".into()) }
 }
 
 fn ring_bytes(text: &str) -> Result<u32, String> {

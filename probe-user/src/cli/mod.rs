@@ -8,6 +8,8 @@ pub mod args;
 mod check;
 mod matching;
 mod produce;
+mod record;
+mod replay;
 mod run;
 mod status;
 #[cfg(test)]
@@ -57,6 +59,8 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::run(&args),
         Command::Check(args) => check::check(&args),
         Command::Match(args) => matching::matching(&args),
+        Command::Record(args) => record::record(&args),
+        Command::Replay(args) => replay::replay(&args),
         Command::Status(args) => status::status(&args),
         Command::Doctor(args) => crate::doctor::doctor(&args),
         Command::Schema(args) => produce::schema(&args),

@@ -57,7 +57,7 @@ fn flags(args: &RunArgs) -> Flags {
 }
 
 /// Signals as orders. From here on none of them ends the process by itself.
-fn orders() -> std::io::Result<mpsc::Receiver<Order>> {
+pub(super) fn orders() -> std::io::Result<mpsc::Receiver<Order>> {
     let mut hangup = signal(SignalKind::hangup())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::seen::Extent;
 use crate::policy::bound::{Machine, Phase, Rule, Turn};
 use crate::time::KTime;
 
@@ -13,6 +14,7 @@ pub(super) struct Held {
     repeat: Option<Duration>,
     repeat_at: Option<KTime>,
     dips: u64,
+    extent: Extent,
 }
 
 /// What became of an alarm.
@@ -29,7 +31,17 @@ pub(super) enum Change {
 impl Held {
     /// Nothing observed yet.
     pub(super) fn new(rule: Rule, repeat: Option<Duration>) -> Self {
-        Self { rule, machine: Machine::default(), repeat, repeat_at: None, dips: 0 }
+        Self { rule, machine: Machine::default(), repeat, repeat_at: None, dips: 0, extent: Extent::default() }
+    }
+
+    /// The same demand, nothing observed yet.
+    pub(super) fn anew(&self) -> Self {
+        Self::new(self.rule, self.repeat)
+    }
+
+    /// How often its alarm is told again.
+    pub(super) const fn repeat(&self) -> Option<Duration> {
+        self.repeat
     }
 
     /// The rule in force.
@@ -63,19 +75,31 @@ impl Held {
         self.dips
     }
 
+    /// What its values came to.
+    pub(super) const fn extent(&self) -> &Extent {
+        &self.extent
+    }
+
     /// A new value at `at`; deadlines up to then come first. Nothing fires before `gate`.
     pub(super) fn observe(&mut self, at: KTime, value: f64, gate: KTime) -> Vec<Change> {
         let mut changes = self.advance(at, gate);
+        self.extent.value(at, value, &self.rule);
         for turn in self.machine.step(at, value, &self.rule, gate).into_iter().flatten() {
             self.take(turn, &mut changes);
         }
         changes
     }
 
+    /// A newer value for the text of an alarm that is due.
+    pub(super) fn refresh(&mut self, value: f64) {
+        self.machine.refresh(value, &self.rule);
+    }
+
     /// The first value after a time in which values may have been missed: it is taken before the deadlines, so that what
     /// healed unseen does not fire, and repetitions that were missed are one.
     pub(super) fn reconcile(&mut self, at: KTime, value: f64, gate: KTime) -> Vec<Change> {
         let mut changes = Vec::new();
+        self.extent.value(at, value, &self.rule);
         for turn in self.machine.reconcile(at, value, &self.rule, gate).into_iter().flatten() {
             self.take(turn, &mut changes);
         }
@@ -121,7 +145,10 @@ impl Held {
                 self.repeat_at = None;
                 changes.push(Change::Resolved { at, duration, value: self.machine.value().unwrap_or_default() });
             }
-            Turn::DipHealed { .. } => self.dips = self.dips.saturating_add(1),
+            Turn::DipHealed { at, lasted } => {
+                self.dips = self.dips.saturating_add(1);
+                self.extent.dip(at, lasted);
+            }
         }
     }
 }

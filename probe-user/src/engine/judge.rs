@@ -34,9 +34,7 @@ impl Engine {
                 self.timers.forget(at, slot);
             }
         }
-        let mut told = Vec::new();
-        self.jobs.advance(until, self.gate, &mut told);
-        self.tell(told, effects);
+        self.advance_jobs(until, effects);
     }
 
     /// Judges everything counted that has changed in this step.
@@ -50,6 +48,7 @@ impl Engine {
             self.judge_counts(group, at, effects);
         }
         self.dirty = dirty;
+        self.judge_jobs(at, effects);
     }
 
     /// Judges everything that needs no sample: at the first scan, after a loss, after a reload.
@@ -67,6 +66,7 @@ impl Engine {
                 self.judge_age(group, key, at, effects);
             }
         }
+        self.judge_jobs(at, effects);
     }
 
     fn judge_counts(&mut self, group: usize, at: KTime, effects: &mut Vec<Effect>) {
@@ -172,6 +172,9 @@ impl Engine {
         if let (Some(key), Some(_)) = (slot.key, value) {
             bound.each.entry(key).or_default();
         }
+        if let (Some(seen), Some(value)) = (self.seen.as_mut(), value) {
+            seen.value(slot, at, value, &rule);
+        }
         let Some(judge) = bound.judge_mut(slot.key) else { return };
         let turns = match value {
             Some(value) if reconciling => judge.machine.reconcile(at, value, &rule, gate),
@@ -180,7 +183,10 @@ impl Engine {
         };
         for turn in turns.into_iter().flatten() {
             match turn {
-                Turn::DipHealed { .. } => {
+                Turn::DipHealed { at, lasted } => {
+                    if let Some(seen) = &mut self.seen {
+                        seen.dip(slot, at, lasted);
+                    }
                     if let Some(bound) =
                         self.groups.get_mut(slot.group).and_then(|group| group.bounds.get_mut(slot.bound))
                     {
@@ -279,7 +285,7 @@ impl Engine {
 }
 
 /// When a count that only time changes next matters to its bound.
-fn next_fall(window: &Window, phase: Phase, rule: &Rule, now: KTime) -> Option<KTime> {
+pub(super) fn next_fall(window: &Window, phase: Phase, rule: &Rule, now: KTime) -> Option<KTime> {
     match (rule.side, phase) {
         (Side::Max, Phase::Pending { .. }) => window.falls_to(floor(rule.limit)),
         (Side::Max, Phase::Firing { .. }) => window.falls_to(floor(rule.limit.min(rule.clear))),

@@ -29,9 +29,10 @@ mod needle;
 mod raise;
 mod reload;
 mod reread;
+pub mod seen;
 pub mod status;
 mod tell;
-mod text;
+pub(crate) mod text;
 mod timers;
 mod track;
 
@@ -42,7 +43,8 @@ use regex::Regex;
 
 pub use self::explain::{Explanation, Verdict};
 pub use self::hosts::{HostBoundStatus, HostInstanceStatus};
-pub use self::status::{BoundStatus, Each, GroupStatus, LossStatus, State, Status};
+pub(crate) use self::reread::{Hope, next_look};
+pub use self::status::{BoundStatus, Each, GroupStatus, LogStatus, LossStatus, State, Status};
 
 use self::act::Acts;
 use self::group::GroupState;
@@ -52,6 +54,7 @@ use self::jobs::Jobs;
 use self::logs::Logs;
 use self::loss::Losses;
 use self::reread::Rereads;
+use self::seen::Seen;
 use self::timers::Timers;
 use self::track::{Source, Track};
 use crate::event::Event;
@@ -100,7 +103,8 @@ pub enum Input {
     Record(Record),
     /// Everything that lives: at the start, and after each loss when the engine asked for it.
     Scan(Scan),
-    /// Usage of the processes that the engine asked to be sampled ([`Watch::usage`]).
+    /// Usage of the processes that the engine asked to be sampled ([`Watch::usage`]). Of one that had a row before and
+    /// has none here, nothing has changed.
     Sample(Vec<UsageRow>),
     /// What a process says of itself now, read because the engine asked ([`Effect::Reread`]).
     Reread {
@@ -223,6 +227,8 @@ pub struct Engine {
     dirty: Vec<usize>,
     /// A group with sampled bounds has gained its first or lost its last member.
     sampling_may_change: bool,
+    /// What the values of the bounds came to, where somebody wants to know.
+    seen: Option<Seen>,
     /// Room for what the table says has changed, and for the groups that a process is held against; empty between
     /// steps.
     changes: Vec<Change>,
@@ -232,9 +238,9 @@ pub struct Engine {
 impl Engine {
     /// An engine that has seen nothing yet; the first [`Input::Scan`] starts it.
     pub fn new(settings: Settings, policies: &Arc<PolicySet>, users: Arc<Users>) -> Self {
-        let groups: Vec<GroupState> =
-            policies.groups.iter().map(|group| GroupState::new(group, &settings.host, KTime::default())).collect();
+        let groups = jobs::groups_of(policies, &settings.host, KTime::default());
         let index = Index::new(&groups);
+        let logs = Logs::new(policies, &settings.host, KTime::default());
         let host = settings.host;
         Self {
             settings,
@@ -246,8 +252,8 @@ impl Engine {
             timers: Timers::default(),
             rereads: Rereads::default(),
             losses: Losses::default(),
-            jobs: Jobs::new(policies),
-            logs: Logs::new(policies, KTime::default()),
+            jobs: Jobs::new(policies, KTime::default()),
+            logs,
             hosts: Hosts::new(policies, &host),
             acts: Acts::new(&policies.actions),
             clock: KTime::default(),
@@ -260,6 +266,7 @@ impl Engine {
             gone: None,
             dirty: Vec::new(),
             sampling_may_change: false,
+            seen: None,
             changes: Vec::new(),
             asked: Vec::new(),
         }
@@ -290,6 +297,7 @@ impl Engine {
             }
             Input::Scan(scan) => self.take_scan(now.max(self.clock), &scan, effects),
             Input::Sample(rows) => {
+                self.sampled_at = now;
                 for rows in rows.chunks(CHANGES_KEPT) {
                     self.table.sample(now, rows, &mut changes);
                     self.apply(&mut changes, &Source::Other, now, effects);
@@ -307,7 +315,7 @@ impl Engine {
             }
             Input::Lines(lines) => {
                 let mut told = Vec::new();
-                self.logs.lines(now.max(self.clock), self.gate, &lines, &mut told);
+                self.logs.lines(now.max(self.clock), self.gate, &lines, &self.settings.redact, &mut told);
                 self.tell(told, effects);
             }
             Input::Host(sample) => {
@@ -317,9 +325,10 @@ impl Engine {
             }
             Input::Acted(acted) => self.acted(now.max(self.clock), &acted, effects),
             Input::Clock(clock) => {
-                let mut told = Vec::new();
-                self.jobs.set_clock(clock, &mut told);
-                self.tell(told, effects);
+                let now = now.max(self.clock);
+                self.advance_jobs(now, effects);
+                self.jobs.set_clock(clock);
+                self.judge_jobs(now, effects);
             }
             Input::Lost(loss) => self.lose(now.max(self.clock), loss, effects),
             Input::Policies(policies, users) => self.reload(now.max(self.clock), &policies, users, effects),
@@ -342,6 +351,11 @@ impl Engine {
     /// The process of this pid, the daemon's own or its helper's, is never signalled.
     pub fn spare(&mut self, pid: u32) {
         self.acts.spare(pid);
+    }
+
+    /// Whether the kernel side is to sample this process.
+    pub fn wants_usage_of(&self, key: ProcessKey) -> bool {
+        self.tracks.get(&key).is_some_and(|track| track.watch.usage)
     }
 
     /// The process table, to look at.
@@ -368,6 +382,8 @@ impl Engine {
             for group in &mut self.groups {
                 group.begin(now);
             }
+            self.logs.begin(now);
+            self.jobs.begin(now);
             self.end_doubt(now, effects);
             self.judge_all(now, effects);
         } else if self.end_doubt(now, effects) {

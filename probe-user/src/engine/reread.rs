@@ -35,7 +35,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 
 /// What new arguments or another user could change about a process's groups.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Hope {
+pub(crate) enum Hope {
     /// Nothing.
     #[default]
     None,
@@ -46,7 +46,7 @@ pub(super) enum Hope {
 }
 
 /// The next moment, after `now`, to look at a program that started at `since`.
-pub(super) fn next_look(since: KTime, now: KTime, hope: Hope) -> Option<KTime> {
+pub(crate) fn next_look(since: KTime, now: KTime, hope: Hope) -> Option<KTime> {
     if hope == Hope::None {
         return None;
     }

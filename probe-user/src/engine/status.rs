@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::Engine;
 use super::group::{BoundState, GroupState};
 use super::hosts::HostBoundStatus;
+pub use super::jobs::status::{JobAlarmStatus, JobStatus, LastRunStatus, RunStatus};
 use super::timers::Slot;
 use crate::event::Severity;
 use crate::policy::bound::{Machine, Phase, Rule};
@@ -30,12 +31,16 @@ pub struct Status {
     pub losses: Vec<LossStatus>,
     /// Breaches that healed before they fired, over all bounds.
     pub dips_healed: u64,
-    /// Names of the bounds that are firing, in the order of the groups.
+    /// Names of the bounds that are firing, in the order of the groups, then of the jobs.
     pub firing: Vec<String>,
     /// Each group, sorted as the policies are.
     pub groups: Vec<GroupStatus>,
+    /// Each log, likewise.
+    pub logs: Vec<LogStatus>,
     /// The bounds on the host itself, in the order of the files.
     pub host: Vec<HostBoundStatus>,
+    /// Each job, sorted as the policies are.
+    pub jobs: Vec<JobStatus>,
 }
 
 /// Records lost for one reason.
@@ -60,7 +65,23 @@ pub struct GroupStatus {
     pub bounds: Vec<BoundStatus>,
 }
 
-/// One bound of a group.
+/// One log.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct LogStatus {
+    /// The policy's name.
+    pub name: String,
+    /// Where it was declared, `file:line`.
+    pub declared: String,
+    /// Lines that matched since the daemon watches.
+    pub matched: u64,
+    /// Seconds for which it is silent; absent while it is not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quiet_seconds: Option<f64>,
+    /// Its bounds, in the order of the file.
+    pub bounds: Vec<BoundStatus>,
+}
+
+/// One bound of a policy.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct BoundStatus {
     /// `group.measure.side`, with `.1`, `.2` where several share that.
@@ -103,6 +124,8 @@ pub enum State {
     /// Within its limit, or not judged yet.
     #[default]
     Healthy,
+    /// It cannot be judged now; only where the value comes from outside the process table.
+    Unknown,
     /// In breach, not for long enough.
     Pending,
     /// An alarm.
@@ -115,7 +138,7 @@ impl State {
     }
 
     /// Where a machine stands.
-    pub(super) fn of_phase(phase: Phase) -> Self {
+    pub(super) const fn of_phase(phase: Phase) -> Self {
         match phase {
             Phase::Healthy => Self::Healthy,
             Phase::Pending { .. } => Self::Pending,
@@ -138,9 +161,11 @@ pub struct Each {
 impl Engine {
     /// How everything stands at `now`.
     pub fn status(&self, now: KTime) -> Status {
-        let groups: Vec<GroupStatus> =
-            self.groups.iter().enumerate().map(|(index, group)| self.group_status(index, group, now)).collect();
-        let bounds = || groups.iter().flat_map(|group| &group.bounds);
+        let groups = self.groups.iter().enumerate().filter(|(_, group)| group.job.is_none());
+        let groups: Vec<GroupStatus> = groups.map(|(index, group)| self.group_status(index, group, now)).collect();
+        let jobs = self.job_statuses(now);
+        let logs = self.logs.status(now);
+        let bounds = || groups.iter().flat_map(|group| &group.bounds).chain(logs.iter().flat_map(|log| &log.bounds));
         let host = self.hosts.status(now);
         let is_firing = |bound: &&HostBoundStatus| bound.instances.iter().any(|each| each.state == State::Firing);
         let firing_of_host = host.iter().filter(is_firing).map(|bound| bound.name.clone());
@@ -156,13 +181,17 @@ impl Engine {
                 .map(|(reason, count)| LossStatus { reason: (*reason).to_owned(), count: *count })
                 .collect(),
             dips_healed: bounds().map(|bound| bound.dips_healed).sum::<u64>()
+                + jobs.iter().flat_map(|job| &job.alarms).map(|alarm| alarm.dips_healed).sum::<u64>()
                 + host.iter().flat_map(|bound| &bound.instances).map(|each| each.dips_healed).sum::<u64>(),
             firing: bounds()
                 .filter(|bound| bound.state == State::Firing)
                 .map(|bound| bound.name.clone())
+                .chain(jobs.iter().flat_map(JobStatus::firing))
                 .chain(firing_of_host)
                 .collect(),
             groups,
+            logs,
+            jobs,
             host,
         }
     }
@@ -180,17 +209,24 @@ impl Engine {
         }
     }
 
-    fn bound_status(&self, slot: Slot, group: &GroupState, bound: &BoundState, now: KTime) -> BoundStatus {
-        let (spec, rule) = (&bound.spec, &bound.rule);
+    /// What a bound would be held against now; of a bound per process the worst process's value.
+    pub(super) fn present_value(group: &GroupState, bound: &BoundState, now: KTime) -> Option<f64> {
         let window = bound.window.and_then(|window| group.windows.get(window)).map(|counted| &counted.window);
         let age = |start: KTime| now.since(start).as_secs_f64();
-        let value = match (spec.measure, window) {
+        let rule = &bound.rule;
+        match (bound.spec.measure, window) {
             (Measure::Count, _) => Some(group.members.len() as f64),
             (_, Some(window)) => Some(window.count(now) as f64),
             (Measure::Age, _) => worst(rule, group.members.iter().map(|key| age(key.start))),
             _ if bound.is_per_process() => worst(rule, bound.each.values().filter_map(|judge| judge.machine.value())),
             _ => bound.whole.machine.value(),
-        };
+        }
+    }
+
+    fn bound_status(&self, slot: Slot, group: &GroupState, bound: &BoundState, now: KTime) -> BoundStatus {
+        let (spec, rule) = (&bound.spec, &bound.rule);
+        let window = bound.window.and_then(|window| group.windows.get(window)).map(|counted| &counted.window);
+        let value = Self::present_value(group, bound, now);
         let machines = || bound.each.values().map(|judge| &judge.machine).chain([&bound.whole.machine]);
         let state = machines().map(State::of).max().unwrap_or_default();
         let since =
@@ -225,7 +261,7 @@ fn each(group: &GroupState, bound: &BoundState) -> Each {
     let mut each = Each::default();
     for judge in bound.each.values() {
         match State::of(&judge.machine) {
-            State::Healthy => {}
+            State::Healthy | State::Unknown => {}
             State::Pending => each.pending += 1,
             State::Firing => each.firing += 1,
         }

@@ -108,7 +108,7 @@ fn apart(value: f64, limit: f64, amount: impl Fn(f64, usize) -> String) -> (Stri
 }
 
 /// A value in the measure's unit.
-pub(super) fn amount(measure: Measure, value: f64, decimals: usize) -> String {
+pub(crate) fn amount(measure: Measure, value: f64, decimals: usize) -> String {
     match measure {
         Measure::Cpu | Measure::CpuWait => {
             let shown = number(value, decimals);
@@ -164,7 +164,7 @@ fn bytes(value: f64, decimals: usize) -> String {
 }
 
 /// `2d 3h`, `1h 30m`, `1m 5s`, `3.2s`, `12ms`, `80us`: the two largest units that say something.
-pub(super) fn span(duration: Duration) -> String {
+pub(crate) fn span(duration: Duration) -> String {
     let secs = duration.as_secs();
     if secs == 0 {
         return match (duration.as_millis(), duration.as_micros()) {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use probe_common::decode::{DecodeError, Raw, decode};
+use probe_common::decode::{DecodeError, Raw, decode, decode_next};
 use probe_common::record::{self as wire, Flags, Header};
 
 use super::texts::Texts;
@@ -10,7 +10,7 @@ use crate::record::{Account, Body, ExitStatus, Identity, ProcessKey, Program, Re
 use crate::time::KTime;
 
 /// Remembers the page size, for pages come from the kernel side as they are, and the texts of the last records.
-pub(super) struct Converter {
+pub(crate) struct Converter {
     page_bytes: u64,
     comms: Texts,
     exes: Texts,
@@ -29,6 +29,19 @@ impl Default for Converter {
 }
 
 impl Converter {
+    /// For records of a kernel with pages of this size.
+    pub(crate) fn with_pages(page_bytes: u64) -> Self {
+        Self { page_bytes, ..Self::default() }
+    }
+
+    /// The first of several records of the ring that lie one after the other, and what is behind it.
+    pub(crate) fn next<'a>(&mut self, bytes: &'a [u8]) -> Result<(Record, &'a [u8]), DecodeError> {
+        let (raw, rest) = decode_next(bytes)?;
+        let header = *raw.header();
+        let body = self.body(&raw).ok_or(DecodeError::Kind(header.kind))?;
+        Ok((Record { at: KTime(header.time), key: key(&header), body }, rest))
+    }
+
     /// One record of the ring.
     pub(super) fn record(&mut self, bytes: &[u8]) -> Result<(Header, Record), DecodeError> {
         let raw = decode(bytes)?;
@@ -140,7 +153,7 @@ fn text(bytes: &[u8]) -> String {
 
 /// Arguments without the NULs that close the last one. Some programs fill their arguments with NULs when they rename
 /// themselves: those at the end go too.
-pub(super) fn arguments(bytes: &[u8]) -> Box<str> {
+pub(crate) fn arguments(bytes: &[u8]) -> Box<str> {
     let length = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
     text(&bytes[..length]).into()
 }

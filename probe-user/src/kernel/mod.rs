@@ -5,7 +5,7 @@
 //! must end: it would otherwise report a quiet host.
 
 pub mod btf;
-mod convert;
+pub(crate) mod convert;
 pub mod layout;
 pub mod loader;
 #[cfg(feature = "kernel-log")]

@@ -87,6 +87,19 @@ impl Records {
         taken
     }
 
+    /// Hands over the bytes of what is in the ring, at most `most` records, undecoded: for a recording. Returns how many
+    /// were taken out.
+    pub fn drain_raw(&mut self, most: usize, mut take: impl FnMut(&[u8])) -> usize {
+        let ring = self.ring.get_mut();
+        let mut taken = 0;
+        while taken < most {
+            let Some(item) = ring.next() else { break };
+            taken += 1;
+            take(&item);
+        }
+        taken
+    }
+
     /// What went through so far.
     pub const fn stats(&self) -> RecordStats {
         self.stats

@@ -75,19 +75,14 @@ impl Sampler {
 
     /// Every thread group there is.
     pub fn scan(&mut self) -> Result<Vec<TaskRow>, SampleError> {
+        Ok(task_rows(&self.scan_raw()?)?)
+    }
+
+    /// The same as the iterator wrote it: for a recording.
+    pub fn scan_raw(&mut self) -> Result<Vec<u8>, SampleError> {
         self.read(SCAN_PROGRAM)?;
-        let mut rows = Vec::new();
-        let mut rest = &self.buffer[..];
-        while !rest.is_empty() {
-            let (raw, next) = decode_next(rest)?;
-            if let Raw::Task { task, exe, cgroup } = raw {
-                rows.push(task_row(&task, exe, cgroup));
-            }
-            rest = next;
-        }
         // A host's worth of rows is read once; the buffer need not keep its size.
-        self.buffer = Vec::new();
-        Ok(rows)
+        Ok(std::mem::take(&mut self.buffer))
     }
 
     /// What the processes watched for their usage use, their threads summed. At `now` on a monotonic clock. Of a process
@@ -183,6 +178,19 @@ impl Sampler {
             rss_bytes: usage.rss_pages.saturating_mul(self.page_bytes),
         }
     }
+}
+
+/// The rows of a scan, from what the iterator wrote.
+pub fn task_rows(mut bytes: &[u8]) -> Result<Vec<TaskRow>, DecodeError> {
+    let mut rows = Vec::new();
+    while !bytes.is_empty() {
+        let (raw, next) = decode_next(bytes)?;
+        if let Raw::Task { task, exe, cgroup } = raw {
+            rows.push(task_row(&task, exe, cgroup));
+        }
+        bytes = next;
+    }
+    Ok(rows)
 }
 
 fn open(ebpf: &mut Ebpf, name: &'static str) -> Result<File, SampleError> {

@@ -25,6 +25,11 @@ impl Watched {
         Self { map, set: HashSet::new(), told: false }
     }
 
+    /// Watches a process for a recording: its usage and who kills it, but without waking the recorder at its exit.
+    pub fn record(&mut self, tgid: u32) {
+        self.put(tgid, Bits::USAGE | Bits::SIGNALS);
+    }
+
     /// Sets what is watched of a process.
     pub fn set(&mut self, key: ProcessKey, watch: Watch) {
         if watch == Watch::NONE {
@@ -32,13 +37,17 @@ impl Watched {
             self.remove(key.tgid);
             return;
         }
-        match self.map.insert(key.tgid, bits(watch), 0) {
+        self.put(key.tgid, bits(watch));
+    }
+
+    fn put(&mut self, tgid: u32, bits: u32) {
+        match self.map.insert(tgid, bits, 0) {
             Ok(()) => {
-                self.set.insert(key.tgid);
+                self.set.insert(tgid);
             }
             Err(error) => {
                 if !std::mem::replace(&mut self.told, true) {
-                    tracing::warn!(%error, tgid = key.tgid, "cannot watch a process; its exit will be told up to a drain later");
+                    tracing::warn!(%error, tgid, "cannot watch a process; its exit will be told up to a drain later");
                 }
             }
         }

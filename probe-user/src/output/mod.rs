@@ -72,10 +72,7 @@ impl Sink {
     pub fn stdout(format: Format) -> io::Result<Self> {
         let text = match format {
             Format::Json => None,
-            Format::Text => {
-                let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-                Some(Text::new(io::stdout().is_terminal() && !no_color))
-            }
+            Format::Text => Some(Text::for_stdout()),
         };
         Self::spawn(io::stdout(), text, QUEUE_BYTES)
     }

@@ -1,5 +1,7 @@
 //! An event as one line for people: local time, severity, what it is, the sentence.
 
+use std::io::{self, IsTerminal as _};
+
 use bytes::Bytes;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -17,6 +19,18 @@ impl Text {
     /// In the host's time zone.
     pub fn new(colours: bool) -> Self {
         Self::in_zone(colours, TimeZone::system())
+    }
+
+    /// With colours when stdout is a terminal and `NO_COLOR` is not set.
+    pub fn for_stdout() -> Self {
+        let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        Self::new(io::stdout().is_terminal() && !no_color)
+    }
+
+    /// The day of an event, for lines that only have its time.
+    pub fn day(&self, event: &Stamped) -> String {
+        let time = event.time.parse::<Timestamp>();
+        time.map_or_else(|_| String::new(), |time| time.to_zoned(self.zone.clone()).date().to_string())
     }
 
     /// In this time zone.

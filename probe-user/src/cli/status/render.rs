@@ -1,5 +1,9 @@
 //! The daemon's answer as text. What is missing in it (an older daemon) is left out.
 
+mod host;
+mod jobs;
+mod logs;
+
 use std::fmt::Write as _;
 
 use serde_json::Value;
@@ -12,6 +16,7 @@ pub(super) fn text(report: &Value) -> String {
     agent(&mut page, &report["agent"], &report["engine"]);
     page.push('\n');
     groups(&mut page, &report["engine"]);
+    logs::logs(&mut page, &report["engine"], &report["log_files"]);
     page.push('\n');
     for collector in list(&report["collectors"]) {
         self::collector(&mut page, collector);
@@ -83,9 +88,8 @@ fn groups(page: &mut String, engine: &Value) {
         page.push_str("records were lost: nothing is judged until the process table is right again\n");
     }
     let groups = list(&engine["groups"]);
-    if groups.is_empty() {
-        page.push_str("no groups: policies are empty\n");
-        return;
+    if groups.is_empty() && list(&engine["jobs"]).is_empty() {
+        page.push_str("no groups\n");
     }
     let mut rows = vec![["GROUP", "MEMBERS", "BOUND", "VALUE", "LIMIT", "NEAR", "STATE"].map(str::to_owned)];
     for group in groups {
@@ -100,7 +104,11 @@ fn groups(page: &mut String, engine: &Value) {
             rows.push(bound_row(name, members, bound));
         }
     }
-    table(page, &rows);
+    if rows.len() > 1 {
+        table(page, &rows);
+    }
+    jobs::jobs(page, engine);
+    host::table(page, &engine["host"]);
     let firing: Vec<String> = list(&engine["firing"]).iter().map(word).collect();
     let firing = if firing.is_empty() { "nothing".to_owned() } else { firing.join(", ") };
     let _ = writeln!(page, "firing: {firing}");
@@ -169,8 +177,8 @@ fn losses(page: &mut String, report: &Value) {
 }
 
 /// Columns as wide as their widest cell.
-fn table(page: &mut String, rows: &[[String; 7]]) {
-    let mut widths = [0; 7];
+fn table<const COLUMNS: usize>(page: &mut String, rows: &[[String; COLUMNS]]) {
+    let mut widths = [0; COLUMNS];
     for row in rows {
         for (width, cell) in widths.iter_mut().zip(row) {
             *width = cell.chars().count().max(*width);

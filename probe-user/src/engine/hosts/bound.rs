@@ -1,15 +1,18 @@
 //! One bound on the host and the things that it is about, each by itself.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use super::super::group::REPEAT_MIN;
 use super::super::held::{Change, Held};
 use super::super::raise::Told;
 use super::super::reload::says_the_same;
+use super::super::seen::{Extent, SeenBound};
 use super::tell::News;
 use super::values::{Lack, Reading, Readings};
 use crate::policy::bound::Rule;
+use crate::policy::glob::Glob;
 use crate::policy::spec::{HostBlock, HostBound, HostFacts, Limit, Measure, PolicySet, Response};
 use crate::time::KTime;
 
@@ -44,7 +47,7 @@ pub(super) fn all(policies: &PolicySet, host: &HostFacts) -> Vec<HostState> {
         let alike = |(_, other): &(&HostBlock, &HostBound)| base(other) == base(bound);
         let mut name = format!("host.{}.{}", bound.bound.measure.as_str(), bound.bound.side.as_str());
         if blocks().filter(alike).count() > 1 {
-            name.push_str(&format!(".{}", blocks().take(position + 1).filter(alike).count()));
+            let _ = write!(name, ".{}", blocks().take(position + 1).filter(alike).count());
         }
         bounds.push(HostState {
             name: name.into(),
@@ -111,6 +114,26 @@ impl HostState {
         }
     }
 
+    /// What was seen of all things that are there now.
+    pub(super) fn seen(&self) -> SeenBound {
+        let mut extent = Extent::default();
+        let mut dips: u64 = 0;
+        for instance in self.instances.values() {
+            extent.absorb(instance.held.extent(), self.rule.side);
+            dips = dips.saturating_add(instance.held.dips());
+        }
+        SeenBound {
+            name: Arc::clone(&self.name),
+            measure: self.spec.bound.measure,
+            side: self.rule.side,
+            limit: self.rule.limit,
+            share: self.is_share(),
+            hold: self.rule.hold,
+            dips,
+            extent,
+        }
+    }
+
     /// When time alone changes something.
     pub(super) fn next(&self, gate: KTime) -> Option<KTime> {
         let known = self.instances.values().filter(|instance| instance.lack.is_none());
@@ -138,7 +161,7 @@ impl HostState {
     pub(super) fn may_inherit(&self, old: &Self) -> bool {
         !self.taken_over
             && says_the_same(&self.spec.bound, &old.spec.bound)
-            && self.spec.targets.iter().map(|glob| glob.as_str()).eq(old.spec.targets.iter().map(|glob| glob.as_str()))
+            && self.spec.targets.iter().map(Glob::as_str).eq(old.spec.targets.iter().map(Glob::as_str))
     }
 
     /// Goes on with what an old bound knows.

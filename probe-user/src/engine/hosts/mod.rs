@@ -27,6 +27,7 @@ use self::bound::HostState;
 use self::values::Counters;
 use super::Engine;
 use super::raise::Told;
+use super::seen::SeenBound;
 use super::track::Track;
 use crate::model::Table;
 use crate::model::hash::Map;
@@ -96,6 +97,11 @@ impl Hosts {
         self.counters = Counters::of(sample);
         self.until = sample.until;
         self.put_out(told, around, out);
+    }
+
+    /// What was seen of each bound.
+    pub(super) fn seen(&self) -> impl Iterator<Item = SeenBound> {
+        self.bounds.iter().map(HostState::seen)
     }
 
     /// When time alone changes something.

@@ -11,6 +11,7 @@ mod fresh;
 mod matching;
 mod memory;
 mod observe;
+mod replay;
 mod speed;
 mod workload;
 
@@ -37,7 +38,7 @@ impl Effort {
 /// Name, what is measured, how.
 type Row = (&'static str, &'static str, fn(Effort) -> Outcome);
 
-const ROWS: [Row; 10] = [
+const ROWS: [Row; 11] = [
     ("storm", "short processes, started as fast as two cores can", completeness::storm),
     ("cpu", "CPU time against getrusage", completeness::cpu),
     ("latency", "exit of a watched process to its alarm on stdout", speed::latency),
@@ -46,6 +47,7 @@ const ROWS: [Row; 10] = [
     ("wakeups", "how often an idle daemon wakes up", cost::wakeups),
     ("workload", "what the host's own work loses", workload::slowdown),
     ("match", "many policies, many processes: the engine alone", matching::many),
+    ("replay", "a recording of lives that never were: how fast, how large", replay::speed),
     ("memory", "resident memory before and after many short processes", memory::resident),
     ("fresh", "first build on a machine that has nothing yet (only when asked for by name)", fresh::build),
 ];

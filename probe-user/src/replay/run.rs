@@ -1,0 +1,199 @@
+//! The engine's side of a replay: feeds it, tells its events, and keeps the account of what fired.
+
+use std::collections::BTreeMap;
+use std::io::{self, Read};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::decode::{self, Delivery, End, Step};
+use super::history::History;
+use super::lane::{Lane, Usage};
+use super::suggest;
+use super::summary::{Summary, Tally};
+use crate::engine::{Input, Processes, Settings};
+use crate::event::Event;
+use crate::policy::spec::{Mode, PolicySet};
+use crate::record::{Body, UsageRow};
+use crate::recording::ReadError;
+use crate::recording::facts::Facts;
+use crate::recording::reader::Reader;
+use crate::time::{ClockReading, KTime};
+
+/// How a recording is replayed.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Nothing fires before so long after the beginning.
+    pub start_grace: Duration,
+    /// For which processes start and exit are told.
+    pub processes: Processes,
+    /// Keep the history that bounds can be suggested from.
+    pub suggest: bool,
+}
+
+/// What came out of a replay.
+#[derive(Debug)]
+pub struct Outcome {
+    /// Each bound, and how much was replayed.
+    pub summary: Summary,
+    /// What the groups came to, where it was asked for.
+    pub history: Option<History>,
+}
+
+/// Why a replay ended early.
+#[derive(Debug, thiserror::Error)]
+pub enum ReplayError {
+    /// The file.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// There is no thread to be had.
+    #[error("cannot start a thread: {0}")]
+    Thread(#[from] io::Error),
+    /// The thread that decodes is gone without a word.
+    #[error("the recording could not be decoded to its end")]
+    Gone,
+}
+
+/// Replays a recording. Each event goes to `tell`, with the clocks of its time, until it says no.
+pub fn replay<R: Read + Send + 'static>(
+    reader: Reader<R>,
+    policies: &PolicySet,
+    options: Options,
+    mut tell: impl FnMut(Event, &ClockReading) -> bool,
+) -> Result<Outcome, ReplayError> {
+    let mut runner = Runner::new(reader.facts(), policies, options);
+    let deliveries = decode::spawn(reader)?;
+    loop {
+        match deliveries.recv() {
+            Ok(Delivery::Steps(steps)) => {
+                for step in steps {
+                    if !runner.step(step, &mut tell) {
+                        return Ok(runner.finish(None));
+                    }
+                }
+            }
+            Ok(Delivery::Ended(Ok(end))) => return Ok(runner.finish(Some(end))),
+            Ok(Delivery::Ended(Err(error))) => return Err(error.into()),
+            Err(_) => return Err(ReplayError::Gone),
+        }
+    }
+}
+
+struct Runner {
+    lane: Lane,
+    tally: Tally,
+    usage: Usage,
+    clock: ClockReading,
+    began: KTime,
+    last: KTime,
+    lives: u64,
+    records: u64,
+    lost: u64,
+    /// A second engine, whose bounds never fire, to see the values of measures that have no bound.
+    history: Option<(Lane, History)>,
+}
+
+impl Runner {
+    fn new(facts: &Facts, policies: &PolicySet, options: Options) -> Self {
+        let settings = Settings {
+            host: facts.size(),
+            start_grace: options.start_grace,
+            processes: options.processes,
+            forks: false,
+            args: facts.args,
+            redact: Vec::new(),
+        };
+        let users = Arc::new(facts.user_names());
+        let clock = facts.began();
+        let history = options.suggest.then(|| {
+            let probes = Arc::new(suggest::probes(policies));
+            let quiet = Settings { processes: Processes::None, ..settings.clone() };
+            (Lane::new(quiet, &probes, &users), History::new(&probes))
+        });
+        let lane = Lane::new(settings, &Arc::new(observing(policies)), &users);
+        let (tally, usage) = (Tally::default(), BTreeMap::new());
+        Self { lane, tally, usage, clock, began: clock.mono, last: clock.mono, lives: 0, records: 0, lost: 0, history }
+    }
+
+    /// False when nobody wants to hear more.
+    fn step(&mut self, step: Step, tell: &mut impl FnMut(Event, &ClockReading) -> bool) -> bool {
+        let mut heard = true;
+        if let Step::Input(_, Input::Clock(clock)) = &step {
+            self.clock = *clock;
+        }
+        let (tally, clock) = (&mut self.tally, &self.clock);
+        let mut tell = |event: Event| {
+            tally.note(&event);
+            heard = heard && tell(event, clock);
+        };
+        match step {
+            Step::Input(now, input) => {
+                match &input {
+                    Input::Record(record) => {
+                        self.records += 1;
+                        if matches!(record.body, Body::Exit { .. }) {
+                            self.lives += 1;
+                            self.usage.remove(&record.key);
+                        }
+                    }
+                    Input::Scan(scan) => {
+                        // What ended unseen is not in the scan.
+                        let alive: std::collections::BTreeSet<_> = scan.rows.iter().map(|row| row.key).collect();
+                        self.usage.retain(|key, _| alive.contains(key));
+                    }
+                    Input::Lost(loss) => self.lost = self.lost.saturating_add(loss.count),
+                    _ => {}
+                }
+                if let Some((lane, _)) = &mut self.history {
+                    lane.feed(now, input.clone(), &mut |_| {});
+                }
+                self.lane.feed(now, input, &mut tell);
+            }
+            Step::Sample(now, rows) => {
+                self.usage.extend(rows.into_iter().map(|row: UsageRow| (row.key, row)));
+                self.lane.sample(now, &self.usage, &mut tell);
+                if let Some((lane, _)) = &mut self.history {
+                    lane.sample(now, &self.usage, &mut |_| {});
+                }
+            }
+            Step::Settle(now) => {
+                self.last = self.last.max(now);
+                self.lane.settle(now, &mut tell);
+                if let Some((lane, history)) = &mut self.history {
+                    lane.settle(now, &mut |_| {});
+                    history.look(now, lane.engine());
+                }
+            }
+        }
+        heard
+    }
+
+    fn finish(self, end: Option<End>) -> Outcome {
+        let host = self.clock;
+        let bounds = self.tally.close(self.last, self.lane.engine().seen());
+        let summary = Summary {
+            began: host.wall_of(self.began),
+            ended: host.wall_of(self.last),
+            seconds: self.last.since(self.began).as_secs_f64(),
+            records: self.records,
+            lives: self.lives,
+            lost: self.lost,
+            end,
+            bounds,
+            clock: host,
+        };
+        Outcome { summary, history: self.history.map(|(lane, history)| history.close(lane.engine())) }
+    }
+}
+
+/// The policies with every action only told.
+fn observing(policies: &PolicySet) -> PolicySet {
+    let mut policies = policies.clone();
+    let groups = policies.groups.iter_mut().map(|group| &mut group.response);
+    let jobs = policies.jobs.iter_mut().map(|job| &mut job.response);
+    let logs = policies.logs.iter_mut().map(|log| &mut log.response);
+    let hosts = policies.host.iter_mut().map(|block| &mut block.response);
+    for response in groups.chain(jobs).chain(logs).chain(hosts) {
+        response.mode = Mode::Observe;
+    }
+    policies
+}
