@@ -11,6 +11,9 @@ use crate::policy::matching::user;
 use crate::policy::spec::{Action, ActionKind};
 use crate::yaml::{Decoder, Entry, Fields, Node, Value};
 
+/// The last signal that has a name of its own.
+const NAMED_MAX: u8 = 31;
+
 /// How long a program may run where nothing is said.
 const TIMEOUT: Duration = Duration::from_secs(30);
 /// The most that can be said: what runs longer is no answer to an alarm.
@@ -44,6 +47,9 @@ fn kind(d: &mut Decoder<'_>, fields: &Fields<'_>) -> ActionKind {
         }
         misplaced(d, "run", "an action runs a program or sends a signal: make it two");
         let signal = read_signal(d, node);
+        if signal.is_some_and(|signal| signal > NAMED_MAX) {
+            d.error_help(node.span, "a real-time signal cannot be sent", "one with a name, such as TERM or USR1");
+        }
         let then_kill_after = fields.get("then_kill_after").and_then(|node| d.some_duration(node));
         if signal == Some(KILL) {
             misplaced(d, "then_kill_after", "nothing outlives KILL: leave it out, or send TERM first");
