@@ -65,7 +65,7 @@ fn where_everything_is_there_everything_is_loaded() {
     let all: Vec<Source> = sources("policies").into_iter().chain(sources("policies/examples")).collect();
     let all = loaded(&all, true);
     assert_eq!(all.notes, []);
-    assert_eq!(all.files, 8);
+    assert_eq!(all.files, 9);
 }
 
 /// A fresh container or a build machine: no systemd, no sshd, no cron. Nothing that must be there may be asked for.
@@ -95,7 +95,7 @@ fn the_base_needs_no_sampling_and_tells_no_process_twice() {
 #[test]
 fn the_examples_load_one_by_one_and_the_folder_is_not_read_with_the_base() {
     let host = HostLabels { name: "node-1".to_owned(), labels: [].into() };
-    for example in ["nginx", "postgresql", "docker", "containerd"] {
+    for example in ["nginx", "postgresql", "docker", "containerd", "respond"] {
         let path = folder("policies/examples").join(format!("{example}.yaml"));
         let loaded = load(&[path], &host, Trust::Anyone).unwrap_or_else(|diagnostics| panic!("{diagnostics}"));
         assert_eq!(loaded.files, 1);
