@@ -236,21 +236,40 @@ pub fn clean(text: &str) -> String {
 
 /// The same of a text whose end matters most: what does not fit is left out at the beginning.
 pub fn clean_end(text: &str) -> String {
+    let length = |character: char| clean(character.encode_utf8(&mut [0; 4])).len();
+    if text.chars().map(length).sum::<usize>() <= TEXT_MAX {
+        return clean(text);
+    }
     let mut room = TEXT_MAX - '…'.len_utf8();
     let mut start = text.len();
     for (index, character) in text.char_indices().rev() {
-        let length = clean(character.encode_utf8(&mut [0; 4])).len();
-        if length > room {
-            return format!("…{}", clean(text.get(start..).unwrap_or_default()));
-        }
-        room -= length;
-        start = index;
+        let Some(left) = room.checked_sub(length(character)) else { break };
+        (room, start) = (left, index);
     }
-    clean(text)
+    format!("…{}", clean(text.get(start..).unwrap_or_default()))
 }
 
 /// Controls, and the bidirectional overrides that can make a line read as another one.
 fn is_unprintable(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(text: &str, expected: &str) {
+        assert_eq!(clean_end(text), expected);
+        assert!(expected.len() <= TEXT_MAX);
+    }
+
+    #[test]
+    fn of_long_text_the_end_stays() {
+        check("a\nb\u{1b}", "a\\nb\\x1b");
+        check(&"x".repeat(TEXT_MAX), &"x".repeat(TEXT_MAX));
+        check(&format!("{}end", "x".repeat(TEXT_MAX)), &format!("…{}end", "x".repeat(TEXT_MAX - 6)));
+        // Each newline takes two characters.
+        check(&"\n".repeat(TEXT_MAX), &format!("…{}", "\\n".repeat((TEXT_MAX - 3) / 2)));
+    }
 }

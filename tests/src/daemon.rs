@@ -102,6 +102,10 @@ impl Setup {
     pub fn start_unready(self) -> Daemon {
         require_host();
         let folder = self.lay_out();
+        self.start_in(folder)
+    }
+
+    fn start_in(self, folder: TempDir) -> Daemon {
         let mut command = self.command(folder.path());
         let mut child = command
             .stdout(Stdio::piped())
@@ -109,7 +113,7 @@ impl Setup {
             .spawn()
             .unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"));
         let (Some(stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) else { panic!("no pipes") };
-        Daemon { child, stream: Stream::read(stdout, stderr), folder }
+        Daemon { child, stream: Stream::read(stdout, stderr), setup: self, folder }
     }
 
     /// Runs it to its end, for what must be refused. The error code is what [`Output::status`] says.
@@ -128,6 +132,7 @@ pub struct Daemon {
     child: Child,
     /// What it prints.
     pub stream: Stream,
+    setup: Setup,
     folder: TempDir,
 }
 
@@ -163,6 +168,18 @@ impl Daemon {
     /// Sends a signal.
     pub fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).unwrap_or_else(|error| panic!("kill: {error}"));
+    }
+
+    /// Kills it with SIGKILL, does something, and starts it again on the same policies and state. What it printed before
+    /// is gone.
+    pub fn crash(&mut self, meanwhile: impl FnOnce()) {
+        self.signal(Signal::KILL);
+        self.child.wait().unwrap_or_else(|error| panic!("wait: {error}"));
+        meanwhile();
+        let folder = tempfile::tempdir().unwrap_or_else(|error| panic!("{error}"));
+        let folder = std::mem::replace(&mut self.folder, folder);
+        *self = std::mem::take(&mut self.setup).start_in(folder);
+        self.wait_for("procprobe.agent.started", |event| event.name() == "procprobe.agent.started");
     }
 
     /// The first event, of all so far and to come, that fits. Panics with everything seen after [`PATIENCE`].

@@ -10,10 +10,12 @@
 #![expect(clippy::missing_panics_doc, reason = "a harness fails by panicking; each says what it panics on")]
 
 pub mod actor;
+pub mod alertmanager;
 pub mod cgroup;
 pub mod collector;
 pub mod daemon;
 pub mod event;
+pub mod hook;
 pub mod stream;
 
 use std::sync::atomic::{AtomicU32, Ordering};

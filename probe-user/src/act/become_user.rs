@@ -4,6 +4,7 @@
 //! is said on stderr, which is the action's output, with the exit codes that shells have for it: 127 for a program that is
 //! not there, 126 for one that cannot be executed.
 
+use std::fs;
 use std::io;
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
@@ -31,6 +32,7 @@ pub struct Become {
 
 /// Does not return but with the exit code of a failure.
 pub fn execute(wanted: &Become) -> u8 {
+    close_inherited();
     if let Err(error) = give_up(wanted) {
         crate::cli::complain(&format!("procprobe: cannot become user {}: {error}", wanted.uid.unwrap_or_default()));
         return 126;
@@ -39,6 +41,16 @@ pub fn execute(wanted: &Become) -> u8 {
     let error = Command::new(program).args(arguments).exec();
     crate::cli::complain(&format!("procprobe: cannot execute {}: {error}", program.display()));
     if error.kind() == io::ErrorKind::NotFound { 127 } else { 126 }
+}
+
+/// Whatever the daemon was started with is none of the program's business. The daemon's own descriptors close by themselves.
+fn close_inherited() {
+    let Ok(folder) = fs::read_dir("/proc/self/fd") else { return };
+    let open: Vec<i32> = folder.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
+    for descriptor in open.into_iter().filter(|descriptor| *descriptor > 2) {
+        // The folder's own is among them, and closed by now.
+        let _ = nix::unistd::close(descriptor);
+    }
 }
 
 fn give_up(wanted: &Become) -> io::Result<()> {

@@ -120,20 +120,18 @@ async fn converse(
     let mut more = true;
     loop {
         tokio::select! {
-            order = orders.recv(), if more => match order {
-                Some((number, line)) => {
+            order = orders.recv(), if more => {
+                let written = if let Some((number, line)) = order {
                     open.insert(number);
-                    if writer.write_all(line.as_bytes()).await.is_err() {
-                        break;
-                    }
-                }
-                None => {
+                    writer.write_all(line.as_bytes()).await
+                } else {
                     more = false;
-                    if writer.shutdown().await.is_err() {
-                        break;
-                    }
+                    writer.shutdown().await
+                };
+                if written.is_err() {
+                    break;
                 }
-            },
+            }
             line = lines.next_line() => {
                 let Ok(Some(line)) = line else { break };
                 match wire::answer(&line) {

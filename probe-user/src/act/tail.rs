@@ -34,7 +34,9 @@ mod tests {
 
     fn check(pieces: &[&[u8]], expected: &str) {
         let mut tail = Tail::default();
-        pieces.iter().for_each(|piece| tail.push(piece));
+        for piece in pieces {
+            tail.push(piece);
+        }
         assert_eq!(tail.into_text(), expected);
     }
 

@@ -49,8 +49,8 @@ use crate::time::KTime;
 /// The name of this way out in `procprobe.agent.lost`.
 const PLACE: &str = "notify";
 
-/// Words that may wait for the keeper.
-const WORDS: usize = 256;
+/// Words that may wait for the keeper: as many alarms as can begin at one moment.
+const WORDS: usize = 1024;
 
 /// How one destination stands; an Alertmanager of several URLs has one for each.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

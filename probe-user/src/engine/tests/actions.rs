@@ -122,7 +122,7 @@ fn what_was_held_back_is_tried_at_the_next_repetition() {
 
 #[test]
 fn a_limit_slides_and_survives_a_reload() {
-    let rate = Rate { count: 2, per: Duration::from_secs(60) };
+    let rate = Rate { count: 2, per: Duration::from_mins(1) };
     let sets = || (0..2).map(|_| policies(min(Measure::Count, 1.0), &[RESTART], Mode::Enforce, Some(rate))).collect();
     let blink =
         |at: u64, order: u64| format!("{at} run {at} /bin/app\n {at}.1 acted {order} code=0\n {at}.2 exit {at}\n");

@@ -1,0 +1,93 @@
+//! The real Alertmanager, on a port and in a folder of its own.
+
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::daemon::PATIENCE;
+
+/// Debian's name of the program.
+const PROGRAM: &str = "prometheus-alertmanager";
+
+/// Groups by policy, at once, and tells nobody.
+const CONFIG: &str = "
+route: { receiver: nobody, group_by: [policy], group_wait: 1s, group_interval: 1s }
+receivers: [{ name: nobody }]
+";
+
+/// A running Alertmanager. Dropped, it is killed.
+#[derive(Debug)]
+pub struct Alertmanager {
+    child: Child,
+    address: SocketAddr,
+    _folder: TempDir,
+}
+
+impl Alertmanager {
+    /// Starts it and waits until it answers.
+    pub fn start() -> Self {
+        let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
+        let address = free.unwrap_or_else(|error| panic!("no free port: {error}"));
+        let folder = tempfile::tempdir().unwrap_or_else(|error| panic!("{error}"));
+        let config = folder.path().join("config.yaml");
+        fs::write(&config, CONFIG).unwrap_or_else(|error| panic!("{}: {error}", config.display()));
+        let mut command = Command::new(PROGRAM);
+        command.arg("--config.file").arg(&config).arg("--storage.path").arg(folder.path());
+        command.args(["--web.listen-address", &address.to_string(), "--cluster.listen-address="]);
+        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+        let child = child.unwrap_or_else(|error| {
+            panic!(
+                "cannot start {PROGRAM} ({error}): `cargo xtask test` fetches it, or install the package of that name"
+            )
+        });
+        let alertmanager = Self { child, address, _folder: folder };
+        alertmanager.wait_for("an answer", "/-/ready", |_| Some(()));
+        alertmanager
+    }
+
+    /// For a policy.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// What it says of itself at this path, once that is as it must be. Panics with the last answer after [`PATIENCE`].
+    pub fn wait_for<T>(&self, what: &str, path: &str, mut find: impl FnMut(&Value) -> Option<T>) -> T {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let answer = self.get(path);
+            if let Some(found) = answer.as_ref().ok().and_then(&mut find) {
+                return found;
+            }
+            assert!(Instant::now() < deadline, "{what} did not come from {path}: {answer:#?}");
+            thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// JSON where it is some, else a text.
+    fn get(&self, path: &str) -> std::io::Result<Value> {
+        let mut stream = TcpStream::connect(self.address)?;
+        // HTTP/1.0: the body ends with the connection.
+        write!(stream, "GET {path} HTTP/1.0\r\n\r\n")?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_default();
+        if !head.contains(" 200 ") {
+            return Err(std::io::Error::other(answer));
+        }
+        Ok(serde_json::from_str(body).unwrap_or_else(|_| Value::String(body.to_owned())))
+    }
+}
+
+impl Drop for Alertmanager {
+    fn drop(&mut self) {
+        // It may have ended already; both are right.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
