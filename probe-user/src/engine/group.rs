@@ -101,7 +101,7 @@ impl GroupState {
                 })
             });
             bounds.push(BoundState {
-                name: bound_name(spec, position).into(),
+                name: bound_name(&spec.name, &spec.bounds, position).into(),
                 rule: Rule::of(bound, host),
                 spec: bound.clone(),
                 window,
@@ -193,14 +193,15 @@ impl Engine {
     }
 }
 
-fn bound_name(group: &Group, position: usize) -> String {
-    let Some(bound) = group.bounds.get(position) else { return group.name.to_string() };
+/// `group.measure.side`, with a number from 1 where several of the same policy share that.
+pub(super) fn bound_name(policy: &str, bounds: &[Bound], position: usize) -> String {
+    let Some(bound) = bounds.get(position) else { return policy.to_owned() };
     let alike = |other: &&Bound| other.measure == bound.measure && other.side == bound.side;
-    let base = format!("{}.{}.{}", group.name, bound.measure.as_str(), bound.side.as_str());
-    if group.bounds.iter().filter(alike).count() < 2 {
+    let base = format!("{policy}.{}.{}", bound.measure.as_str(), bound.side.as_str());
+    if bounds.iter().filter(alike).count() < 2 {
         return base;
     }
-    format!("{base}.{}", group.bounds.iter().take(position + 1).filter(alike).count())
+    format!("{base}.{}", bounds.iter().take(position + 1).filter(alike).count())
 }
 
 /// Members' exits are told at once, with who killed them, but for groups that take in everything and have no bound that

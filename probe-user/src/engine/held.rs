@@ -80,6 +80,11 @@ impl Held {
         changes
     }
 
+    /// A newer value for the text of an alarm that is due.
+    pub(super) fn refresh(&mut self, value: f64) {
+        self.machine.refresh(value, &self.rule);
+    }
+
     /// The first value after a time in which values may have been missed: it is taken before the deadlines, so that what
     /// healed unseen does not fire, and repetitions that were missed are one.
     pub(super) fn reconcile(&mut self, at: KTime, value: f64, gate: KTime) -> Vec<Change> {

@@ -285,7 +285,7 @@ impl Engine {
 }
 
 /// When a count that only time changes next matters to its bound.
-fn next_fall(window: &Window, phase: Phase, rule: &Rule, now: KTime) -> Option<KTime> {
+pub(super) fn next_fall(window: &Window, phase: Phase, rule: &Rule, now: KTime) -> Option<KTime> {
     match (rule.side, phase) {
         (Side::Max, Phase::Pending { .. }) => window.falls_to(floor(rule.limit)),
         (Side::Max, Phase::Firing { .. }) => window.falls_to(floor(rule.limit.min(rule.clear))),

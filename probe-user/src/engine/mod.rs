@@ -44,7 +44,7 @@ use regex::Regex;
 pub use self::explain::{Explanation, Verdict};
 pub use self::hosts::{HostBoundStatus, HostInstanceStatus};
 pub(crate) use self::reread::{Hope, next_look};
-pub use self::status::{BoundStatus, Each, GroupStatus, LossStatus, State, Status};
+pub use self::status::{BoundStatus, Each, GroupStatus, LogStatus, LossStatus, State, Status};
 
 use self::act::Acts;
 use self::group::GroupState;
@@ -240,6 +240,7 @@ impl Engine {
         let groups: Vec<GroupState> =
             policies.groups.iter().map(|group| GroupState::new(group, &settings.host, KTime::default())).collect();
         let index = Index::new(&groups);
+        let logs = Logs::new(policies, &settings.host, KTime::default());
         let host = settings.host;
         Self {
             settings,
@@ -252,7 +253,7 @@ impl Engine {
             rereads: Rereads::default(),
             losses: Losses::default(),
             jobs: Jobs::new(policies),
-            logs: Logs::new(policies, KTime::default()),
+            logs,
             hosts: Hosts::new(policies, &host),
             acts: Acts::new(&policies.actions),
             clock: KTime::default(),
@@ -313,7 +314,7 @@ impl Engine {
             }
             Input::Lines(lines) => {
                 let mut told = Vec::new();
-                self.logs.lines(now.max(self.clock), self.gate, &lines, &mut told);
+                self.logs.lines(now.max(self.clock), self.gate, &lines, &self.settings.redact, &mut told);
                 self.tell(told, effects);
             }
             Input::Host(sample) => {
@@ -379,6 +380,7 @@ impl Engine {
             for group in &mut self.groups {
                 group.begin(now);
             }
+            self.logs.begin(now);
             self.end_doubt(now, effects);
             self.judge_all(now, effects);
         } else if self.end_doubt(now, effects) {

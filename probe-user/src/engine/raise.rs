@@ -42,6 +42,14 @@ impl Raised {
     }
 }
 
+#[cfg(test)]
+impl Raised {
+    /// What would be told.
+    pub(super) fn into_event(self) -> Event {
+        self.event
+    }
+}
+
 impl Engine {
     /// Tells, in order.
     pub(super) fn tell(&mut self, told: impl IntoIterator<Item = Told>, effects: &mut Vec<Effect>) {

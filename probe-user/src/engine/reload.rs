@@ -53,6 +53,9 @@ impl Engine {
         self.rearm_all(now);
         self.sampling_may_change = true;
         self.judge_all(now, effects);
+        let mut told = Vec::new();
+        self.logs.reload(policies, &host, now, &mut told);
+        self.tell(told, effects);
     }
 
     /// Gives what an old group knows to the new one of its name; alarms that have no successor end.

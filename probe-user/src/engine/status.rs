@@ -34,6 +34,8 @@ pub struct Status {
     pub firing: Vec<String>,
     /// Each group, sorted as the policies are.
     pub groups: Vec<GroupStatus>,
+    /// Each log, likewise.
+    pub logs: Vec<LogStatus>,
     /// The bounds on the host itself, in the order of the files.
     pub host: Vec<HostBoundStatus>,
 }
@@ -60,7 +62,23 @@ pub struct GroupStatus {
     pub bounds: Vec<BoundStatus>,
 }
 
-/// One bound of a group.
+/// One log.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct LogStatus {
+    /// The policy's name.
+    pub name: String,
+    /// Where it was declared, `file:line`.
+    pub declared: String,
+    /// Lines that matched since the daemon watches.
+    pub matched: u64,
+    /// Seconds for which it is silent; absent while it is not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quiet_seconds: Option<f64>,
+    /// Its bounds, in the order of the file.
+    pub bounds: Vec<BoundStatus>,
+}
+
+/// One bound of a policy.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct BoundStatus {
     /// `group.measure.side`, with `.1`, `.2` where several share that.
@@ -140,7 +158,8 @@ impl Engine {
     pub fn status(&self, now: KTime) -> Status {
         let groups: Vec<GroupStatus> =
             self.groups.iter().enumerate().map(|(index, group)| self.group_status(index, group, now)).collect();
-        let bounds = || groups.iter().flat_map(|group| &group.bounds);
+        let logs = self.logs.status(now);
+        let bounds = || groups.iter().flat_map(|group| &group.bounds).chain(logs.iter().flat_map(|log| &log.bounds));
         let host = self.hosts.status(now);
         let is_firing = |bound: &&HostBoundStatus| bound.instances.iter().any(|each| each.state == State::Firing);
         let firing_of_host = host.iter().filter(is_firing).map(|bound| bound.name.clone());
@@ -163,6 +182,7 @@ impl Engine {
                 .chain(firing_of_host)
                 .collect(),
             groups,
+            logs,
             host,
         }
     }

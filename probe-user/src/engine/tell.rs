@@ -3,9 +3,11 @@
 //! What processes bring along (comm, exe, arguments) is hostile and goes out cleaned and bounded; arguments only where
 //! the settings allow it, and redacted.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
+use regex::Regex;
 use serde_json::Value;
 
 use super::evidence::{Evidence, end_of, program, put_exit};
@@ -46,6 +48,17 @@ pub(super) fn brief(process: &Process) -> Attributes {
     attributes.put("process.executable.path", clean(&process.program.exe));
     attributes.put("process.executable.name", program(&process.program.exe, &process.identity.comm));
     attributes
+}
+
+/// What matches any of the patterns is replaced.
+pub(super) fn redacted<'a>(text: &'a str, patterns: &[Regex]) -> Cow<'a, str> {
+    let mut redacted = Cow::Borrowed(text);
+    for pattern in patterns {
+        if let Cow::Owned(replaced) = pattern.replace_all(&redacted, regex::NoExpand(REDACTED)) {
+            redacted = Cow::Owned(replaced);
+        }
+    }
+    redacted
 }
 
 pub(super) fn secs(duration: Duration) -> Value {
@@ -274,15 +287,7 @@ impl Engine {
     }
 
     fn told_args<'a>(&'a self, program: &'a Program) -> impl Iterator<Item = String> + 'a {
-        program.args_list().map(|arg| {
-            let mut redacted = std::borrow::Cow::Borrowed(arg);
-            for pattern in &self.settings.redact {
-                if let std::borrow::Cow::Owned(replaced) = pattern.replace_all(&redacted, regex::NoExpand(REDACTED)) {
-                    redacted = std::borrow::Cow::Owned(replaced);
-                }
-            }
-            clean(&redacted)
-        })
+        program.args_list().map(|arg| clean(&redacted(arg, &self.settings.redact)))
     }
 
     /// What runs, for a sentence: the command line, or the executable where arguments are not told or not known.

@@ -9,17 +9,16 @@
 //! makes one message of what matched. Every failure is kept by path, told once, and tried again at the next look.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::ffi::CStr;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::follow::{BUFFER, FileId, Follower, Round};
-use super::notice::{Notice, Notices};
+use super::notice::{Moved, Notice, Notices};
 use super::pattern::Pattern;
 use super::places::{Kept, Places};
 use crate::policy::lines::Matcher;
@@ -41,6 +40,8 @@ const LET_GO: Duration = Duration::from_mins(5);
 const LET_GO_DELETED: Duration = Duration::from_secs(5);
 /// Most files without a name; beyond that those that were quiet for longest are let go at once.
 const GONE_MAX: usize = 1024;
+/// Most renamed files that are remembered until the next look.
+const RENAMED_MAX: usize = 1024;
 /// A place that has moved is on disk so much later.
 const SAVE_AFTER: Duration = Duration::from_secs(5);
 /// How many lines of a round are told.
@@ -89,7 +90,7 @@ pub(super) struct Refused {
 }
 
 /// How one log's files stand.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LogFiles {
     /// The log.
     pub log: Arc<str>,
@@ -116,6 +117,8 @@ pub(super) struct Files {
     pub(super) refused: BTreeMap<PathBuf, Refused>,
     /// Why something has no watch, told already.
     pub(super) unwatched: BTreeMap<PathBuf, String>,
+    /// What was renamed since the last look: its name now and the one before.
+    pub(super) renamed: BTreeMap<PathBuf, PathBuf>,
     pub(super) buffer: Vec<u8>,
     /// The next look.
     pub(super) look_at: KTime,
@@ -137,6 +140,7 @@ impl Files {
             kept: places.files,
             refused: BTreeMap::new(),
             unwatched: BTreeMap::new(),
+            renamed: BTreeMap::new(),
             buffer: vec![0; BUFFER],
             look_at: KTime::default(),
             poll_at: None,
@@ -165,11 +169,12 @@ impl Files {
             };
             self.wanted.push(wanted);
         }
-        let place = |index: &usize| {
-            let name = &old.get(*index)?.name;
-            self.wanted.iter().position(|wanted| wanted.name == *name)
-        };
         for tracked in self.tracked.values_mut() {
+            let path = tracked.path.to_string_lossy();
+            let place = |index: &usize| {
+                let name = &old.get(*index)?.name;
+                self.wanted.iter().position(|wanted| wanted.name == *name && wanted.names(&path))
+            };
             tracked.logs = tracked.logs.iter().filter_map(place).collect();
         }
         self.look_at = KTime::default();
@@ -177,25 +182,44 @@ impl Files {
 
     /// Marks what the kernel says has changed.
     pub(super) fn listen(&mut self) -> io::Result<()> {
-        let Self { notices, tracked, by_watch, look_at, directories, wanted, .. } = self;
-        let concerns = |path: &Path, directory: &Directory, name: &CStr| {
-            let name = name.to_string_lossy();
+        let Self { notices, tracked, by_watch, look_at, directories, wanted, renamed, .. } = self;
+        let concerns = |path: &Path, directory: &Directory, name: &str| {
             directory.linked
-                || wanted.iter().flat_map(|wanted| &wanted.patterns).any(|pattern| pattern.is_concerned(path, &name))
+                || wanted.iter().flat_map(|wanted| &wanted.patterns).any(|pattern| pattern.is_concerned(path, name))
         };
+        // What leaves a name, until it is told which name it gets.
+        let mut leaving: Option<(u32, PathBuf)> = None;
         notices.drain(|notice| match notice {
             Notice::File(watch) => {
                 if let Some(tracked) = by_watch.get(&watch).and_then(|id| tracked.get_mut(id)) {
                     tracked.dirty = true;
                 }
             }
-            Notice::Name(watch, Some(name)) => {
+            Notice::Name { watch, name, moved } => {
                 let mut named = directories.iter().filter(|(_, directory)| directory.watch == Some(watch));
-                if named.any(|(path, directory)| concerns(path, directory, name)) {
+                let Some((path, directory)) = named.next() else { return };
+                let name = name.to_string_lossy();
+                let concerned = concerns(path, directory, &name) || named.any(|(path, d)| concerns(path, d, &name));
+                if concerned {
                     *look_at = KTime::default();
                 }
+                let path = path.join(&*name);
+                match moved {
+                    Some(Moved::From(cookie)) => {
+                        let first = renamed.remove(&path).or_else(|| concerned.then_some(path));
+                        leaving = first.map(|first| (cookie, first));
+                    }
+                    Some(Moved::To(cookie)) => {
+                        if let Some((_, first)) = leaving.take().filter(|(left, _)| *left == cookie)
+                            && renamed.len() < RENAMED_MAX
+                        {
+                            renamed.insert(path, first);
+                        }
+                    }
+                    None => {}
+                }
             }
-            Notice::Name(_, None) => *look_at = KTime::default(),
+            Notice::Directory => *look_at = KTime::default(),
             Notice::Everything => {
                 tracked.values_mut().for_each(|tracked| tracked.dirty = true);
                 *look_at = KTime::default();
@@ -369,6 +393,13 @@ type How = fn(&mut Follower, &mut [u8], &mut dyn FnMut(&[u8])) -> io::Result<Rou
 impl Follower {
     fn read_some(&mut self, buffer: &mut [u8], each: &mut dyn FnMut(&[u8])) -> io::Result<Round> {
         self.read(buffer, BUDGET, each)
+    }
+}
+
+impl Wanted {
+    /// Whether it is about this path.
+    pub(super) fn names(&self, path: &str) -> bool {
+        self.patterns.iter().any(|pattern| pattern.names(path))
     }
 }
 

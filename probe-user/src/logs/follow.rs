@@ -256,9 +256,9 @@ impl Follower {
         Ok(self.place.head_len == 0 || self.hash_head(self.place.head_len)? == Some(self.place.head))
     }
 
-    /// The more of the beginning has been read, the more of it is remembered.
+    /// The more of the beginning has been seen, the more of it is remembered.
     fn remember_head(&mut self) -> io::Result<()> {
-        let len = usize::try_from(self.place.at).unwrap_or(HEAD_MAX).min(HEAD_MAX);
+        let len = usize::try_from(self.seen).unwrap_or(HEAD_MAX).min(HEAD_MAX);
         if len > self.place.head_len
             && let Some(head) = self.hash_head(len)?
         {

@@ -38,6 +38,7 @@ impl Files {
         let (candidates, directories) = self.candidates();
         let mut directories: BTreeMap<PathBuf, bool> = directories.into_iter().map(|path| (path, false)).collect();
         self.finish_kept(&candidates, now);
+        self.find_renamed(&candidates, now);
         let ids: BTreeSet<FileId> = candidates.keys().copied().collect();
         for (id, candidate) in candidates {
             // A link leads to a directory that tells when what it leads to is replaced.
@@ -128,9 +129,7 @@ impl Files {
         let renamed: Vec<Kept> = self.kept.iter().filter(|kept| !named.contains(&kept.ino)).cloned().collect();
         self.kept.retain(|kept| named.contains(&kept.ino));
         for kept in renamed {
-            let names = |wanted: &super::files::Wanted| wanted.patterns.iter().any(|pattern| pattern.names(&kept.path));
-            let logs: BTreeSet<usize> =
-                self.wanted.iter().enumerate().filter(|(_, wanted)| names(wanted)).map(|(index, _)| index).collect();
+            let logs = self.logs_of(&kept.path);
             if logs.is_empty() {
                 continue;
             }
@@ -145,6 +144,27 @@ impl Files {
                 tracked.gone = Some(now);
             }
         }
+    }
+
+    /// What appeared and was renamed since the last look: nothing of it has been read under its first name.
+    fn find_renamed(&mut self, candidates: &BTreeMap<FileId, Candidate>, now: KTime) {
+        for (path, first) in std::mem::take(&mut self.renamed) {
+            let logs = self.logs_of(&first.to_string_lossy());
+            let named = Named::find(&path).ok().filter(|named| {
+                !logs.is_empty() && !self.tracked.contains_key(&named.id) && !candidates.contains_key(&named.id)
+            });
+            if let Some((id, Ok(file))) = named.map(|named| (named.id, named.open())) {
+                self.track(id, Follower::from_start(file), first, logs, now);
+                if let Some(tracked) = self.tracked.get_mut(&id) {
+                    tracked.gone = Some(now);
+                }
+            }
+        }
+    }
+
+    fn logs_of(&self, path: &str) -> BTreeSet<usize> {
+        let named = self.wanted.iter().enumerate().filter(|(_, wanted)| wanted.names(path));
+        named.map(|(index, _)| index).collect()
     }
 
     fn take(&mut self, id: FileId, candidate: Candidate, now: KTime) {

@@ -31,7 +31,7 @@ use std::time::Duration;
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use rustix::io::Errno;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot};
 
 pub use files::LogFiles;
@@ -53,7 +53,7 @@ const FAILURES_MAX: usize = 16;
 const DESCRIPTORS: u64 = 1 << 15;
 
 /// How the source stands.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LogsReport {
     /// Each log, in the order of the policies.
     pub logs: Vec<LogFiles>,

@@ -18,10 +18,24 @@ use rustix::io::Errno;
 pub(super) enum Notice<'a> {
     /// The file of this watch was written to, or lost a name.
     File(i32),
-    /// A name came or went in the directory of this watch, or the directory itself did.
-    Name(i32, Option<&'a CStr>),
+    /// A name came or went in the directory of this watch.
+    Name {
+        watch: i32,
+        name: &'a CStr,
+        /// By being renamed.
+        moved: Option<Moved>,
+    },
+    /// A directory came or went.
+    Directory,
     /// So much happened that the kernel forgot some of it.
     Everything,
+}
+
+/// One half of a renaming; both have the same number and follow each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Moved {
+    From(u32),
+    To(u32),
 }
 
 /// An inotify instance.
@@ -60,10 +74,17 @@ impl Notices {
                 Ok(event) if event.events().contains(ReadFlags::QUEUE_OVERFLOW) => each(Notice::Everything),
                 Ok(event) if event.events().contains(ReadFlags::IGNORED) => {}
                 Ok(event) => {
-                    let names = ReadFlags::CREATE | ReadFlags::MOVED_FROM | ReadFlags::MOVED_TO | ReadFlags::DELETE;
-                    let names = names | ReadFlags::DELETE_SELF | ReadFlags::MOVE_SELF;
-                    if event.events().intersects(names) {
-                        each(Notice::Name(event.wd(), event.file_name()));
+                    let told = event.events();
+                    if told.intersects(ReadFlags::DELETE_SELF | ReadFlags::MOVE_SELF) {
+                        each(Notice::Directory);
+                    }
+                    if let Some(name) = event.file_name() {
+                        let moved = if told.contains(ReadFlags::MOVED_FROM) {
+                            Some(Moved::From(event.cookie()))
+                        } else {
+                            told.contains(ReadFlags::MOVED_TO).then(|| Moved::To(event.cookie()))
+                        };
+                        each(Notice::Name { watch: event.wd(), name, moved });
                     }
                     if event.events().intersects(ReadFlags::MODIFY | ReadFlags::ATTRIB) {
                         each(Notice::File(event.wd()));

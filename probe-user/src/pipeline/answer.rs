@@ -50,6 +50,7 @@ impl Daemon {
                 kernel: self.kernel_cost(),
             },
             lost: lost.collect(),
+            log_files: self.logs.report(),
             engine: serde_json::to_value(&status).unwrap_or(Value::Null),
             collectors: self.outlets.collectors(),
             dropped: self.outlets.dropped(),

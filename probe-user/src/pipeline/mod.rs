@@ -12,6 +12,7 @@ mod alarm;
 mod answer;
 pub mod clock;
 mod core;
+mod logfiles;
 mod looks;
 mod memory;
 mod outlets;
@@ -40,6 +41,7 @@ use crate::time::KTime;
 
 use self::alarm::Alarm;
 use self::core::Core;
+use self::logfiles::LogFiles;
 use outlets::Outlets;
 
 /// How often, at the end, the ring is looked at for accounts that are still open, and how long in between.
@@ -140,6 +142,8 @@ pub async fn run(start: Start, orders: mpsc::Receiver<Order>) -> Result<(), Pipe
     engine.spare(std::process::id());
     // The helper has to have its capabilities from a daemon that still has them.
     degraded.extend(start_helper(&prepared, &mut acting, &mut engine));
+    // So has the thread that reads log files.
+    let mut logs = LogFiles::prepare(&prepared.policies, &config.state_dir, &feed, &mut degraded);
     if let Err(error) = privileges::drop_all() {
         degraded.push(format!("privileges are kept: {error}"));
     }
@@ -168,8 +172,9 @@ pub async fn run(start: Start, orders: mpsc::Receiver<Order>) -> Result<(), Pipe
         },
     ));
     let times = Times::new(clock::now());
+    logs.watch(&prepared.policies, &config.state_dir, &feed);
     let wake_gap = settings.wake_gap;
-    let daemon = Daemon { feed, core, acting, outlets, prepared, degraded, began, wake_gap, times };
+    let daemon = Daemon { feed, logs, core, acting, outlets, prepared, degraded, began, wake_gap, times };
     let ended = daemon.run(orders, queries, inputs).await;
     server.close();
     ended
@@ -179,6 +184,7 @@ pub async fn run(start: Start, orders: mpsc::Receiver<Order>) -> Result<(), Pipe
 struct Daemon {
     /// For sources with a task of their own.
     feed: mpsc::Sender<Input>,
+    logs: LogFiles,
     core: Core,
     acting: Acting,
     outlets: Outlets,
@@ -323,6 +329,11 @@ impl Daemon {
             self.prepared.notes.push(note);
         }
         self.core.input(Input::Policies(self.prepared.policies.clone(), self.prepared.users.clone()))?;
+        let notes = self.logs.watch(&self.prepared.policies, &self.prepared.config.state_dir, &self.feed);
+        for note in notes {
+            tracing::warn!("{note}");
+            self.degraded.push(note);
+        }
         self.outlets.tell(agent::reloaded(now, self.prepared.policies.groups.len(), &self.prepared.notes));
         Ok(())
     }
@@ -350,6 +361,7 @@ impl Daemon {
 
     /// Drains, detaches, says so, and gives the ways out some time.
     async fn stop(mut self, reason: &str, mut inputs: mpsc::Receiver<Input>) -> Result<(), PipelineError> {
+        std::mem::take(&mut self.logs).stop(&mut inputs, &mut self.core).await?;
         self.core.drain()?;
         // Accounts close some ms after an exit: those under way are waited for, zombies are not.
         for _ in 0..LAST_DRAINS {

@@ -58,13 +58,21 @@ impl Window {
 
     /// It happened once more. A stamp before the newest one counts as the newest.
     pub fn add(&mut self, at: KTime) {
+        self.add_many(at, 1);
+    }
+
+    /// It happened so many times more, all at that moment.
+    pub fn add_many(&mut self, at: KTime, count: u64) {
+        if count == 0 {
+            return;
+        }
         let at = self.stamps.back().map_or(at, |newest| newest.at.max(at));
         self.expire(at);
         match self.stamps.back_mut() {
-            Some(newest) if newest.at == at => newest.count += 1,
-            _ => self.stamps.push_back(Stamp { at, count: 1 }),
+            Some(newest) if newest.at == at => newest.count = newest.count.saturating_add(count),
+            _ => self.stamps.push_back(Stamp { at, count }),
         }
-        self.total += 1;
+        self.total = self.total.saturating_add(count);
         if self.stamps.len() > STAMPS_MAX {
             self.merge();
         }

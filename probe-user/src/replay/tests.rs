@@ -60,6 +60,7 @@ impl Tape {
             began_mono_ns: KTime::from_secs(BEGAN).0,
             began_boot_ns: KTime::from_secs(BEGAN).0,
             began_wall_ns: WALL,
+            logs: Vec::new(),
         };
         let writer = Writer::new(Vec::new(), &facts, u64::MAX).unwrap();
         let mut tape = Self { writer, batch: Vec::new(), seq: 0 };
@@ -267,7 +268,7 @@ fn after_a_loss_nothing_fires_until_the_recorded_scan() {
     assert_eq!(names, expected, "{told:?}");
     assert!(told[2].starts_with("22:00:23.000"), "{told:?}");
     assert_eq!(outcome.summary.lost, 3);
-    assert!(outcome.summary.notes()[0].contains("3 records were lost"));
+    assert!(outcome.summary.all_notes()[0].contains("3 records were lost"));
 }
 
 #[test]

@@ -27,6 +27,7 @@ pub use socket::BindError;
 use crate::agent::{Cost, KernelCost};
 use crate::config::Api;
 use crate::forward;
+use crate::logs::LogsReport;
 use crate::outlet::Dropped;
 
 /// Queries that may wait for the pipeline.
@@ -88,6 +89,9 @@ pub struct StatusReport {
     pub agent: AgentReport,
     /// Groups, bounds, alarms: `engine::Status` as JSON.
     pub engine: Value,
+    /// The files of logs; absent where no policy names any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log_files: Option<LogsReport>,
     /// Each collector.
     pub collectors: Vec<forward::Status>,
     /// Events dropped on the way to stdout and to collectors since the start.

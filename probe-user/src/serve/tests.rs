@@ -16,6 +16,7 @@ fn api(dir: &tempfile::TempDir) -> Api {
 
 fn report() -> StatusReport {
     StatusReport {
+        log_files: None,
         agent: AgentReport { version: "1".into(), pid: 7, uptime: 1.5, ..AgentReport::default() },
         engine: json!({"groups": []}),
         lost: vec![Dropped { place: "kernel".into(), reason: "ring_full".into(), count: 3 }],

@@ -1,5 +1,7 @@
 //! The daemon's answer as text. What is missing in it (an older daemon) is left out.
 
+mod logs;
+
 use std::fmt::Write as _;
 
 use serde_json::Value;
@@ -12,6 +14,7 @@ pub(super) fn text(report: &Value) -> String {
     agent(&mut page, &report["agent"], &report["engine"]);
     page.push('\n');
     groups(&mut page, &report["engine"]);
+    logs::logs(&mut page, &report["engine"], &report["log_files"]);
     page.push('\n');
     for collector in list(&report["collectors"]) {
         self::collector(&mut page, collector);

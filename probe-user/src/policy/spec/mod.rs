@@ -248,7 +248,7 @@ impl Measure {
 
     /// Counted within a window (`within` is mandatory).
     pub const fn is_windowed(self) -> bool {
-        matches!(self, Self::Starts | Self::Exits | Self::Failures | Self::OomKills)
+        matches!(self, Self::Starts | Self::Exits | Self::Failures | Self::OomKills | Self::Lines)
     }
 
     /// Known only by sampling.
