@@ -94,7 +94,7 @@ impl Flags {
         // The first line has the place; the rest points into the file, for `procprobe check`.
         let first_line = |note: &Diagnostic| note.to_string().lines().next().unwrap_or_default().to_owned();
         let left_out = loaded.notes.iter().map(first_line).collect();
-        if loaded.policies.groups.is_empty() {
+        if loaded.policies.is_empty() {
             tracing::warn!("no policies are in force: nothing can fire; `--events all` tells every process");
         }
         let mut notes = Vec::new();

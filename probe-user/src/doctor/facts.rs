@@ -36,6 +36,8 @@ pub(super) struct Facts {
     pub(super) bpffs: Option<PathBuf>,
     /// `kernel.bpf_stats_enabled`
     pub(super) bpf_stats: bool,
+    /// Pressure stall information can be read, or why not.
+    pub(super) pressure: Result<(), String>,
 }
 
 /// The capabilities that the daemon can use.
@@ -63,6 +65,7 @@ impl Facts {
             unified_cgroup: mount_of(&mounts, "cgroup2"),
             bpffs: mount_of(&mounts, "bpf"),
             bpf_stats: flag("/proc/sys/kernel/bpf_stats_enabled"),
+            pressure: fs::read("/proc/pressure/cpu").map(drop).map_err(|error| error.to_string()),
         }
     }
 }

@@ -87,6 +87,13 @@ pub(super) fn judge(facts: &Facts) -> Vec<Line> {
         Line::new(Verdict::Ok, "kernel statistics", "off: the programs' own cost is not shown".into())
             .remedy("sysctl kernel.bpf_stats_enabled=1, to see it")
     });
+    lines.push(match &facts.pressure {
+        Ok(()) => Line::new(Verdict::Ok, "pressure", "the kernel tells how long tasks wait (PSI)".into()),
+        Err(why) => Line::new(Verdict::Warn, "pressure", format!("/proc/pressure cannot be read: {why}")).remedy(
+            "`pressure_cpu`, `pressure_memory` and `pressure_io` of the host are not judged; PSI needs CONFIG_PSI, and on \
+             some distributions psi=1 on the kernel's command line",
+        ),
+    });
     lines
 }
 
@@ -214,6 +221,7 @@ mod tests {
             unified_cgroup: Some("/sys/fs/cgroup".into()),
             bpffs: Some("/sys/fs/bpf".into()),
             bpf_stats: true,
+            pressure: Ok(()),
         }
     }
 
@@ -253,6 +261,7 @@ mod tests {
         check(|facts| facts.lockdown = Some("integrity".into()), &[]);
         check(|facts| facts.unified_cgroup = None, &[("cgroups", Warn)]);
         check(|facts| facts.bpffs = None, &[]);
+        check(|facts| facts.pressure = Err("no such file".into()), &[("pressure", Warn)]);
     }
 
     #[test]

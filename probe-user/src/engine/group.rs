@@ -22,6 +22,8 @@ pub(super) const REPEAT_MIN: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) struct GroupState {
     pub(super) spec: Arc<Group>,
+    /// It holds the runs of this job, and is not shown as a group.
+    pub(super) job: Option<usize>,
     pub(super) response: Arc<Response>,
     /// As declared, but blind to the difference between kernel threads and others.
     pub(super) except: Option<Selector>,
@@ -115,6 +117,7 @@ impl GroupState {
             spec.except.clone().map(|except| Selector { kernel_threads: spec.select.kernel_threads, ..except });
         Self {
             spec: Arc::new(spec.clone()),
+            job: None,
             response: Arc::new(spec.response.clone()),
             except,
             members: BTreeSet::new(),

@@ -34,6 +34,16 @@ impl Held {
         Self { rule, machine: Machine::default(), repeat, repeat_at: None, dips: 0, extent: Extent::default() }
     }
 
+    /// The same demand, nothing observed yet.
+    pub(super) fn anew(&self) -> Self {
+        Self::new(self.rule, self.repeat)
+    }
+
+    /// How often its alarm is told again.
+    pub(super) const fn repeat(&self) -> Option<Duration> {
+        self.repeat
+    }
+
     /// The rule in force.
     pub(super) const fn rule(&self) -> &Rule {
         &self.rule

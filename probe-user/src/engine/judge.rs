@@ -34,9 +34,7 @@ impl Engine {
                 self.timers.forget(at, slot);
             }
         }
-        let mut told = Vec::new();
-        self.jobs.advance(until, self.gate, &mut told);
-        self.tell(told, effects);
+        self.advance_jobs(until, effects);
     }
 
     /// Judges everything counted that has changed in this step.
@@ -50,6 +48,7 @@ impl Engine {
             self.judge_counts(group, at, effects);
         }
         self.dirty = dirty;
+        self.judge_jobs(at, effects);
     }
 
     /// Judges everything that needs no sample: at the first scan, after a loss, after a reload.
@@ -67,6 +66,7 @@ impl Engine {
                 self.judge_age(group, key, at, effects);
             }
         }
+        self.judge_jobs(at, effects);
     }
 
     fn judge_counts(&mut self, group: usize, at: KTime, effects: &mut Vec<Effect>) {

@@ -67,11 +67,8 @@ impl Engine {
         let doubt = self.losses.doubt.get_or_insert_with(|| Doubt { since: now, by_reason: BTreeMap::new() });
         let counts = doubt.by_reason.entry(reason).or_default();
         counts.lost = counts.lost.saturating_add(loss.count);
-        for group in &mut self.groups {
-            for counted in &mut group.windows {
-                counted.window.missed(now);
-            }
-        }
+        counts.untold = counts.untold.saturating_add(if first { 0 } else { loss.count });
+        self.miss(now);
         if first {
             let body = format!(
                 "{} in the kernel ({reason}); nothing fires until the processes are scanned",
@@ -79,8 +76,6 @@ impl Engine {
             );
             effects.push(Effect::Emit(lost(now, reason, loss.count, false, body)));
             effects.push(Effect::Scan);
-        } else {
-            counts.untold = counts.untold.saturating_add(loss.count);
         }
     }
 
@@ -94,12 +89,18 @@ impl Engine {
             event.attributes.put("total", counts.lost);
             effects.push(Effect::Emit(event));
         }
+        self.miss(now);
+        true
+    }
+
+    /// What is counted may have missed something up to now.
+    fn miss(&mut self, now: KTime) {
         for group in &mut self.groups {
             for counted in &mut group.windows {
                 counted.window.missed(now);
             }
         }
-        true
+        self.jobs.missed(now);
     }
 }
 

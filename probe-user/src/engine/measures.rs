@@ -4,14 +4,14 @@
 //! their closed account says what they used. What a process used before the interval (it was not sampled yet when it
 //! began) is left out in proportion to the time, so that entering a group late makes no spike.
 //!
-//! A sample need not have a row for each process: no row says that nothing has changed, and that nothing was used. So the
-//! sums over members are kept and changed by what a row says, and a sample costs what its rows cost.
+//! A sample has no row of a process that used nothing since its last row. Whoever has had a row and is watched still is
+//! therefore counted up to the last sample, and what it holds (memory, threads) is what it held.
+//! So the sums over members are kept and changed by what a row says, and a sample costs what its rows cost.
 
 use std::time::Duration;
 
 use super::group::GroupState;
 use super::timers::Slot;
-use super::track::Track;
 use super::{Effect, Engine};
 use crate::model::{Process, Totals};
 use crate::policy::spec::Measure;
@@ -100,18 +100,6 @@ pub(super) fn value_of(process: &Process, rates: &Rates, measure: Measure) -> Op
     }
 }
 
-impl Track {
-    /// Up to where a process's usage is accounted for, when the present interval began at `begin`.
-    fn accounted_until(&self, key: ProcessKey, begin: KTime) -> KTime {
-        match self.used_until {
-            None => key.start,
-            // Had it used anything before this interval, an earlier sample would have told.
-            Some(until) if self.sampled_since.is_some_and(|since| since <= until) => until.max(begin),
-            Some(until) => until,
-        }
-    }
-}
-
 impl Engine {
     /// A sample says what a process used since it was last counted.
     pub(super) fn used(&mut self, key: ProcessKey, delta: Totals, now: KTime) {
@@ -126,9 +114,14 @@ impl Engine {
                 }
             }
         }
-        let accounted = self.interval.map(|begin| (begin, track.accounted_until(key, begin)));
-        track.used_until = Some(now);
-        let Some((begin, from)) = accounted else { return };
+        let counted = track.used_until.replace(now);
+        let steady = !std::mem::take(&mut track.interrupted);
+        let Some(begin) = self.interval else { return };
+        let from = match counted {
+            // What had no row in the samples since used nothing until the last of them.
+            Some(until) if steady => until.max(begin),
+            until => until.unwrap_or(key.start),
+        };
         let inside = portion(delta, from, begin, now);
         track.rates = Rates::of(inside, now.since(begin));
         if inside == Totals::default() {
@@ -144,11 +137,12 @@ impl Engine {
     /// A closed account says what a process used after it was last counted.
     pub(super) fn account_closed(&mut self, process: &Process, delta: Totals) {
         let (Some(track), Some(begin)) = (self.tracks.get(&process.key), self.interval) else { return };
-        let from = track.accounted_until(process.key, begin);
+        let from = track.used_until.unwrap_or(process.key.start);
         let end = process.exit.as_ref().map_or(begin, |exit| exit.at);
+        let steady = track.used_until.is_some() && !track.interrupted;
         let inside = if end > begin {
-            portion(delta, from, begin, end)
-        } else if begin.since(from) <= ACCOUNT_LAG {
+            portion(delta, if steady { from.max(begin) } else { from }, begin, end)
+        } else if begin.since(if steady { end } else { from }) <= ACCOUNT_LAG {
             // It ended before the interval, but no sample has told of it.
             delta
         } else {
@@ -164,7 +158,6 @@ impl Engine {
     /// Judges the sampled bounds of all groups that use something, and begins the next interval.
     pub(super) fn judge_sample(&mut self, now: KTime, effects: &mut Vec<Effect>) {
         let length = self.interval.map(|begin| now.since(begin)).filter(|length| !length.is_zero());
-        self.sampled_at = now;
         for place in 0..self.index.sampled().len() {
             let Some(group) = self.index.sampled().get(place).copied() else { continue };
             self.judge_group_sample(group, now, length, effects);

@@ -91,6 +91,7 @@ impl Engine {
                 Change::Used { key, delta } => self.used(key, delta, at),
                 Change::Closed { process, account, delta } => {
                     self.account_closed(&process, delta);
+                    self.close_jobs(process.key, account);
                     if let Some(mut track) = self.tracks.remove(&process.key) {
                         trim(&mut self.tracks);
                         self.rereads.move_to(process.key, &mut track.look_at, None);
@@ -253,6 +254,7 @@ impl Engine {
             // Known too late: it was a member, and has ended.
             count_exit(state, process, at);
         }
+        self.enter_job(group, key, track, cause);
     }
 
     fn leave(&mut self, group: usize, key: ProcessKey, track: &mut Track, cause: Cause, at: KTime) {
@@ -269,6 +271,7 @@ impl Engine {
     }
 
     fn exited(&mut self, key: ProcessKey, at: KTime, effects: &mut Vec<Effect>) {
+        self.exit_jobs(key);
         let Some(process) = self.table.get(key).or(self.gone.as_deref()) else { return };
         let Some(track) = self.tracks.get_mut(&key).filter(|track| !track.ended) else { return };
         track.ended = true;

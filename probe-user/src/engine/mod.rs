@@ -103,7 +103,8 @@ pub enum Input {
     Record(Record),
     /// Everything that lives: at the start, and after each loss when the engine asked for it.
     Scan(Scan),
-    /// Usage of the processes that the engine asked to be sampled ([`Watch::usage`]).
+    /// Usage of the processes that the engine asked to be sampled ([`Watch::usage`]). Of one that had a row before and
+    /// has none here, nothing has changed.
     Sample(Vec<UsageRow>),
     /// What a process says of itself now, read because the engine asked ([`Effect::Reread`]).
     Reread {
@@ -237,8 +238,7 @@ pub struct Engine {
 impl Engine {
     /// An engine that has seen nothing yet; the first [`Input::Scan`] starts it.
     pub fn new(settings: Settings, policies: &Arc<PolicySet>, users: Arc<Users>) -> Self {
-        let groups: Vec<GroupState> =
-            policies.groups.iter().map(|group| GroupState::new(group, &settings.host, KTime::default())).collect();
+        let groups = jobs::groups_of(policies, &settings.host, KTime::default());
         let index = Index::new(&groups);
         let logs = Logs::new(policies, &settings.host, KTime::default());
         let host = settings.host;
@@ -252,7 +252,7 @@ impl Engine {
             timers: Timers::default(),
             rereads: Rereads::default(),
             losses: Losses::default(),
-            jobs: Jobs::new(policies),
+            jobs: Jobs::new(policies, KTime::default()),
             logs,
             hosts: Hosts::new(policies, &host),
             acts: Acts::new(&policies.actions),
@@ -297,6 +297,7 @@ impl Engine {
             }
             Input::Scan(scan) => self.take_scan(now.max(self.clock), &scan, effects),
             Input::Sample(rows) => {
+                self.sampled_at = now;
                 for rows in rows.chunks(CHANGES_KEPT) {
                     self.table.sample(now, rows, &mut changes);
                     self.apply(&mut changes, &Source::Other, now, effects);
@@ -324,9 +325,10 @@ impl Engine {
             }
             Input::Acted(acted) => self.acted(now.max(self.clock), &acted, effects),
             Input::Clock(clock) => {
-                let mut told = Vec::new();
-                self.jobs.set_clock(clock, &mut told);
-                self.tell(told, effects);
+                let now = now.max(self.clock);
+                self.advance_jobs(now, effects);
+                self.jobs.set_clock(clock);
+                self.judge_jobs(now, effects);
             }
             Input::Lost(loss) => self.lose(now.max(self.clock), loss, effects),
             Input::Policies(policies, users) => self.reload(now.max(self.clock), &policies, users, effects),
@@ -381,6 +383,7 @@ impl Engine {
                 group.begin(now);
             }
             self.logs.begin(now);
+            self.jobs.begin(now);
             self.end_doubt(now, effects);
             self.judge_all(now, effects);
         } else if self.end_doubt(now, effects) {

@@ -28,17 +28,21 @@ impl Engine {
         self.users = users;
         self.acts.set_declared(&policies.actions);
         let host = self.settings.host;
-        let mut groups: Vec<GroupState> =
-            policies.groups.iter().map(|group| GroupState::new(group, &host, now)).collect();
+        let mut groups = super::jobs::groups_of(policies, &host, now);
         // Old index to new index, and whether the same processes are selected.
         let kept: Vec<Option<(usize, bool)>> = self
             .groups
             .iter()
             .map(|old| {
-                let new = groups.iter().position(|new| new.spec.name == old.spec.name)?;
-                Some((new, groups.get(new).is_some_and(|new| selects_the_same(&new.spec, &old.spec))))
+                let is_heir =
+                    |new: &GroupState| new.spec.name == old.spec.name && new.job.is_some() == old.job.is_some();
+                let new = groups.iter().position(is_heir)?;
+                let same = groups.get(new).is_some_and(|new| selects_the_same(&new.spec, &old.spec));
+                // Runs of a job that selects others are found anew.
+                (same || old.job.is_none()).then_some((new, same))
             })
             .collect();
+        self.reload_jobs(policies, &groups, &kept, now, effects);
         for (old, kept) in kept.iter().enumerate() {
             let new = kept.and_then(|(new, _)| groups.get_mut(new));
             self.hand_over(old, new, now, effects);
@@ -50,6 +54,7 @@ impl Engine {
         self.index = super::index::Index::new(&self.groups);
         self.dirty.clear();
         self.match_all(&kept, now, effects);
+        self.root_jobs();
         self.rearm_all(now);
         self.sampling_may_change = true;
         self.judge_all(now, effects);
@@ -115,6 +120,8 @@ impl Engine {
             renumber(&mut track.belongs);
             renumber(&mut track.entered);
             renumber(&mut track.descends);
+            let runs = track.runs.iter().filter_map(|(old, root)| Some((kept.get(*old).copied().flatten()?.0, *root)));
+            track.runs = runs.collect();
             track.descends.retain(|group| selecting_the_same.contains(group));
         }
         for key in keys {

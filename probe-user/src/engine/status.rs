@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::Engine;
 use super::group::{BoundState, GroupState};
 use super::hosts::HostBoundStatus;
+pub use super::jobs::status::{JobAlarmStatus, JobStatus, LastRunStatus, RunStatus};
 use super::timers::Slot;
 use crate::event::Severity;
 use crate::policy::bound::{Machine, Phase, Rule};
@@ -30,7 +31,7 @@ pub struct Status {
     pub losses: Vec<LossStatus>,
     /// Breaches that healed before they fired, over all bounds.
     pub dips_healed: u64,
-    /// Names of the bounds that are firing, in the order of the groups.
+    /// Names of the bounds that are firing, in the order of the groups, then of the jobs.
     pub firing: Vec<String>,
     /// Each group, sorted as the policies are.
     pub groups: Vec<GroupStatus>,
@@ -38,6 +39,8 @@ pub struct Status {
     pub logs: Vec<LogStatus>,
     /// The bounds on the host itself, in the order of the files.
     pub host: Vec<HostBoundStatus>,
+    /// Each job, sorted as the policies are.
+    pub jobs: Vec<JobStatus>,
 }
 
 /// Records lost for one reason.
@@ -121,6 +124,8 @@ pub enum State {
     /// Within its limit, or not judged yet.
     #[default]
     Healthy,
+    /// It cannot be judged now; only where the value comes from outside the process table.
+    Unknown,
     /// In breach, not for long enough.
     Pending,
     /// An alarm.
@@ -133,7 +138,7 @@ impl State {
     }
 
     /// Where a machine stands.
-    pub(super) fn of_phase(phase: Phase) -> Self {
+    pub(super) const fn of_phase(phase: Phase) -> Self {
         match phase {
             Phase::Healthy => Self::Healthy,
             Phase::Pending { .. } => Self::Pending,
@@ -156,8 +161,9 @@ pub struct Each {
 impl Engine {
     /// How everything stands at `now`.
     pub fn status(&self, now: KTime) -> Status {
-        let groups: Vec<GroupStatus> =
-            self.groups.iter().enumerate().map(|(index, group)| self.group_status(index, group, now)).collect();
+        let groups = self.groups.iter().enumerate().filter(|(_, group)| group.job.is_none());
+        let groups: Vec<GroupStatus> = groups.map(|(index, group)| self.group_status(index, group, now)).collect();
+        let jobs = self.job_statuses(now);
         let logs = self.logs.status(now);
         let bounds = || groups.iter().flat_map(|group| &group.bounds).chain(logs.iter().flat_map(|log| &log.bounds));
         let host = self.hosts.status(now);
@@ -175,14 +181,17 @@ impl Engine {
                 .map(|(reason, count)| LossStatus { reason: (*reason).to_owned(), count: *count })
                 .collect(),
             dips_healed: bounds().map(|bound| bound.dips_healed).sum::<u64>()
+                + jobs.iter().flat_map(|job| &job.alarms).map(|alarm| alarm.dips_healed).sum::<u64>()
                 + host.iter().flat_map(|bound| &bound.instances).map(|each| each.dips_healed).sum::<u64>(),
             firing: bounds()
                 .filter(|bound| bound.state == State::Firing)
                 .map(|bound| bound.name.clone())
+                .chain(jobs.iter().flat_map(JobStatus::firing))
                 .chain(firing_of_host)
                 .collect(),
             groups,
             logs,
+            jobs,
             host,
         }
     }
@@ -252,7 +261,7 @@ fn each(group: &GroupState, bound: &BoundState) -> Each {
     let mut each = Each::default();
     for judge in bound.each.values() {
         match State::of(&judge.machine) {
-            State::Healthy => {}
+            State::Healthy | State::Unknown => {}
             State::Pending => each.pending += 1,
             State::Firing => each.firing += 1,
         }

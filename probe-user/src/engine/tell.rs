@@ -257,7 +257,7 @@ impl Engine {
     }
 
     /// The process's own attributes.
-    fn describe(&self, process: &Process, track: &Track) -> Attributes {
+    pub(super) fn describe(&self, process: &Process, track: &Track) -> Attributes {
         let (identity, program) = (&process.identity, &process.program);
         let mut attributes = Attributes::default();
         attributes.put("process.pid", process.key.tgid);
@@ -274,7 +274,8 @@ impl Engine {
             attributes.put("process.linux.cgroup", clean(&process.cgroup));
         }
         attributes.put_some("container.id", container_id(&process.cgroup));
-        let names = track.belongs.iter().filter_map(|group| self.groups.get(*group)).map(|group| &*group.spec.name);
+        let groups = track.belongs.iter().filter_map(|group| self.groups.get(*group));
+        let names = groups.filter(|group| group.job.is_none()).map(|group| &*group.spec.name);
         attributes.put("groups", names.collect::<Vec<_>>());
         attributes
     }

@@ -4,13 +4,14 @@ mod actions;
 mod counts;
 mod events;
 mod index;
+mod jobs;
 mod loss;
 mod membership;
 mod random;
 mod reload;
 mod usage;
 mod windows;
-mod world;
+pub(super) mod world;
 
 use std::time::Duration;
 
@@ -89,13 +90,14 @@ fn tidy(text: &str) -> String {
     if lines.is_empty() { String::new() } else { lines.join("\n") + "\n" }
 }
 
-/// Plays a script and compares the events that it makes.
+/// Plays a script and compares the events that it makes: with samples that tell of all, and with such that leave out
+/// who used nothing.
 #[track_caller]
 fn check_with(settings: Settings, groups: Vec<Group>, script: &str, expected: &str) -> World {
-    let mut quiet = World::new(settings.clone(), vec![groups.clone()]);
-    quiet.quiet = true;
-    quiet.play(script);
-    assert_eq!(quiet.story(), tidy(expected), "with samples of what has changed alone: {script}");
+    let mut glancing = World::new(settings.clone(), vec![groups.clone()]);
+    glancing.glances = true;
+    glancing.play(script);
+    assert_eq!(glancing.story(), tidy(expected), "rows only of what changed: {script}");
     let mut world = World::new(settings, vec![groups]);
     world.play(script);
     assert_eq!(world.story(), tidy(expected), "{script}");

@@ -20,6 +20,8 @@ pub(super) struct Track {
     pub(super) belongs: Vec<usize>,
     /// The groups it belongs to by descent, unless taken out.
     pub(super) descends: Vec<usize>,
+    /// The run that it belongs to, by the group of its job, and the root of each.
+    pub(super) runs: Vec<(usize, ProcessKey)>,
     /// The groups it was in since its last exec: no further entry is a start.
     pub(super) entered: Vec<usize>,
     /// It belonged once to a group whose processes are told.
@@ -38,11 +40,11 @@ pub(super) struct Track {
     pub(super) watch_unsure: bool,
     /// Its usage has been counted up to here.
     pub(super) used_until: Option<KTime>,
-    /// Since when samples tell of it whenever there is something to tell.
-    pub(super) sampled_since: Option<KTime>,
+    /// Its usage was not watched for a while after that.
+    pub(super) interrupted: bool,
     /// What the sums of its groups have of it: its share in the last sample that told of it.
     pub(super) share: Option<Share>,
-    /// Its usage in the last interval.
+    /// Its usage in the interval that ended there.
     pub(super) rates: Rates,
     /// What new arguments could change.
     pub(super) hope: Hope,
@@ -131,12 +133,18 @@ impl Engine {
             wanted.exit |= state.watch.exit;
             wanted.usage |= state.watch.usage;
         }
+        // The end of a run is told at once; what ends inside of it can wait.
+        wanted.exit |= track.runs.iter().any(|(_, root)| *root == key);
         if !track.ended && (wanted != track.watch || track.watch_unsure) {
+            if track.watch.usage && !wanted.usage {
+                let steady = !std::mem::replace(&mut track.interrupted, true);
+                track.used_until =
+                    track.used_until.map(|until| if steady { until.max(self.sampled_at) } else { until });
+            }
             track.watch = wanted;
             track.watch_set = at;
             effects.push(Effect::Watch(key, wanted));
         }
-        track.sampled_since = if wanted.usage { track.sampled_since.or(Some(at)) } else { None };
         track.watch_unsure = false;
     }
 }

@@ -32,7 +32,7 @@ impl Endpoint {
     }
 
     /// The URL with its secrets: for the request alone.
-    pub(super) fn url(&self) -> Url {
+    pub(crate) fn url(&self) -> Url {
         self.url.clone()
     }
 

@@ -4,7 +4,7 @@
 //! - collection never waits: [`Forwarder::offer`] puts a line into a queue bounded in bytes; when it is full the oldest
 //!   lines go, counted as `queue_full`;
 //! - a batch is done when a collector answered 2xx; until then it is sent again, with jittered backoff and the
-//!   collector's own Retry-After, to the first of several URLs that is not waiting ([`rota`]);
+//!   collector's own Retry-After, to the first of several URLs that is not waiting ([`crate::post::rota`]);
 //! - what the collector refuses for good (a 4xx other than 408 and 429) is dropped and counted as `rejected`; a batch that is
 //!   too large (413) is halved first;
 //! - no secret leaves this module: URLs are shown without user, password and query, errors without URLs.
@@ -13,7 +13,6 @@
 //! a later version's work.
 
 mod endpoint;
-mod rota;
 mod send;
 mod task;
 #[cfg(test)]
@@ -29,7 +28,7 @@ use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
 pub use endpoint::{Endpoint, EndpointError};
-pub use send::{Client, Outcome, StartError};
+pub use send::{Client, StartError};
 
 use crate::outlet::{Dropped, LineQueue, Tally, lock};
 use crate::time::KTime;

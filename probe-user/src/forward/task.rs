@@ -1,16 +1,16 @@
 //! The forwarding task: gather a batch, send it until it is done, again.
 
 use std::collections::VecDeque;
-use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
-use super::rota::{Rota, Turn};
-use super::send::{Client, Outcome};
+use super::send::Client;
 use super::{Endpoint, Shared};
 use crate::outlet::lock;
+use crate::post::Outcome;
+use crate::post::rota::{Jitter, Rota, Turn};
 
 /// Runs until the queue is empty after the end was called.
 pub(super) async fn run(shared: Arc<Shared>, mut client: Client, endpoints: Vec<Endpoint>) {
@@ -137,23 +137,4 @@ fn reject(shared: &Shared, endpoint: &Endpoint, events: usize, why: &str) {
     state.under_way -= events;
     state.failures += 1;
     state.last_error = Some(format!("{endpoint}: {why}"));
-}
-
-/// Enough chance to keep a fleet out of step; nothing secret hangs on it.
-#[derive(Debug)]
-struct Jitter {
-    seed: RandomState,
-    count: u64,
-}
-
-impl Jitter {
-    fn new() -> Self {
-        Self { seed: RandomState::new(), count: 0 }
-    }
-
-    fn next(&mut self) -> u32 {
-        self.count += 1;
-        let [a, b, c, d, ..] = self.seed.hash_one(self.count).to_le_bytes();
-        u32::from_le_bytes([a, b, c, d])
-    }
 }

@@ -53,6 +53,7 @@ impl Daemon {
             log_files: self.logs.report(),
             engine: serde_json::to_value(&status).unwrap_or(Value::Null),
             collectors: self.outlets.collectors(),
+            notify: self.outlets.destinations(),
             dropped: self.outlets.dropped(),
         }
     }

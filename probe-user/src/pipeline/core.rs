@@ -13,7 +13,7 @@ use crate::kernel::loader::Attached;
 use crate::kernel::reread;
 use crate::kernel::sampler::SampleError;
 use crate::record::{Body, Loss, Lost, ProcessKey, Record, Scan};
-use crate::time::KTime;
+use crate::time::{ClockReading, KTime};
 
 use super::clock;
 
@@ -22,6 +22,10 @@ const BATCH: usize = 512;
 
 /// Batches in one drain, so that a storm cannot keep the daemon from everything else.
 const BATCHES: usize = 512;
+
+/// The engine is told of clocks that have moved against each other by so much, in ns; a scheduled time has a second of
+/// tolerance.
+const CLOCK_STEP_NS: u64 = 100_000_000;
 
 /// Kernel sources and engine.
 pub(super) struct Core {
@@ -36,6 +40,8 @@ pub(super) struct Core {
     orders: Vec<Order>,
     wake_at: Option<KTime>,
     sampling: bool,
+    /// As the engine was told last.
+    clock: Option<ClockReading>,
     scan_wanted: bool,
     looks_wanted: Vec<(ProcessKey, bool)>,
 }
@@ -55,9 +61,11 @@ impl Core {
             orders: Vec::new(),
             wake_at: None,
             sampling: false,
+            clock: None,
             scan_wanted: false,
             looks_wanted: Vec::new(),
         };
+        core.look_at_clock();
         core.scan()?;
         core.settle()?;
         Ok(core)
@@ -65,6 +73,7 @@ impl Core {
 
     /// Takes everything out of the ring and hands it to the engine; returns how many records there were.
     pub(super) fn drain(&mut self) -> Result<usize, SampleError> {
+        self.look_at_clock();
         let taken = self.take_records();
         self.settle()?;
         Ok(taken)
@@ -80,8 +89,15 @@ impl Core {
 
     /// Acts on a deadline that has come.
     pub(super) fn tick(&mut self) -> Result<(), SampleError> {
+        self.look_at_clock();
         self.take_records();
         self.step(Input::Tick);
+        self.settle()
+    }
+
+    /// Tells the engine when the wall clock has jumped.
+    pub(super) fn check_clock(&mut self) -> Result<(), SampleError> {
+        self.look_at_clock();
         self.settle()
     }
 
@@ -132,6 +148,21 @@ impl Core {
     /// For waiting and figures.
     pub(super) const fn kernel(&self) -> &Attached {
         &self.kernel
+    }
+
+    /// Tells the engine how kernel time and wall time relate, where that has changed. What came before goes by the old
+    /// clock.
+    fn look_at_clock(&mut self) {
+        let clock = clock::read();
+        let is_known = |old: ClockReading| old.wall_of(clock.mono).0.abs_diff(clock.wall.0) < CLOCK_STEP_NS;
+        if self.clock.is_some_and(is_known) {
+            return;
+        }
+        if self.clock.is_some() {
+            self.take_records();
+        }
+        self.clock = Some(clock);
+        self.step(Input::Clock(clock));
     }
 
     fn take_records(&mut self) -> usize {

@@ -1,4 +1,4 @@
-//! Gives memory back after the start.
+//! Gives memory back after the start, and after a storm of processes.
 //!
 //! Reading policies, the kernel's type information and the kernel object takes code and heap that are not needed again. The
 //! C library keeps freed heap for the next such need, and the pages of code that ran once stay counted as the daemon's.
@@ -13,6 +13,28 @@ pub(super) fn trim() {
     return_heap();
     if let Ok(smaps) = std::fs::read_to_string("/proc/self/smaps") {
         clean_file_mappings(&smaps).into_iter().for_each(return_pages);
+    }
+}
+
+/// Records that a storm has at least. Walking the heap takes less than reading a hundred of them.
+const STORM: usize = 10_000;
+
+/// Gives heap back when a storm is over: what it held for a moment lies between what stays.
+#[derive(Debug, Default)]
+pub(super) struct Storm {
+    records: usize,
+}
+
+impl Storm {
+    /// So many records were drained; none means that it is quiet. True when memory was given back.
+    pub(super) fn drained(&mut self, records: usize) -> bool {
+        self.records = self.records.saturating_add(records);
+        let over = records == 0 && self.records >= STORM;
+        if over {
+            self.records = 0;
+            return_heap();
+        }
+        over
     }
 }
 
@@ -92,6 +114,20 @@ nonsense
 ";
         let range = |start, end| Range { start, end };
         assert_eq!(clean_file_mappings(smaps), [range(0x1000, 0x3000), range(0x3000, 0x5000)]);
+    }
+
+    #[test]
+    fn heap_is_given_back_once_after_each_storm() {
+        let mut storm = Storm::default();
+        let mut check = |records: usize, expected: bool| assert_eq!(storm.drained(records), expected, "{records}");
+        check(0, false);
+        check(STORM - 1, false);
+        check(0, false);
+        check(1, false);
+        check(0, true);
+        check(0, false);
+        check(STORM, false);
+        check(0, true);
     }
 
     #[test]

@@ -11,6 +11,7 @@
 mod alarm;
 mod answer;
 pub mod clock;
+mod clock_set;
 mod core;
 mod logfiles;
 mod looks;
@@ -32,16 +33,20 @@ use crate::engine::{Engine, Input, Settings};
 use crate::forward::StartError;
 use crate::host::facts;
 use crate::host::identity::{identify, kernel_release};
+use crate::host::measures::Measures;
 use crate::kernel::loader::{self, LoadError, LoadSettings};
 use crate::kernel::sampler::SampleError;
+use crate::notify::Notifier;
 use crate::output::Format;
 use crate::serve::{self, BindError, Query};
 use crate::stamp::{OpenError, Stamper};
 use crate::time::KTime;
 
 use self::alarm::Alarm;
+use self::clock_set::ClockSet;
 use self::core::Core;
 use self::logfiles::LogFiles;
+use self::memory::Storm;
 use outlets::Outlets;
 
 /// How often, at the end, the ring is looked at for accounts that are still open, and how long in between.
@@ -150,9 +155,13 @@ pub async fn run(start: Start, orders: mpsc::Receiver<Order>) -> Result<(), Pipe
     let args_max = usize::try_from(config.events.args_max).unwrap_or(usize::MAX);
     let core = Core::start(attached, engine, args_max)?;
     memory::trim();
-    let mut outlets = Outlets::open(stamper, format, &config.collectors)?;
+    let (notifier, notes) = Notifier::open(&config.state_dir, &prepared.policies, clock::now(), config.start_grace);
+    degraded.extend(notes);
+    let mut outlets = Outlets::open(stamper, format, &config.collectors, notifier)?;
 
+    let mut measures = Measures::new(&prepared.policies);
     degraded.extend(prepared.notes.iter().cloned());
+    degraded.extend(measures.lacks());
     for note in &degraded {
         tracing::warn!("{note}");
     }
@@ -174,8 +183,22 @@ pub async fn run(start: Start, orders: mpsc::Receiver<Order>) -> Result<(), Pipe
     let times = Times::new(clock::now());
     logs.watch(&prepared.policies, &config.state_dir, &feed);
     let wake_gap = settings.wake_gap;
-    let daemon = Daemon { feed, logs, core, acting, outlets, prepared, degraded, began, wake_gap, times };
-    let ended = daemon.run(orders, queries, inputs).await;
+    let daemon = Daemon {
+        feed,
+        logs,
+        core,
+        acting,
+        measures,
+        outlets,
+        prepared,
+        degraded,
+        began,
+        wake_gap,
+        times,
+        storm: Storm::default(),
+    };
+    // Lives as long as the daemon, and is too large to be moved about on the stack.
+    let ended = Box::pin(daemon.run(orders, queries, inputs)).await;
     server.close();
     ended
 }
@@ -187,19 +210,21 @@ struct Daemon {
     logs: LogFiles,
     core: Core,
     acting: Acting,
+    measures: Measures,
     outlets: Outlets,
     prepared: Prepared,
     degraded: Vec<String>,
     began: KTime,
     wake_gap: Duration,
     times: Times,
+    storm: Storm,
 }
 
 /// When what is to be done next.
 struct Times {
     /// The ring may hold records that woke nobody.
     drain: Option<KTime>,
-    /// Usage is sampled; `None` while nobody asks for it.
+    /// Usage, the host or both are sampled; `None` while nobody asks for it.
     sample: Option<KTime>,
     heartbeat: KTime,
 }
@@ -219,6 +244,7 @@ impl Daemon {
         mut inputs: mpsc::Receiver<Input>,
     ) -> Result<(), PipelineError> {
         let mut alarm = Alarm::new()?;
+        let clock_set = ClockSet::new()?;
         let reason = loop {
             self.carry_out()?;
             self.tell_events();
@@ -231,13 +257,20 @@ impl Daemon {
                 },
                 ready = self.core.kernel().records.ready() => {
                     ready?;
-                    self.core.drain()?;
+                    let drained = self.core.drain()?;
+                    // A wake-up without a record is not yet quiet.
+                    self.storm.drained(drained.max(1));
                     self.times.drain = Some(self.next_look());
                 }
                 rings = alarm.rings() => {
                     rings?;
                     alarm.rang();
                     self.on_time()?;
+                }
+                jumps = clock_set.jumps() => {
+                    jumps?;
+                    clock_set.again()?;
+                    self.core.check_clock()?;
                 }
                 Some(input) = inputs.recv() => self.core.input(input)?,
                 Some(query) = queries.recv() => self.answer(query),
@@ -252,12 +285,12 @@ impl Daemon {
     }
 
     fn next_moment(&mut self) -> Option<KTime> {
-        self.times.sample = match self.times.sample {
-            _ if !self.core.is_sampling() => None,
-            Some(at) => Some(at),
-            None => Some(clock::now()),
-        };
-        let times = [self.times.drain, self.times.sample, self.core.wake_at(), Some(self.times.heartbeat)];
+        self.times.sample = self.sample_every().map(|every| {
+            // What was to come after a longer interval comes earlier when the interval has become shorter.
+            self.times.sample.map_or_else(clock::now, |at| at.min(clock::now().after(every)))
+        });
+        let orphan = self.outlets.next_orphan();
+        let times = [self.times.drain, self.times.sample, self.core.wake_at(), orphan, Some(self.times.heartbeat)];
         times.into_iter().flatten().min()
     }
 
@@ -266,19 +299,41 @@ impl Daemon {
         let now = clock::now();
         let is_due = |at: Option<KTime>| at.is_some_and(|at| at <= now);
         if is_due(self.times.drain) {
-            let some = self.core.drain()? > 0;
-            self.times.drain = some.then(|| self.next_look());
+            let drained = self.core.drain()?;
+            self.storm.drained(drained);
+            self.times.drain = (drained > 0).then(|| self.next_look());
         }
         if is_due(self.core.wake_at()) {
             self.core.tick()?;
         }
         if let Some(at) = self.times.sample.filter(|at| *at <= now) {
-            self.core.sample()?;
-            self.times.sample = Some(next_tick(at, self.prepared.config.sample_interval, clock::now()));
+            self.sample()?;
+            self.times.sample = self.sample_every().map(|every| next_tick(at, every, clock::now()));
+        }
+        if is_due(self.outlets.next_orphan()) {
+            self.outlets.tell_orphans();
         }
         if self.times.heartbeat <= now {
             self.beat()?;
             self.times.heartbeat = next_tick(self.times.heartbeat, HEARTBEAT_EVERY, clock::now());
+        }
+        Ok(())
+    }
+
+    /// How far apart samples are now. One beat serves usage and the host: each further one would be a wake-up more.
+    fn sample_every(&self) -> Option<Duration> {
+        let interval = self.prepared.config.sample_interval;
+        if self.core.is_sampling() { Some(interval) } else { self.measures.every(interval) }
+    }
+
+    fn sample(&mut self) -> Result<(), PipelineError> {
+        if self.core.is_sampling() {
+            self.core.sample()?;
+        }
+        if self.measures.every(Duration::ZERO).is_some() {
+            let every = self.sample_every().unwrap_or_default();
+            let sample = self.measures.sample(clock::now(), every);
+            self.core.input(Input::Host(sample))?;
         }
         Ok(())
     }
@@ -319,12 +374,18 @@ impl Daemon {
             self.outlets.tell(agent::reload_failed(now, &why, fixed.len()));
             return Ok(());
         }
-        for note in &new.notes {
+        self.prepared = new;
+        self.measures.set_policies(&self.prepared.policies);
+        self.prepared.notes.extend(self.measures.lacks());
+        for note in &self.prepared.notes {
             tracing::warn!("{note}");
         }
-        self.prepared = new;
         self.core.engine_mut().settings_changed(engine_settings(&self.prepared));
         if let Some(note) = start_helper(&self.prepared, &mut self.acting, self.core.engine_mut()) {
+            tracing::warn!("{note}");
+            self.prepared.notes.push(note);
+        }
+        for note in self.outlets.set_destinations(&self.prepared.policies) {
             tracing::warn!("{note}");
             self.prepared.notes.push(note);
         }

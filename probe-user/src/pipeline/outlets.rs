@@ -10,9 +10,12 @@ use super::clock::{self, Steady};
 use crate::agent;
 use crate::event::{Event, Severity, Stamped};
 use crate::forward::{self, Forwarder};
+use crate::notify::{self, Notifier};
 use crate::outlet::Dropped;
 use crate::output::{Format, Sink};
+use crate::policy::spec::PolicySet;
 use crate::stamp::{Stamper, line};
+use crate::time::KTime;
 
 use super::PipelineError;
 
@@ -25,6 +28,7 @@ pub(super) struct Outlets {
     clock: Steady,
     sink: Sink,
     forwarders: Vec<Forwarder>,
+    notifier: Notifier,
 }
 
 impl Outlets {
@@ -32,20 +36,25 @@ impl Outlets {
         stamper: Stamper,
         format: Format,
         collectors: &[forward::Settings],
+        notifier: Notifier,
     ) -> Result<Self, PipelineError> {
         let forwarders = collectors.iter().cloned().map(Forwarder::spawn).collect::<Result<_, _>>()?;
-        Ok(Self { stamper, clock: Steady::default(), sink: Sink::stdout(format)?, forwarders })
+        Ok(Self { stamper, clock: Steady::default(), sink: Sink::stdout(format)?, forwarders, notifier })
     }
 
     /// Gives an event its place and sends it off.
-    pub(super) fn tell(&mut self, event: Event) {
+    pub(super) fn tell(&mut self, mut event: Event) {
         let urgent = event.severity > Severity::Info;
+        let alarm = event.alarm.take();
         let stamped = self.stamper.stamp(event, &self.clock.read());
         match line(&stamped) {
             Ok(line) => {
                 self.sink.offer(&stamped, &line);
                 for forwarder in &self.forwarders {
                     forwarder.offer(line.clone(), urgent);
+                }
+                if let Some(alarm) = alarm {
+                    self.notifier.offer(&alarm, &stamped.id, &line);
                 }
             }
             Err(error) => cannot_write(&stamped, &error),
@@ -57,9 +66,32 @@ impl Outlets {
         let now = clock::now();
         let mut untold = self.sink.untold(now);
         untold.extend(self.forwarders.iter().flat_map(|forwarder| forwarder.untold(now)));
+        untold.extend(self.notifier.untold(now));
         for dropped in &untold {
             self.tell(agent::lost(now, dropped));
         }
+    }
+
+    /// When [`Self::tell_orphans`] has something to tell.
+    pub(super) fn next_orphan(&self) -> Option<KTime> {
+        self.notifier.next_orphan()
+    }
+
+    /// Tells the ends of alarms of an earlier run that have not come back.
+    pub(super) fn tell_orphans(&mut self) {
+        for event in self.notifier.take_orphans(clock::now()) {
+            self.tell(event);
+        }
+    }
+
+    /// Other destinations from now on; the notes say what is degraded.
+    pub(super) fn set_destinations(&mut self, policies: &PolicySet) -> Vec<String> {
+        self.notifier.reload(policies)
+    }
+
+    /// How notifications to each destination stand.
+    pub(super) fn destinations(&self) -> Vec<notify::Status> {
+        self.notifier.status()
     }
 
     /// How the stream goes on after the last run.
@@ -91,11 +123,16 @@ impl Outlets {
     pub(super) fn dropped(&self) -> Vec<Dropped> {
         let mut dropped = self.sink.dropped();
         dropped.extend(self.collectors().into_iter().flat_map(|status| status.dropped));
+        dropped.extend(self.notifier.dropped());
         dropped
     }
 
     /// Lets out what waits, for a bounded time.
     pub(super) async fn close(self) {
+        let left = self.notifier.close(CLOSE_WITHIN).await;
+        if left > 0 {
+            tracing::warn!(left, "notifications wait for the next run");
+        }
         for forwarder in self.forwarders {
             let left = forwarder.close(CLOSE_WITHIN).await;
             if left > 0 {

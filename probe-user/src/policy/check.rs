@@ -4,6 +4,9 @@
 //! one place is enough for a fleet.
 
 mod circles;
+mod trials;
+
+pub(super) use self::trials::trials;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;

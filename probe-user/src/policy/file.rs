@@ -7,6 +7,9 @@ mod host;
 mod job;
 mod log;
 mod response;
+mod trial;
+
+pub(super) use self::trial::{Run, TrialDraft};
 
 use super::HostLabels;
 use super::glob::Glob;
@@ -14,7 +17,7 @@ use super::keys::{self, FILE, HOST, NAME, PATH_FORM};
 use super::matching::{Named, valid_name};
 use super::spec::{Action, Destination, Group, HostBlock, Job, Log};
 use crate::diagnostic::{Diagnostic, Diagnostics, Source, Span, quoted};
-use crate::yaml::decode::listed;
+use crate::yaml::decode::{found, listed};
 use crate::yaml::{self, Decoder, Entry, Fields, Node, Value};
 
 /// Something that a file declares.
@@ -61,6 +64,7 @@ pub(super) struct Drafts<'s> {
     pub(super) host: Vec<Draft<'s, HostBlock>>,
     pub(super) destinations: Vec<Draft<'s, Destination>>,
     pub(super) actions: Vec<Draft<'s, Action>>,
+    pub(super) trials: Vec<TrialDraft<'s>>,
 }
 
 /// The source and whether `hosts` lets it apply here.
@@ -78,10 +82,10 @@ impl<'s> Origin<'s> {
     }
 }
 
-/// Adds the drafts of one file.
+/// Adds the drafts of one file. Without a host, `hosts` lets it apply.
 pub(super) fn read<'s>(
     source: &'s Source,
-    host: &HostLabels,
+    host: Option<&HostLabels>,
     drafts: &mut Drafts<'s>,
     diagnostics: &mut Diagnostics,
     notes: &mut Vec<Diagnostic>,
@@ -97,9 +101,9 @@ pub(super) fn read<'s>(
     if let Some(entry) = fields.entry("hosts") {
         // Every pattern is read, for its errors, also after one that matches.
         let patterns = d.one_or_many(&entry.value);
-        let matched: Vec<bool> = patterns.iter().filter_map(|node| host_pattern(d, node, host)).collect();
-        applies = matched.contains(&true);
-        if !applies {
+        let globs: Vec<Glob> = patterns.iter().filter_map(|node| host_pattern(d, node)).collect();
+        if let Some(host) = host.filter(|host| !globs.iter().any(|glob| is_about(glob, host))) {
+            applies = false;
             let message = format!("not for this host: no pattern matches its name {:?} or its labels", host.name);
             notes.push(Diagnostic::at(source, entry.span, message));
         }
@@ -120,6 +124,9 @@ pub(super) fn read<'s>(
     drafts.destinations.extend(notify.iter().filter_map(|entry| destination::read(d, origin, entry)));
     let actions = named(d, &fields, "actions", "an action", "`restart: { run: [systemctl, restart, nginx] }`");
     drafts.actions.extend(actions.iter().filter_map(|entry| action::read(d, origin, entry)));
+    if let Some(node) = fields.get("tests") {
+        drafts.trials.extend(trial::read(d, origin, node));
+    }
 }
 
 fn version(d: &mut Decoder<'_>, node: &Node) {
@@ -129,14 +136,17 @@ fn version(d: &mut Decoder<'_>, node: &Node) {
     }
 }
 
+fn host_pattern(d: &mut Decoder<'_>, node: &Node) -> Option<Glob> {
+    d.form(node, &HOST, |text| Glob::name(text).map_err(|error| error.to_string()))
+}
+
 /// Whether a pattern matches this host.
-fn host_pattern(d: &mut Decoder<'_>, node: &Node, host: &HostLabels) -> Option<bool> {
-    let glob = d.form(node, &HOST, |text| Glob::name(text).map_err(|error| error.to_string()))?;
-    Some(if glob.as_str().contains('=') {
+fn is_about(glob: &Glob, host: &HostLabels) -> bool {
+    if glob.as_str().contains('=') {
         host.labels.iter().any(|(key, value)| glob.is_match(&format!("{key}={value}")))
     } else {
         glob.is_match(&host.name)
-    })
+    }
 }
 
 /// The entries under a key of the file, whose names are held to be fit for `what`.
@@ -177,4 +187,23 @@ fn condition(d: &mut Decoder<'_>, item: &Node) -> Option<Condition> {
     let nodes = d.one_or_many(fields.get("path")?);
     let paths = nodes.iter().filter_map(|node| d.form(node, &PATH_FORM, absolute)).collect();
     Some(Condition { span: item.span, paths })
+}
+
+/// The values of items, with their places; what is given twice is told.
+fn unique<T: PartialEq>(
+    d: &mut Decoder<'_>,
+    items: &[Node],
+    mut read: impl FnMut(&mut Decoder<'_>, &Node) -> Option<T>,
+) -> Vec<(T, Span)> {
+    let mut values: Vec<(T, Span)> = Vec::new();
+    for item in items {
+        match read(d, item) {
+            Some(value) if values.iter().any(|(other, _)| *other == value) => {
+                d.error(item.span, format!("{} is given twice", found(item)));
+            }
+            Some(value) => values.push((value, item.span)),
+            None => {}
+        }
+    }
+    values
 }

@@ -88,7 +88,7 @@ pub(super) fn severity(d: &mut Decoder<'_>, fields: &Fields<'_>) -> Severity {
 }
 
 /// A limit in the measure's own unit.
-fn limit(d: &mut Decoder<'_>, measure: Measure, node: &Node) -> Option<Limit> {
+pub(super) fn limit(d: &mut Decoder<'_>, measure: Measure, node: &Node) -> Option<Limit> {
     match measure {
         Measure::Count
         | Measure::Threads

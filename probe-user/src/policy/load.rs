@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::{HostLabels, Loaded, parse_into};
+use super::{HostLabels, Loaded, Place, parse_into};
 use crate::diagnostic::{Diagnostic, Diagnostics, Source};
 use crate::yaml::read::{self, Trust};
 
@@ -16,6 +16,15 @@ const FILES_MAX: usize = 1000;
 ///
 /// A path that does not exist is an error; a folder without policy files is a note, for a host may have none yet.
 pub fn load(paths: &[PathBuf], host: &HostLabels, trust: Trust) -> Result<Loaded, Diagnostics> {
+    read_all(paths, Some((host, &|path| Path::new(path).exists())), trust)
+}
+
+/// The same as for a host that every file and group is for: `hosts` and `only_if` keep nothing out.
+pub fn load_anywhere(paths: &[PathBuf], trust: Trust) -> Result<Loaded, Diagnostics> {
+    read_all(paths, None, trust)
+}
+
+fn read_all(paths: &[PathBuf], place: Place<'_>, trust: Trust) -> Result<Loaded, Diagnostics> {
     let mut diagnostics = Diagnostics::new();
     let mut notes = Vec::new();
     let mut files = Vec::new();
@@ -39,8 +48,7 @@ pub fn load(paths: &[PathBuf], host: &HostLabels, trust: Trust) -> Result<Loaded
             Err(diagnostic) => diagnostics.push(diagnostic),
         }
     }
-    let exists = |path: &str| Path::new(path).exists();
-    parse_into(&sources, host, &exists, diagnostics, notes)
+    parse_into(&sources, place, diagnostics, notes)
 }
 
 /// The policy files that a path stands for.

@@ -5,11 +5,13 @@
 //! and what is named exists), and then this host's part of it (`hosts`, `only_if`). Whatever is wrong in any step and any
 //! file is told at once, and then nothing is loaded: whoever reloads keeps the policies in force.
 
+mod alarms;
 pub mod bound;
 mod check;
 mod file;
 pub mod glob;
 pub mod keys;
+mod likeness;
 mod limits;
 pub mod lines;
 mod load;
@@ -23,13 +25,13 @@ pub mod window;
 
 use std::collections::BTreeMap;
 
-pub use load::load;
+pub use load::{load, load_anywhere};
 pub use matching::regex;
 pub use report::report;
 
 use crate::diagnostic::{Diagnostic, Diagnostics, Source};
 use crate::yaml::schema;
-use spec::PolicySet;
+use spec::{PolicySet, Trial};
 
 /// What `hosts` in a policy file is held against.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -49,30 +51,36 @@ pub struct Loaded {
     pub files: usize,
     /// Files and groups that were left out here, and why; in the order in which that was found.
     pub notes: Vec<Diagnostic>,
+    /// The tests of the files, whatever host they are for.
+    pub trials: Vec<Trial>,
 }
 
 /// Policies from texts. `exists` answers `only_if`: whether a path exists on the host.
 pub fn parse(sources: &[Source], host: &HostLabels, exists: &dyn Fn(&str) -> bool) -> Result<Loaded, Diagnostics> {
-    parse_into(sources, host, exists, Diagnostics::new(), Vec::new())
+    parse_into(sources, Some((host, exists)), Diagnostics::new(), Vec::new())
 }
+
+/// The host that policies are for, and which paths exist on it; `None`: any host, on which everything exists.
+type Place<'h> = Option<(&'h HostLabels, &'h dyn Fn(&str) -> bool)>;
 
 fn parse_into(
     sources: &[Source],
-    host: &HostLabels,
-    exists: &dyn Fn(&str) -> bool,
+    place: Place<'_>,
     mut diagnostics: Diagnostics,
     mut notes: Vec<Diagnostic>,
 ) -> Result<Loaded, Diagnostics> {
     let mut drafts = file::Drafts::default();
     for source in sources {
-        file::read(source, host, &mut drafts, &mut diagnostics, &mut notes);
+        file::read(source, place.map(|(host, _)| host), &mut drafts, &mut diagnostics, &mut notes);
     }
     check::together(&drafts, &mut diagnostics);
+    let trials = check::trials(&mut drafts, &mut diagnostics);
     if !diagnostics.is_empty() {
         return Err(diagnostics);
     }
-    let policies = check::select(drafts, exists, &mut notes);
-    Ok(Loaded { policies, files: sources.len(), notes })
+    let exists = |path: &str| place.is_none_or(|(_, exists)| exists(path));
+    let policies = check::select(drafts, &exists, &mut notes);
+    Ok(Loaded { policies, files: sources.len(), notes, trials })
 }
 
 /// JSON Schema (2020-12) of a policy file, for editors.

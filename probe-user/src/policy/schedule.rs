@@ -68,6 +68,12 @@ impl Schedule {
         self.zone.iana_name().unwrap_or("local")
     }
 
+    /// A time as it reads in the zone: `2026-11-22T02:00:00+09:00[Asia/Seoul]`.
+    pub fn shown(&self, time: Wall) -> String {
+        Timestamp::from_nanosecond(i128::from(time.0))
+            .map_or_else(|_| time.rfc3339(), |time| time.to_zoned(self.zone.clone()).to_string())
+    }
+
     /// The first scheduled time after `after`; `None` when there is none.
     pub fn next_after(&self, after: Wall) -> Option<Wall> {
         let from = Timestamp::from_nanosecond(i128::from(after.0) + 1).ok()?;
@@ -103,10 +109,10 @@ impl Schedule {
         let offset = self.zone.to_offset(at);
         // Asked for what came before the next nanosecond, the database says what came until now.
         let until = at + jiff::SignedDuration::from_nanos(1);
-        let began = self.zone.preceding(until).next().map(|change| change.timestamp());
-        let begin = began.and_then(|began| {
-            let before = began.checked_sub(jiff::SignedDuration::from_nanos(1)).ok()?;
-            Some((began, self.zone.to_offset(before)))
+        let change = self.zone.preceding(until).next().map(|change| change.timestamp());
+        let begin = change.and_then(|change| {
+            let before = change.checked_sub(jiff::SignedDuration::from_nanos(1)).ok()?;
+            Some((change, self.zone.to_offset(before)))
         });
         Period { begin, offset, end: self.zone.following(at).next().map(|change| change.timestamp()) }
     }

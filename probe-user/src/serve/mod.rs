@@ -28,6 +28,7 @@ use crate::agent::{Cost, KernelCost};
 use crate::config::Api;
 use crate::forward;
 use crate::logs::LogsReport;
+use crate::notify;
 use crate::outlet::Dropped;
 
 /// Queries that may wait for the pipeline.
@@ -94,6 +95,9 @@ pub struct StatusReport {
     pub log_files: Option<LogsReport>,
     /// Each collector.
     pub collectors: Vec<forward::Status>,
+    /// Each destination of notifications.
+    #[serde(default)]
+    pub notify: Vec<notify::Status>,
     /// Events dropped on the way to stdout and to collectors since the start.
     pub dropped: Vec<Dropped>,
     /// Records lost inside the kernel or on the way from it, by reason, since the start.

@@ -158,6 +158,15 @@ impl<'a> Decoder<'a> {
         &[]
     }
 
+    /// A list, which may be empty; a single value is an error.
+    pub fn names<'t>(&mut self, node: &'t Node) -> &'t [Node] {
+        if let Value::List(items) = &node.value {
+            return items;
+        }
+        self.wrong(node, "a list", "write it as [one, two], or [] for none");
+        &[]
+    }
+
     /// Any text that is not nothing; numbers and the like are taken as they are written.
     pub fn text<'t>(&mut self, node: &'t Node, form: &Form) -> Option<&'t str> {
         match &node.value {

@@ -56,6 +56,8 @@ pub enum Kind {
     OneOrMany(&'static Kind),
     /// A list with at least one item.
     List(&'static Kind),
+    /// A list that may well be empty.
+    Names(&'static Kind),
     /// A map with fixed keys.
     Table(&'static Table),
     /// A map whose keys are names of this form.
@@ -145,7 +147,7 @@ impl Kind {
             Self::Bool => "true".to_owned(),
             Self::Whole(least, _) => least.to_string(),
             Self::OneOrMany(kind) => kind.example(),
-            Self::List(kind) => format!("[{}]", kind.example()),
+            Self::List(kind) | Self::Names(kind) => format!("[{}]", kind.example()),
             Self::Table(table) => table.example.to_owned(),
             Self::Named(name, kind) => format!("{{ {}: {} }}", first(name), kind.example()),
         }

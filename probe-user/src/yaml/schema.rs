@@ -90,6 +90,7 @@ fn of_kind(kind: &Kind, definitions: &mut Definitions) -> Value {
             json!({ "anyOf": [one, { "type": "array", "items": one, "minItems": 1 }] })
         }
         Kind::List(kind) => json!({ "type": "array", "items": of_kind(kind, definitions), "minItems": 1 }),
+        Kind::Names(kind) => json!({ "type": "array", "items": of_kind(kind, definitions) }),
         Kind::Table(table) => reference(table, definitions),
         Kind::Named(name, kind) => {
             let names = name.pattern.map_or_else(|| json!(true), |pattern| json!({ "pattern": pattern }));

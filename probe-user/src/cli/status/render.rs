@@ -1,5 +1,7 @@
 //! The daemon's answer as text. What is missing in it (an older daemon) is left out.
 
+mod host;
+mod jobs;
 mod logs;
 
 use std::fmt::Write as _;
@@ -21,6 +23,9 @@ pub(super) fn text(report: &Value) -> String {
     }
     if list(&report["collectors"]).is_empty() {
         page.push_str("collector: none\n");
+    }
+    for destination in list(&report["notify"]) {
+        self::destination(&mut page, destination);
     }
     losses(&mut page, report);
     page
@@ -83,9 +88,8 @@ fn groups(page: &mut String, engine: &Value) {
         page.push_str("records were lost: nothing is judged until the process table is right again\n");
     }
     let groups = list(&engine["groups"]);
-    if groups.is_empty() {
-        page.push_str("no groups: policies are empty\n");
-        return;
+    if groups.is_empty() && list(&engine["jobs"]).is_empty() {
+        page.push_str("no groups\n");
     }
     let mut rows = vec![["GROUP", "MEMBERS", "BOUND", "VALUE", "LIMIT", "NEAR", "STATE"].map(str::to_owned)];
     for group in groups {
@@ -100,7 +104,11 @@ fn groups(page: &mut String, engine: &Value) {
             rows.push(bound_row(name, members, bound));
         }
     }
-    table(page, &rows);
+    if rows.len() > 1 {
+        table(page, &rows);
+    }
+    jobs::jobs(page, engine);
+    host::table(page, &engine["host"]);
     let firing: Vec<String> = list(&engine["firing"]).iter().map(word).collect();
     let firing = if firing.is_empty() { "nothing".to_owned() } else { firing.join(", ") };
     let _ = writeln!(page, "firing: {firing}");
@@ -140,6 +148,24 @@ fn collector(page: &mut String, collector: &Value) {
     }
 }
 
+fn destination(page: &mut String, destination: &Value) {
+    let state = if destination["healthy"].as_bool() == Some(true) { "takes alarms" } else { "does not take alarms" };
+    let on = destination["active"].as_u64().map(|on| format!(", {on} on")).unwrap_or_default();
+    let _ = writeln!(
+        page,
+        "notify {} ({} {}): {state}; {} sent, {} waiting, {} refused{on}",
+        word(&destination["name"]),
+        word(&destination["kind"]),
+        word(&destination["url"]),
+        destination["sent"],
+        destination["pending"],
+        destination["failed"],
+    );
+    if let Some(error) = destination["last_error"].as_str() {
+        let _ = writeln!(page, "  {}", clean(error));
+    }
+}
+
 fn losses(page: &mut String, report: &Value) {
     let told: Vec<String> = ["lost", "dropped"]
         .iter()
@@ -151,8 +177,8 @@ fn losses(page: &mut String, report: &Value) {
 }
 
 /// Columns as wide as their widest cell.
-fn table(page: &mut String, rows: &[[String; 7]]) {
-    let mut widths = [0; 7];
+fn table<const COLUMNS: usize>(page: &mut String, rows: &[[String; COLUMNS]]) {
+    let mut widths = [0; COLUMNS];
     for row in rows {
         for (width, cell) in widths.iter_mut().zip(row) {
             *width = cell.chars().count().max(*width);
@@ -252,6 +278,10 @@ mod tests {
                 {"name": "idle", "members": 0, "bounds": []}]},
             "collectors": [{"urls": ["http://c/"], "healthy": false, "sent_events": 3, "queued_events": 2,
                 "queued_bytes": 2048, "last_error": "http://c/: HTTP 503"}],
+            "notify": [{"name": "ops", "kind": "webhook", "url": "https://h/", "healthy": false, "pending": 2, "sent": 1,
+                    "failed": 0, "last_error": "HTTP 500"},
+                {"name": "pager", "kind": "alertmanager", "url": "http://a/", "healthy": true, "pending": 0, "active": 3,
+                    "sent": 9, "failed": 0, "last_error": null}],
             "dropped": [{"where": "forward", "reason": "queue_full", "count": 9}], "lost": [],
         });
         insta::assert_snapshot!(text(&report), @r"
@@ -272,6 +302,9 @@ mod tests {
 
         collector http://c/: does not take events; 3 sent, 2 waiting (2.0 KiB)
           http://c/: HTTP 503
+        notify ops (webhook https://h/): does not take alarms; 1 sent, 2 waiting, 0 refused
+          HTTP 500
+        notify pager (alertmanager http://a/): takes alarms; 9 sent, 0 waiting, 0 refused, 3 on
         lost or dropped: 9 at forward (queue_full)
         ");
     }

@@ -1,6 +1,7 @@
 //! One bound on the host and the things that it is about, each by itself.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use super::super::group::REPEAT_MIN;
@@ -11,6 +12,7 @@ use super::super::seen::{Extent, SeenBound};
 use super::tell::News;
 use super::values::{Lack, Reading, Readings};
 use crate::policy::bound::Rule;
+use crate::policy::glob::Glob;
 use crate::policy::spec::{HostBlock, HostBound, HostFacts, Limit, Measure, PolicySet, Response};
 use crate::time::KTime;
 
@@ -45,7 +47,7 @@ pub(super) fn all(policies: &PolicySet, host: &HostFacts) -> Vec<HostState> {
         let alike = |(_, other): &(&HostBlock, &HostBound)| base(other) == base(bound);
         let mut name = format!("host.{}.{}", bound.bound.measure.as_str(), bound.bound.side.as_str());
         if blocks().filter(alike).count() > 1 {
-            name.push_str(&format!(".{}", blocks().take(position + 1).filter(alike).count()));
+            let _ = write!(name, ".{}", blocks().take(position + 1).filter(alike).count());
         }
         bounds.push(HostState {
             name: name.into(),
@@ -159,7 +161,7 @@ impl HostState {
     pub(super) fn may_inherit(&self, old: &Self) -> bool {
         !self.taken_over
             && says_the_same(&self.spec.bound, &old.spec.bound)
-            && self.spec.targets.iter().map(|glob| glob.as_str()).eq(old.spec.targets.iter().map(|glob| glob.as_str()))
+            && self.spec.targets.iter().map(Glob::as_str).eq(old.spec.targets.iter().map(Glob::as_str))
     }
 
     /// Goes on with what an old bound knows.

@@ -65,7 +65,7 @@ impl HostState {
     fn status(&self, now: KTime) -> HostBoundStatus {
         let spec = &self.spec.bound;
         let instances =
-            self.instances.iter().map(|(key, instance)| self.instance_status(key.as_deref(), instance, now));
+            self.instances.iter().map(|(key, instance)| Self::instance_status(key.as_deref(), instance, now));
         HostBoundStatus {
             name: self.name.to_string(),
             declared: spec.declared.to_string(),
@@ -78,14 +78,15 @@ impl HostState {
         }
     }
 
-    fn instance_status(&self, key: Option<&str>, instance: &Instance, now: KTime) -> HostInstanceStatus {
+    fn instance_status(key: Option<&str>, instance: &Instance, now: KTime) -> HostInstanceStatus {
         let held = &instance.held;
         let value = held.value().filter(|_| instance.lack.is_none());
         let phase = held.phase();
+        let state = State::of_phase(phase);
         HostInstanceStatus {
             instance: key.map(str::to_owned),
             value,
-            state: State::of_phase(phase),
+            state: if instance.lack.is_some() { state.max(State::Unknown) } else { state },
             since_seconds: begun(phase).map(|since| now.since(since).as_secs_f64()),
             nearness: value.and_then(|value| nearness(held.rule(), value)),
             unknown: instance.lack.map(|lack| match lack {

@@ -85,9 +85,9 @@ pub(super) fn read(bound: &HostBound, sample: &HostSample, before: &Counters, ar
     match measure {
         Measure::HostCpu => one(sample.cpu.map_or(Reading::Lack(Lack::NotMeasured), |cpu| used(cpu, before.cpu))),
         Measure::Load => one(sample.load.map_or(Reading::Lack(Lack::NotMeasured), Reading::Value)),
-        Measure::MemoryAvailable | Measure::SwapUsed => one(sample
-            .memory
-            .map_or(Reading::Lack(Lack::NotMeasured), { |memory| memory_value(measure, memory, share) })),
+        Measure::MemoryAvailable | Measure::SwapUsed => {
+            one(sample.memory.map_or(Reading::Lack(Lack::NotMeasured), |memory| memory_value(measure, memory, share)))
+        }
         Measure::Processes if around.in_doubt => one(Reading::Lack(Lack::InDoubt)),
         Measure::Processes => {
             one(Reading::Value(around.table.iter().filter(|process| process.exit.is_none()).count() as f64))

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::world::{World, settings};
+use super::world::{World, secs, settings};
 use super::*;
 use crate::policy::spec::{Action, ActionKind, Mode, PolicySet, Rate, User};
 
@@ -49,9 +49,7 @@ fn check(sets: Vec<PolicySet>, script: &str, orders: &[&str], told: &[&str]) -> 
     assert_eq!(ordered, orders, "{script}");
     let actions = world.told.iter().filter(|event| event.name.starts_with("procprobe.action."));
     let lines: Vec<String> = actions
-        .map(|event| {
-            format!("{} {} {}", super::world::secs(event.at), event.name.rsplit('.').next().unwrap(), event.body)
-        })
+        .map(|event| format!("{} {} {}", secs(event.at), event.name.rsplit('.').next().unwrap(), event.body))
         .collect();
     assert_eq!(lines, told, "{script}");
     world

@@ -71,7 +71,7 @@ fn process() -> impl Strategy<Value = Process> {
     let exe = ["", "/bin/app", "/usr/bin/app", "/opt/x/run", "/opt/x/app", "/bin/sh", "/opt/y/go", "/b"];
     let args = ["", "app", "app\0serve", "sh\0-c\0x", "app\0--port=80", "Serve"];
     let cgroup = [
-        "".to_owned(),
+        String::new(),
         "/".to_owned(),
         "/system.slice/web.service".to_owned(),
         "/system.slice/web.service/inner".to_owned(),

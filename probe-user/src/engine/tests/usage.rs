@@ -1,5 +1,9 @@
 //! `cpu`, `memory`, `threads`, `read`, `age`: sampled, and told by the clock.
 
+use std::fmt::Write as _;
+
+use proptest::prelude::*;
+
 use super::*;
 use crate::policy::spec::Limit;
 
@@ -188,4 +192,136 @@ fn age_needs_no_sampling() {
         "12 firing app: app (10): 2s old, minimum 5s
          12 resolved app: app (10); over after 0s: exit",
     );
+}
+
+#[test]
+fn who_slept_for_long_used_nothing_until_the_last_sample() {
+    check(
+        app(vec![max(Measure::Cpu, 0.5)]),
+        "0 scan
+         0 run 10 /bin/app
+         1 use 10 cpu=100
+         1 sample
+         2 sample
+         60 sample
+         61 use 10 cpu=800
+         61 sample
+         62 sample
+         90 sample
+         90.5 exit 10 cpu=1600
+         91 sample
+         92 sample",
+        "61 firing app: 0.7 cores of CPU, maximum 0.5 cores; most by 10 (app): 0.7 cores
+         62 resolved app: 0 cores of CPU, maximum 0.5 cores; healthy again after 1s
+         91 firing app: 0.8 cores of CPU, maximum 0.5 cores
+         92 resolved app: 0 cores of CPU, maximum 0.5 cores; healthy again after 1s",
+    );
+}
+
+#[test]
+fn an_account_that_a_sample_came_before_counts_in_the_next_interval() {
+    check(
+        app(vec![max(Measure::Cpu, 0.5)]),
+        "0 have 11 /bin/app
+         0 scan
+         0 run 10 /bin/app
+         1 sample
+         60 sample
+         61 sample
+         60.9@61.01 exit 10 cpu=700
+         62 sample",
+        "62 firing app: 0.7 cores of CPU, maximum 0.5 cores",
+    );
+}
+
+#[test]
+fn who_leaves_and_comes_back_does_not_bring_along_what_it_used_outside() {
+    check(
+        app(vec![max(Measure::Cpu, 1.2)]),
+        "0 have 11 /bin/app
+         0 scan
+         0 run 10 /bin/app
+         1 sample
+         1.5 exec 10 /bin/sh
+         100 sample
+         101 use 10 cpu=100000
+         101.5 exec 10 /bin/app
+         102 sample",
+        "",
+    );
+}
+
+#[derive(Clone, Debug)]
+enum Act {
+    Use { who: u32, cpu_ms: u64, rss_mib: u64, threads: u32 },
+    Exec { who: u32, member: bool },
+    Exit { who: u32 },
+    Sample,
+    Rest { millis: u64 },
+}
+
+fn act() -> impl Strategy<Value = Act> {
+    let who = 0..4_u32;
+    prop_oneof![
+        4 => (who.clone(), 0..900_u64, 0..90_u64, 1..4_u32)
+            .prop_map(|(who, cpu_ms, rss_mib, threads)| Act::Use { who, cpu_ms, rss_mib, threads }),
+        1 => (who.clone(), any::<bool>()).prop_map(|(who, member)| Act::Exec { who, member }),
+        1 => who.prop_map(|who| Act::Exit { who }),
+        6 => Just(Act::Sample),
+        1 => (0..3_000_u64).prop_map(|millis| Act::Rest { millis }),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+    #[test]
+    fn rows_of_sleepers_may_be_left_out(acts in prop::collection::vec(act(), 0..100)) {
+        let bounds = vec![
+            max(Measure::Cpu, 0.7),
+            max(Measure::Cpu, 0.4).each(),
+            max(Measure::Memory, 120.0 * world::MIB),
+            max(Measure::Threads, 6.0),
+        ];
+        let mut script = "0 have 10 /bin/app\n 0 have 11 /bin/app\n 0 scan\n".to_owned();
+        // Who plays the four roles; who ends is followed by another.
+        let mut cast = [10_u32, 11, 0, 0];
+        let mut cpu = [0_u64; 4];
+        let (mut millis, mut next) = (0, 100);
+        for act in acts {
+            millis += 250;
+            let at = format!("{}.{:03}", millis / 1000, millis % 1000);
+            let line = match act {
+                Act::Use { who, cpu_ms, rss_mib, threads } => {
+                    let role = who as usize;
+                    if cast[role] == 0 {
+                        (cast[role], cpu[role], next) = (next, 0, next + 1);
+                        writeln!(script, "{at} run {} /bin/app", cast[role]).unwrap();
+                    }
+                    cpu[role] += cpu_ms;
+                    format!("use {} cpu={} rss={rss_mib} threads={threads}", cast[role], cpu[role])
+                }
+                Act::Exec { who, member } if cast[who as usize] != 0 => {
+                    format!("exec {} {}", cast[who as usize], if member { "/bin/app" } else { "/bin/sh" })
+                }
+                Act::Exit { who } if cast[who as usize] != 0 => {
+                    let role = who as usize;
+                    format!("exit {} cpu={}", std::mem::take(&mut cast[role]), cpu[role] + 300)
+                }
+                Act::Sample => "sample".to_owned(),
+                Act::Rest { millis: rest } => {
+                    millis += rest;
+                    continue;
+                }
+                Act::Exec { .. } | Act::Exit { .. } => continue,
+            };
+            writeln!(script, "{at} {line}").unwrap();
+        }
+        let play = |glances: bool| {
+            let mut world = World::new(settings(), vec![app(bounds.clone())]);
+            world.glances = glances;
+            world.play(&script);
+            world.story()
+        };
+        prop_assert_eq!(play(true), play(false), "{}", script);
+    }
 }

@@ -16,6 +16,7 @@
 //! | `title PID TEXT` | it rewrites its arguments |
 //! | `setuid PID UID` | it becomes another user |
 //! | `policies N` | the other policies are loaded |
+//! | `clock TIME` | the clock on the wall shows this (RFC 3339) |
 //! | `acted ORDER` | an order has ended: `code=N`, option `ms=N`; `why=TEXT`; `hit=PID` and/or `gone=PID`, option `killed=PID` |
 
 use std::collections::{BTreeMap, HashMap};
@@ -33,7 +34,7 @@ use crate::record::{
     SignalSent, TaskRow, UsageRow,
 };
 use crate::signal;
-use crate::time::KTime;
+use crate::time::{ClockReading, KTime, Wall};
 
 pub(super) const MIB: f64 = 1024.0 * 1024.0;
 
@@ -58,16 +59,17 @@ pub(super) struct World {
     reals: BTreeMap<u32, Real>,
     now: KTime,
     wake: Option<KTime>,
-    /// Samples leave out who has not changed since the last one.
-    pub(super) quiet: bool,
-    sampled: HashMap<ProcessKey, UsageRow>,
     pub(super) told: Vec<Event>,
     /// Everything that is not an event, in words.
     pub(super) asked: Vec<String>,
+    /// Samples have no row of a process that used nothing since its last row.
+    pub(super) glances: bool,
+    /// The rows that were told last; empty when all must be told.
+    rows: HashMap<ProcessKey, UsageRow>,
     pub(super) orders: Vec<Order>,
 }
 
-pub(super) fn settings() -> Settings {
+pub(in crate::engine) fn settings() -> Settings {
     Settings {
         host: HostFacts { cpus: 4, memory_bytes: 8 << 30 },
         start_grace: Duration::ZERO,
@@ -78,7 +80,7 @@ pub(super) fn settings() -> Settings {
     }
 }
 
-pub(super) fn secs(at: KTime) -> String {
+pub(in crate::engine) fn secs(at: KTime) -> String {
     let text = format!("{:.3}", at.0 as f64 / 1e9);
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
@@ -109,6 +111,7 @@ impl World {
         Self::of(settings, sets.into_iter().map(|groups| PolicySet { groups, ..PolicySet::default() }).collect())
     }
 
+    /// With policies of every kind.
     pub(super) fn of(settings: Settings, sets: Vec<PolicySet>) -> Self {
         let users = Arc::new(Users(HashMap::from([(0, "root".into()), (33, "www-data".into())])));
         let sets: Vec<_> = sets.into_iter().map(Arc::new).collect();
@@ -120,10 +123,10 @@ impl World {
             reals: BTreeMap::new(),
             now: KTime(0),
             wake: None,
-            quiet: false,
-            sampled: HashMap::new(),
             told: Vec::new(),
             asked: Vec::new(),
+            glances: false,
+            rows: HashMap::new(),
             orders: Vec::new(),
         };
         world.have(1, "/sbin/init");
@@ -178,6 +181,11 @@ impl World {
             "policies" => {
                 let set = Arc::clone(&self.sets[words[0].parse::<usize>().unwrap()]);
                 self.step(Input::Policies(set, Arc::clone(&self.users)));
+            }
+            "clock" => {
+                let wall: jiff::Timestamp = words[0].parse().unwrap();
+                let wall = Wall(i64::try_from(wall.as_nanosecond()).unwrap());
+                self.step(Input::Clock(ClockReading { mono: self.now, boot_ns: self.now.0, wall }));
             }
             "have" => {
                 self.have(pid(), words.get(1).copied().unwrap_or("/bin/sh"));
@@ -337,22 +345,18 @@ impl World {
     }
 
     fn sample(&mut self) {
-        let mut rows: Vec<UsageRow> = self
-            .reals
-            .values()
-            .filter(|real| real.watch.usage)
-            .map(|real| UsageRow {
-                key: real.key,
-                threads: real.threads,
-                cpu_ns: real.cpu_ms * 1_000_000,
-                wait_ns: 0,
-                read_bytes: real.read_kib << 10,
-                write_bytes: 0,
-                rss_bytes: real.rss_mib << 20,
-            })
-            .collect();
-        if self.quiet {
-            rows.retain(|row| self.sampled.insert(row.key, *row) != Some(*row));
+        let rows = self.reals.values().filter(|real| real.watch.usage).map(|real| UsageRow {
+            key: real.key,
+            threads: real.threads,
+            cpu_ns: real.cpu_ms * 1_000_000,
+            wait_ns: 0,
+            read_bytes: real.read_kib << 10,
+            write_bytes: 0,
+            rss_bytes: real.rss_mib << 20,
+        });
+        let mut rows: Vec<UsageRow> = rows.collect();
+        if self.glances {
+            rows.retain(|row| self.rows.insert(row.key, *row).as_ref() != Some(row));
         }
         self.step(Input::Sample(rows));
     }
@@ -367,6 +371,9 @@ impl World {
                 Effect::WakeAt(at) => self.wake = at,
                 Effect::Watch(key, watch) => {
                     self.asked.push(format!("{now} watch {} {}", key.tgid, watch_word(watch)));
+                    if watch.usage {
+                        self.rows.clear();
+                    }
                     if let Some(real) = self.reals.get_mut(&key.tgid).filter(|real| real.key == key) {
                         real.watch = watch;
                     }

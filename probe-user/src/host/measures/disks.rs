@@ -1,7 +1,8 @@
 //! Sizes of file systems, asked for by threads of their own.
 //!
 //! `statvfs` waits for a server that may never answer, and nothing can be done about a thread that waits there. So the
-//! daemon asks a thread, waits for it for a moment, and takes what is not there by then at a later sample. A mount that
+//! daemon asks a thread for all of them at once, waits for a moment, and takes what is not there by then at a later
+//! sample. A mount that
 //! takes longer than [`STUCK_AFTER`] is told as "does not answer" and left to its thread; another thread goes on with the
 //! others. It is asked again when that thread has come back. Threads are few: beyond [`STUCK_MAX`] lost ones nothing is
 //! asked until one comes back, and everything that would have been asked does not answer.
@@ -10,14 +11,16 @@ use std::collections::VecDeque;
 use std::io;
 use std::path::Path;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError, channel};
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::kept::Kept;
 use super::mounts::{self, Mount};
+use crate::event::clean;
 use crate::policy::spec::HostBound;
 use crate::record::{DiskSize, HostDisk};
 use crate::time::KTime;
@@ -63,8 +66,26 @@ struct Round {
 /// A thread, and the ways to and from it.
 #[derive(Debug)]
 struct Asker {
-    questions: Sender<Arc<Mount>>,
-    answers: Receiver<io::Result<DiskSize>>,
+    questions: Sender<Vec<Arc<Mount>>>,
+    /// One word for each list of questions that has been answered as a whole: waiting for each answer would be a wake-up
+    /// for each.
+    done: Receiver<()>,
+    answers: Arc<Answers>,
+}
+
+/// What a thread has found out, in the order of the questions.
+#[derive(Debug, Default)]
+struct Answers {
+    found: Mutex<Vec<io::Result<DiskSize>>>,
+    /// Nobody reads them any more.
+    let_go: AtomicBool,
+}
+
+impl Answers {
+    fn found(&self) -> MutexGuard<'_, Vec<io::Result<DiskSize>>> {
+        // A thread that panicked would have pushed a whole answer or none.
+        self.found.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Disks {
@@ -99,7 +120,7 @@ impl Disks {
         if !self.is_wanted() {
             return None;
         }
-        self.stuck.retain(|(_, asker)| matches!(asker.answers.try_recv(), Err(TryRecvError::Empty)));
+        self.stuck.retain(|(_, asker)| asker.answers.found().is_empty());
         if self.round.is_none() && self.began.is_none_or(|began| began.after(EVERY) <= now.after(slack)) {
             self.begin(now, buffer);
         }
@@ -147,11 +168,10 @@ impl Disks {
                 .inspect_err(|error| tracing::warn!("no thread for the sizes of file systems: {error}"))
                 .ok();
         }
-        let all_asked = self
-            .asker
-            .as_ref()
-            .is_some_and(|asker| round.waiting.iter().all(|mount| asker.questions.send(Arc::clone(mount)).is_ok()));
-        if !all_asked {
+        let questions = round.waiting.iter().cloned().collect();
+        // Answers may have been read before the word that they are all there: it is not about the next ones.
+        while self.asker.as_ref().is_some_and(|asker| asker.done.try_recv().is_ok()) {}
+        if !self.asker.as_ref().is_some_and(|asker| asker.questions.send(questions).is_ok()) {
             self.asker = None;
             round.found.extend(round.waiting.drain(..).map(|mount| unknown(&mount)));
         }
@@ -159,25 +179,29 @@ impl Disks {
 
     fn collect(&mut self, now: KTime) {
         let Some(mut round) = self.round.take() else { return };
-        let enough = Instant::now() + WAIT;
-        while let (Some(asker), Some(mount)) = (&self.asker, round.waiting.front()) {
-            match asker.answers.recv_timeout(enough.saturating_duration_since(Instant::now())) {
-                Ok(answer) => {
-                    round.found.push(HostDisk { size: answer.ok(), ..unknown(mount) });
-                    round.waiting.pop_front();
-                    round.since = now;
-                }
-                Err(RecvTimeoutError::Timeout) if now.since(round.since) < STUCK_AFTER => break,
-                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
-                    let mount = Arc::clone(mount);
-                    tracing::warn!("{} does not answer: its size is not known", mount.shown);
-                    round.found.push(unknown(&mount));
-                    round.waiting.pop_front();
-                    round.since = now;
-                    self.stuck.extend(self.asker.take().map(|asker| (mount, asker.let_go())));
-                    self.ask_for(&mut round);
+        while let Some(asker) = self.asker.as_ref().filter(|_| !round.waiting.is_empty()) {
+            // Done, or not within this time, or the thread has ended: what it has found says which.
+            let waited = asker.done.recv_timeout(WAIT);
+            for answer in asker.answers.found().drain(..) {
+                round.since = now;
+                let answered = round.waiting.pop_front();
+                round.found.extend(answered.map(|mount| HostDisk { size: answer.ok(), ..unknown(&mount) }));
+            }
+            let has_ended = waited == Err(RecvTimeoutError::Disconnected);
+            if now.since(round.since) < STUCK_AFTER && !has_ended {
+                break;
+            }
+            let Some(mount) = round.waiting.pop_front() else { break };
+            tracing::warn!("{} does not answer: its size is not known", clean(&mount.shown));
+            round.found.push(unknown(&mount));
+            round.since = now;
+            if let Some(asker) = self.asker.take() {
+                asker.answers.let_go.store(true, Ordering::Relaxed);
+                if !has_ended {
+                    self.stuck.push((mount, asker));
                 }
             }
+            self.ask_for(&mut round);
         }
         self.round = Some(round);
     }
@@ -185,22 +209,26 @@ impl Disks {
 
 impl Asker {
     fn start(ask: Ask) -> io::Result<Self> {
-        let (questions, asked) = channel::<Arc<Mount>>();
-        let (answer, answers) = channel();
+        let (questions, asked) = channel::<Vec<Arc<Mount>>>();
+        let (tell, done) = channel();
+        let answers = Arc::new(Answers::default());
+        let shared = Arc::clone(&answers);
         let thread = std::thread::Builder::new().name("disks".to_owned()).stack_size(STACK);
         thread.spawn(move || {
-            for mount in asked {
-                if answer.send(ask(&mount.path)).is_err() {
-                    break;
+            for mounts in asked {
+                for mount in mounts {
+                    let answer = ask(&mount.path);
+                    shared.found().push(answer);
+                    if shared.let_go.load(Ordering::Relaxed) {
+                        return;
+                    }
+                }
+                if tell.send(()).is_err() {
+                    return;
                 }
             }
         })?;
-        Ok(Self { questions, answers })
-    }
-
-    /// No more questions: the thread ends when it comes back, at the latest after what it was asked already.
-    fn let_go(self) -> Self {
-        Self { questions: channel().0, ..self }
+        Ok(Self { questions, done, answers })
     }
 }
 

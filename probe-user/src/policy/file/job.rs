@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Draft, Origin, body, conditions, group, response};
-use crate::diagnostic::{Span, quoted};
+use super::{Draft, Origin, body, conditions, group, response, unique};
+use crate::diagnostic::quoted;
 use crate::policy::keys::{JOB, OVERLAPS, SCHEDULE, SIGNAL, SUCCESS, ZONE};
 use crate::policy::limits::{self, severity};
 use crate::policy::schedule::Schedule;
@@ -158,36 +158,19 @@ fn runs(d: &mut Decoder<'_>, fields: &Fields<'_>, job: &mut Job) {
 fn success(d: &mut Decoder<'_>, node: &Node) -> Success {
     let mut success = Success::default();
     let Some(fields) = d.fields(node, &SUCCESS) else { return success };
-    if let Some(node) = fields.get("exit_codes") {
-        let codes = d.one_or_many(node).iter().filter_map(|item| {
-            let code = d.whole(item, 0, 255).and_then(|code| u8::try_from(code).ok())?;
-            Some((code, item.span))
-        });
-        success.exit_codes = once(codes.collect(), d, "exit code");
-    }
-    if let Some(node) = fields.get("signals") {
-        let signals = d.one_or_many(node).iter().filter_map(|item| Some((read_signal(d, item)?, item.span)));
-        success.signals = once(signals.collect(), d, "signal");
-    }
+    let mut values = |name: &str, read: fn(&mut Decoder<'_>, &Node) -> Option<u8>| {
+        let items = d.one_or_many(fields.get(name)?);
+        Some(unique(d, items, read).into_iter().map(|(value, _)| value).collect())
+    };
+    let code = |d: &mut Decoder<'_>, node: &Node| d.whole(node, 0, 255).and_then(|code| u8::try_from(code).ok());
+    success.exit_codes = values("exit_codes", code).unwrap_or(success.exit_codes);
+    success.signals = values("signals", read_signal).unwrap_or_default();
     success.severity = severity(d, &fields);
     success
 }
 
-/// The values, told where one is given twice.
-fn once(placed: Vec<(u8, Span)>, d: &mut Decoder<'_>, what: &str) -> Vec<u8> {
-    let mut values = Vec::new();
-    for (value, span) in placed {
-        if values.contains(&value) {
-            d.error(span, format!("the {what} {value} is given twice"));
-        } else {
-            values.push(value);
-        }
-    }
-    values
-}
-
 /// `TERM`, `SIGTERM` or `15`.
-pub(super) fn read_signal(d: &mut Decoder<'_>, node: &Node) -> Option<u8> {
+pub(in crate::policy) fn read_signal(d: &mut Decoder<'_>, node: &Node) -> Option<u8> {
     d.form(node, &SIGNAL, |text| {
         signal::number(text).ok_or_else(|| match signal::nearest(text) {
             Some(meant) => format!("did you mean {}?", quoted(meant)),

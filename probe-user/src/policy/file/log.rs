@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Draft, Origin, body, conditions, response};
+use super::{Draft, Origin, body, conditions, response, unique};
 use crate::diagnostic::quoted;
 use crate::policy::glob::Glob;
 use crate::policy::keys::{KEYWORD, LOG, LOG_PATH, LOG_REGEX};
@@ -58,20 +58,11 @@ fn once(
     d: &mut Decoder<'_>,
     fields: &Fields<'_>,
     name: &str,
-    mut read: impl FnMut(&mut Decoder<'_>, &Node) -> Option<Arc<str>>,
+    read: impl FnMut(&mut Decoder<'_>, &Node) -> Option<Arc<str>>,
 ) -> Vec<Arc<str>> {
-    let mut values: Vec<Arc<str>> = Vec::new();
-    let Some(node) = fields.get(name) else { return values };
-    for item in d.one_or_many(node) {
-        match read(d, item) {
-            Some(value) if values.contains(&value) => {
-                d.error(item.span, format!("{} is given twice", quoted(&value)));
-            }
-            Some(value) => values.push(value),
-            None => {}
-        }
-    }
-    values
+    let Some(node) = fields.get(name) else { return Vec::new() };
+    let items = d.one_or_many(node);
+    unique(d, items, read).into_iter().map(|(value, _)| value).collect()
 }
 
 /// A pattern on paths that can exist: absolute, without "." and ".." in it.

@@ -3,8 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Names;
-use crate::diagnostic::quoted;
+use super::{Names, unique};
 use crate::policy::keys::{MODES, NAME};
 use crate::policy::matching::{Named, valid_name};
 use crate::policy::spec::{Mode, Response};
@@ -37,15 +36,6 @@ pub(super) fn read(d: &mut Decoder<'_>, fields: &Fields<'_>, names: &mut Names) 
 
 fn listed_names(d: &mut Decoder<'_>, fields: &Fields<'_>, key: &str) -> Vec<Named> {
     let Some(node) = fields.get(key) else { return Vec::new() };
-    let mut names: Vec<Named> = Vec::new();
-    for item in d.one_or_many(node) {
-        let read = d.form(item, &NAME, |text| valid_name(text).map(|()| Arc::<str>::from(text)));
-        let Some(name) = read else { continue };
-        if names.iter().any(|(other, _)| *other == name) {
-            d.error(item.span, format!("{} is named twice", quoted(&name)));
-        } else {
-            names.push((name, item.span));
-        }
-    }
-    names
+    let items = d.one_or_many(node);
+    unique(d, items, |d, item| d.form(item, &NAME, |text| valid_name(text).map(|()| Arc::<str>::from(text))))
 }

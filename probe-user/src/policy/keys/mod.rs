@@ -6,6 +6,7 @@ mod job;
 mod log;
 mod response;
 mod selector;
+mod trial;
 
 pub use bounds::{AGE_PER_WORDS, CORES, COUNT_MAX, MEMORY, PER_WORDS, SEVERITIES, bound_table};
 pub use host::{HOST_BLOCK, INODES, INTERFACE, LOAD, MOUNT, SHARE, SPACE};
@@ -13,6 +14,7 @@ pub use job::{JOB, OVERLAPS, SCHEDULE, SUCCESS, ZONE};
 pub use log::{KEYWORD, LOG, LOG_PATH, LOG_REGEX};
 pub use response::*;
 pub use selector::*;
+pub use trial::*;
 
 use crate::yaml::keys::{Form, Key, Kind, Table};
 
@@ -50,7 +52,11 @@ pub static FILE: Table = Table {
             Kind::Named(&NAME, &Kind::Table(&ACTION)),
             "What can be done about an alarm, by name: groups, jobs, logs and the host name them in `act`.",
         ),
-        Key::later("tests", "tests of the policies"),
+        Key::new(
+            "tests",
+            Kind::List(&Kind::Table(&TEST)),
+            "Tests of the policies, run by `procprobe test`; the daemon ignores them.",
+        ),
     ],
     one_of: &[],
 };

@@ -197,12 +197,12 @@ impl Kind {
         let is_number = word.bytes().all(|byte| byte.is_ascii_digit());
         let number = word.parse::<u8>().ok().filter(|number| is_number && (self.first..=self.last).contains(number));
         number.ok_or_else(|| {
-            let names = match self.names {
+            let or_named = match self.names {
                 [first, .., last] => format!(" or {first} to {last}"),
                 _ => String::new(),
             };
             let word: String = word.chars().take(16).collect();
-            format!("{}: expected {} to {}{names}, found {word:?}", self.name, self.first, self.last)
+            format!("{}: expected {} to {}{or_named}, found {word:?}", self.name, self.first, self.last)
         })
     }
 }

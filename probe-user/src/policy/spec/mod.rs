@@ -7,6 +7,7 @@ mod host;
 mod job;
 mod log;
 mod response;
+mod trial;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,6 +19,7 @@ pub use host::{HostBlock, HostBound};
 pub use job::{Job, Overlap, Success};
 pub use log::Log;
 pub use response::{Action, ActionKind, Destination, DestinationKind, Mode, Rate, Response};
+pub use trial::{AlarmName, Expectation, Figures, Happening, Looks, Step, Trial, Use};
 
 use super::glob::Glob;
 use crate::event::Severity;
@@ -37,6 +39,13 @@ pub struct PolicySet {
     pub destinations: BTreeMap<Arc<str>, Arc<Destination>>,
     /// What is done about alarms, by name.
     pub actions: BTreeMap<Arc<str>, Arc<Action>>,
+}
+
+impl PolicySet {
+    /// Nothing is held against anything.
+    pub fn is_empty(&self) -> bool {
+        self.groups.is_empty() && self.jobs.is_empty() && self.logs.is_empty() && self.host.is_empty()
+    }
 }
 
 /// Facts about the host that bounds like `25% host` rest on.

@@ -1,16 +1,17 @@
-//! Which of a collector's URLs is next, and when. Pure: time comes in as an argument.
+//! Which of several URLs is next, and when. Pure: time comes in as an argument.
 //!
 //! The first URL of the list that is not waiting is next, so that a primary that is back takes over again. A failure makes
 //! its own URL wait: doubling from the shortest to the longest wait, each shortened by up to half at random so that a
 //! fleet does not come back in step; a longer wait that the collector asked for is kept, up to the longest.
 
+use std::hash::{BuildHasher as _, RandomState};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 /// What to do now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Turn {
+pub(crate) enum Turn {
     /// Try this one.
     Try(usize),
     /// All wait; look again at this moment.
@@ -18,10 +19,11 @@ pub(super) enum Turn {
 }
 
 #[derive(Debug)]
-pub(super) struct Rota {
+pub(crate) struct Rota {
     places: Vec<Place>,
     shortest: Duration,
     longest: Duration,
+    longest_asked: Duration,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -31,11 +33,16 @@ struct Place {
 }
 
 impl Rota {
-    pub(super) fn new(places: usize, shortest: Duration, longest: Duration) -> Self {
-        Self { places: vec![Place::default(); places.max(1)], shortest, longest }
+    pub(crate) fn new(places: usize, shortest: Duration, longest: Duration) -> Self {
+        Self { places: vec![Place::default(); places.max(1)], shortest, longest, longest_asked: longest }
     }
 
-    pub(super) fn turn(&self, now: Instant) -> Turn {
+    /// Keeps waits that the other side asks for up to this one.
+    pub(crate) fn obeying(self, longest_asked: Duration) -> Self {
+        Self { longest_asked, ..self }
+    }
+
+    pub(crate) fn turn(&self, now: Instant) -> Turn {
         let mut soonest = None;
         for (index, place) in self.places.iter().enumerate() {
             match place.not_before {
@@ -46,22 +53,41 @@ impl Rota {
         soonest.map_or(Turn::Try(0), Turn::Wait)
     }
 
-    pub(super) fn succeeded(&mut self, index: usize) {
+    pub(crate) fn succeeded(&mut self, index: usize) {
         if let Some(place) = self.places.get_mut(index) {
             *place = Place::default();
         }
     }
 
     /// `jitter` is a number from anywhere in its range; returns how long this one waits.
-    pub(super) fn failed(&mut self, index: usize, now: Instant, asked: Option<Duration>, jitter: u32) -> Duration {
+    pub(crate) fn failed(&mut self, index: usize, now: Instant, asked: Option<Duration>, jitter: u32) -> Duration {
         let Some(place) = self.places.get_mut(index) else { return Duration::ZERO };
         let doubled = self.shortest.saturating_mul(1_u32.checked_shl(place.failures).unwrap_or(u32::MAX));
         place.failures = place.failures.saturating_add(1);
         let whole = doubled.min(self.longest);
         let shortened = whole.mul_f64(1.0 - 0.5 * f64::from(jitter) / f64::from(u32::MAX));
-        let wait = shortened.max(asked.unwrap_or_default()).min(self.longest);
+        let wait = shortened.max(asked.unwrap_or_default().min(self.longest_asked));
         place.not_before = Some(now + wait);
         wait
+    }
+}
+
+/// Enough chance to keep a fleet out of step; nothing secret hangs on it.
+#[derive(Debug)]
+pub(crate) struct Jitter {
+    seed: RandomState,
+    count: u64,
+}
+
+impl Jitter {
+    pub(crate) fn new() -> Self {
+        Self { seed: RandomState::new(), count: 0 }
+    }
+
+    pub(crate) fn next(&mut self) -> u32 {
+        self.count += 1;
+        let [a, b, c, d, ..] = self.seed.hash_one(self.count).to_le_bytes();
+        u32::from_le_bytes([a, b, c, d])
     }
 }
 
@@ -99,6 +125,9 @@ mod tests {
         assert_eq!(rota.failed(0, now, Some(7 * SECOND), 0), 7 * SECOND);
         assert_eq!(rota.failed(0, now, Some(SECOND / 10), 0), 2 * SECOND);
         assert_eq!(rota.failed(0, now, Some(86_400 * SECOND), 0), 60 * SECOND);
+        let mut rota = rota.obeying(3600 * SECOND);
+        assert_eq!(rota.failed(0, now, Some(300 * SECOND), 0), 300 * SECOND);
+        assert_eq!(rota.failed(0, now, Some(86_400 * SECOND), 0), 3600 * SECOND);
     }
 
     #[test]
