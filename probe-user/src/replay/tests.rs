@@ -249,7 +249,11 @@ fn usage_is_that_of_the_members_even_of_those_that_did_not_run() {
         "memory: { max: 320MiB }\ncpu: { max: 10 cores }",
         &["22:00:03.000 procprobe.policy.firing nginx: 350 MiB of memory, maximum 320 MiB; \
            most by 11 (nginx): 200 MiB"],
-        &[("bounds/0/nearest_miss/value", f64::from(300 << 20).into()), ("bounds/1/nearest_miss/value", 1.5.into())],
+        &[
+            ("bounds/0/name", "nginx.cpu.max".into()),
+            ("bounds/0/nearest_miss/value", 1.5.into()),
+            ("bounds/1/nearest_miss/value", f64::from(300 << 20).into()),
+        ],
     );
 }
 
