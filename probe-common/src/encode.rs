@@ -95,7 +95,9 @@ impl Put for [u8; COMM_LEN] {
 
 impl Put for [u16; 3] {
     fn put(&self, bytes: &mut impl Extend<u8>) {
-        self.iter().for_each(|number| number.put(bytes));
+        for number in self {
+            number.put(bytes);
+        }
     }
 }
 

@@ -60,8 +60,9 @@ impl Watch {
     pub const USAGE: u32 = 1 << 1;
     /// Signals that may end it are recorded with their sender.
     pub const SIGNALS: u32 = 1 << 2;
-    /// Set by the fork program: the bits are its forker's. A new program ends that, for it is nobody's heir; the daemon
-    /// decides anew when it reads of the exec. Otherwise every child of a watched shell would wake it at its exit.
+    /// Set by the fork program: the bits are its forker's. They count until the first exec, for a new program is nobody's
+    /// heir; the daemon decides anew when it reads of the exec. Otherwise every child of a watched shell would wake it at
+    /// its exit.
     pub const INHERITED: u32 = 1 << 3;
 }
 

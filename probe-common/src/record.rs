@@ -77,7 +77,7 @@ impl Flags {
     pub const EXE_CUT: u16 = 1 << 1;
     /// The arguments could not be read from the process's memory.
     pub const ARGS_UNREADABLE: u16 = 1 << 2;
-    /// The account misses threads whose entry found no room.
+    /// The account may miss threads: while the process lived, the entry of some process found no room.
     pub const ACCOUNT_PARTIAL: u16 = 1 << 3;
     /// The process is a zombie: ended, not yet waited for.
     pub const ZOMBIE: u16 = 1 << 4;

@@ -28,7 +28,7 @@ pub(crate) fn tell(task: Task, id: u64, of: &Header) {
         let mut header = emit::header::<Cgroup>(RecordKind::Cgroup, flags, of.tgid, of.start_time);
         header.size += path_len as u32;
         (*scratch).cgroup = Cgroup { header, cgroup_id: id, path_len: path_len as u16, reserved: [0; 3] };
-        if emit::bytes(scratch.cast(), size_of::<Cgroup>() + path_len, header.time, Urgency::Batched) {
+        if emit::bytes(scratch.cast(), size_of::<Cgroup>() + path_len, &header, Urgency::Batched) {
             // When the map has no room the path is told again, which does no harm.
             let _ = CGROUPS_TOLD.insert(id, 1, u64::from(BPF_ANY));
         }

@@ -12,6 +12,10 @@ use probe_common::record::{Header, RecordKind};
 use crate::globals;
 use crate::maps::{CPU_STATE, LAST_WAKE, RECORDS};
 
+/// How full the ring is stands in memory that the daemon writes: each CPU looks at it with one record in so many. The
+/// ring has room for what all of them write meanwhile.
+const FILL_EVERY: u64 = 8;
+
 /// Does anybody wait for the record?
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Urgency {
@@ -42,20 +46,20 @@ fn next_seq() -> u64 {
     }
 }
 
-/// Delivers a record of fixed size.
+/// Delivers a record of fixed size; `header` is the one in it.
 #[inline(always)]
-pub(crate) fn record<T>(record: &T, time: u64, urgency: Urgency) -> bool {
+pub(crate) fn record<T>(record: &T, header: &Header, urgency: Urgency) -> bool {
     // SAFETY: a reference to a plain struct without padding.
-    unsafe { bytes(core::ptr::from_ref(record).cast(), size_of::<T>(), time, urgency) }
+    unsafe { bytes(core::ptr::from_ref(record).cast(), size_of::<T>(), header, urgency) }
 }
 
-/// Delivers `size` bytes that start with a header.
+/// Delivers `size` bytes that start with this header.
 ///
 /// # Safety
 /// `size` initialised bytes stand at `start`.
 #[inline(always)]
-pub(crate) unsafe fn bytes(start: *const u8, size: usize, time: u64, urgency: Urgency) -> bool {
-    let flags = wake_flags(time, urgency);
+pub(crate) unsafe fn bytes(start: *const u8, size: usize, header: &Header, urgency: Urgency) -> bool {
+    let flags = wake_flags(header, urgency);
     // SAFETY: the caller vouches for the bytes; the verifier checks them against the map or the stack.
     let sent = unsafe {
         bpf_ringbuf_output((&raw const RECORDS).cast_mut().cast(), start.cast_mut().cast(), size as u64, flags) == 0
@@ -67,7 +71,8 @@ pub(crate) unsafe fn bytes(start: *const u8, size: usize, time: u64, urgency: Ur
 }
 
 #[inline(always)]
-fn wake_flags(now: u64, urgency: Urgency) -> u64 {
+fn wake_flags(header: &Header, urgency: Urgency) -> u64 {
+    let now = header.time;
     let Some(last) = LAST_WAKE.get_ptr_mut(0) else { return 0 };
     // SAFETY: the pointer is into the map's one value and was checked. Two CPUs may both wake; that does no harm.
     unsafe {
@@ -76,7 +81,8 @@ fn wake_flags(now: u64, urgency: Urgency) -> u64 {
             return u64::from(BPF_RB_FORCE_WAKEUP);
         }
     }
-    if RECORDS.query(u64::from(BPF_RB_AVAIL_DATA)) > globals::wake_fill_bytes() {
+    if header.seq.is_multiple_of(FILL_EVERY) && RECORDS.query(u64::from(BPF_RB_AVAIL_DATA)) > globals::wake_fill_bytes()
+    {
         u64::from(BPF_RB_FORCE_WAKEUP)
     } else {
         u64::from(BPF_RB_NO_WAKEUP)

@@ -4,12 +4,11 @@
 use aya_ebpf::helpers::generated::{bpf_probe_read_kernel_str, bpf_probe_read_user};
 use aya_ebpf::macros::btf_tracepoint;
 use aya_ebpf::programs::BtfTracePointContext;
-use probe_common::maps::Watch;
 use probe_common::record::{ARGS_CAP, EXE_CAP, Exec, FILENAME_CAP, Flags, RecordKind};
 
 use crate::emit::{self, Urgency};
 use crate::log::told;
-use crate::maps::{EXEC_SCRATCH, WATCHED};
+use crate::maps::EXEC_SCRATCH;
 use crate::task::{Binprm, Cursor, Extent, Task, copy_exe_path};
 use crate::{cgroup, globals};
 
@@ -20,7 +19,6 @@ pub fn process_exec(ctx: BtfTracePointContext) -> i32 {
     let task = Task(ctx.arg::<*const u8>(0));
     let binprm = Binprm(ctx.arg::<*const u8>(2));
     let tgid = task.tgid();
-    disinherit(tgid);
     let Some(scratch) = EXEC_SCRATCH.get_ptr_mut(0) else { return 0 };
     let mm = task.mm();
     let identity = task.identity();
@@ -62,21 +60,11 @@ pub fn process_exec(ctx: BtfTracePointContext) -> i32 {
             args_len: args_len as u16,
             reserved: 0,
         };
-        let sent = emit::bytes(scratch.cast(), size_of::<Exec>() + tail_len, header.time, Urgency::Batched);
+        let sent = emit::bytes(scratch.cast(), size_of::<Exec>() + tail_len, &header, Urgency::Batched);
         told!(ctx, "exec", tgid, sent);
     }
     cgroup::tell(task, identity.cgroup_id, &header);
     0
-}
-
-/// What was watched of the forker is no longer watched of this program: see [`Watch::INHERITED`].
-#[inline(always)]
-fn disinherit(tgid: u32) {
-    // SAFETY: the value is a number that is copied at once.
-    if unsafe { WATCHED.get(tgid).copied() }.is_some_and(|bits| bits & Watch::INHERITED != 0) {
-        // Already gone when the daemon was faster.
-        let _ = WATCHED.remove(tgid);
-    }
 }
 
 /// Copies the path as it was executed; its length without the closing NUL.

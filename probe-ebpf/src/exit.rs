@@ -5,11 +5,11 @@ use aya_ebpf::programs::BtfTracePointContext;
 use probe_common::maps::Watch;
 use probe_common::record::{Exit, RecordKind};
 
-use crate::account;
 use crate::emit::{self, Urgency};
 use crate::log::told;
 use crate::maps::WATCHED;
 use crate::task::Task;
+use crate::{account, watch};
 
 /// Argument: the task. From 6.16 on a second one says whether the group is dead; before, and here always, the count of
 /// live threads tells, which two threads can both see at zero: the daemon drops the repeat.
@@ -20,16 +20,15 @@ pub fn process_exit(ctx: BtfTracePointContext) -> i32 {
     let signal = task.signal();
     let last = signal.live() == 0;
     let leader = task.group_leader();
-    account::thread_ended(tgid, task.tid(), leader.start_time(), last);
+    if !(last && signal.never_had_others()) {
+        account::thread_ended(tgid, leader.start_time(), last);
+    }
     if !last {
         return 0;
     }
-    // SAFETY: the value is a number that is copied at once.
-    let watch = unsafe { WATCHED.get(tgid).copied() };
-    let urgency = match watch {
-        Some(bits) if bits & Watch::EXIT != 0 => Urgency::Now,
-        _ => Urgency::Batched,
-    };
+    let entry = watch::entry(tgid);
+    let is_waited_for = entry.is_some_and(|bits| watch::in_force(bits, leader) & Watch::EXIT != 0);
+    let urgency = if is_waited_for { Urgency::Now } else { Urgency::Batched };
     let header = emit::header::<Exit>(RecordKind::Exit, task.record_flags(), tgid, leader.start_time());
     let exit = Exit {
         header,
@@ -41,9 +40,9 @@ pub fn process_exit(ctx: BtfTracePointContext) -> i32 {
         cpu_ns: task.cpu_ns() + signal.reaped_cpu_ns(),
         comm: leader.comm(),
     };
-    let sent = emit::record(&exit, header.time, urgency);
+    let sent = emit::record(&exit, &header, urgency);
     told!(ctx, "exit", tgid, sent);
-    if watch.is_some() {
+    if entry.is_some() {
         // Already gone when the daemon was faster.
         let _ = WATCHED.remove(tgid);
     }

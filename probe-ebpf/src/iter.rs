@@ -8,9 +8,9 @@ use core::ffi::c_void;
 use probe_common::maps::Watch;
 use probe_common::record::{CGROUP_CAP, EXE_CAP, Flags, Header, RecordKind, Task as TaskRecord, Usage};
 
-use crate::glance;
-use crate::maps::{ACCOUNTS, SCAN_SCRATCH, WATCHED};
+use crate::maps::{ACCOUNTS, SCAN_SCRATCH};
 use crate::task::{Cursor, Extent, Task, copy_cgroup_path, copy_exe_path};
+use crate::{glance, watch};
 
 /// `struct bpf_iter_meta`, of which the first two fields are all we need.
 #[repr(C)]
@@ -97,10 +97,8 @@ extern "C" fn sample(ctx: *mut IterTask) -> i32 {
     }
     let task = Task(task);
     let tgid = task.tgid();
-    // SAFETY: the value is a number that is copied at once.
-    match unsafe { WATCHED.get(tgid).copied() } {
-        Some(bits) if bits & Watch::USAGE != 0 => {}
-        _ => return 0,
+    if watch::bits_of(task.group_leader(), tgid) & Watch::USAGE == 0 {
+        return 0;
     }
     let tid = task.tid();
     // SAFETY: the value is copied at once.

@@ -35,6 +35,7 @@ mod oom;
 mod rename;
 mod signal;
 mod task;
+mod watch;
 
 #[panic_handler]
 fn panic(_: &core::panic::PanicInfo<'_>) -> ! {

@@ -21,6 +21,18 @@ pub(crate) static CPU_STATE: PerCpuArray<CpuState> = PerCpuArray::with_max_entri
 #[map]
 pub(crate) static ACCOUNTS: HashMap<u32, GroupAccount> = HashMap::with_max_entries(65_536, BPF_F_NO_PREALLOC);
 
+/// How many entries of [`ACCOUNTS`] there are for tgids of the same remainder. Nearly always none: neighbours share a
+/// cache line here, where the hash would fetch one from memory for each process that is freed.
+#[map]
+pub(crate) static ACCOUNT_COUNTS: Array<u64> = Array::with_max_entries(ACCOUNT_COUNTS_LEN, 0);
+
+/// A power of two.
+pub(crate) const ACCOUNT_COUNTS_LEN: u32 = 4_096;
+
+/// When an entry of [`ACCOUNTS`] last found no room, CLOCK_MONOTONIC ns; 0 for never.
+#[map]
+pub(crate) static LAST_REFUSED: Array<u64> = Array::with_max_entries(1, 0);
+
 /// When the daemon was last woken, CLOCK_MONOTONIC ns.
 #[map]
 pub(crate) static LAST_WAKE: Array<u64> = Array::with_max_entries(1, 0);

@@ -19,7 +19,7 @@ pub fn oom_victim(ctx: BtfTracePointContext) -> i32 {
         (ctx.arg::<u32>(0), 0)
     };
     let header = emit::header::<Oom>(RecordKind::Oom, 0, tgid, start_time);
-    let sent = emit::record(&Oom { header }, header.time, Urgency::Batched);
+    let sent = emit::record(&Oom { header }, &header, Urgency::Batched);
     told!(ctx, "oom", tgid, sent);
     0
 }

@@ -19,7 +19,7 @@ pub fn process_rename(ctx: BtfTracePointContext) -> i32 {
     }
     let header = emit::header::<Rename>(RecordKind::Rename, task.record_flags(), tgid, task.start_time());
     let comm: [u8; COMM_LEN] = read(ctx.arg::<*const u8>(1), 0);
-    let sent = emit::record(&Rename { header, comm }, header.time, Urgency::Batched);
+    let sent = emit::record(&Rename { header, comm }, &header, Urgency::Batched);
     told!(ctx, "rename", tgid, sent);
     0
 }

@@ -8,8 +8,8 @@ use probe_common::record::{RecordKind, Signal};
 
 use crate::emit::{self, Urgency};
 use crate::log::told;
-use crate::maps::WATCHED;
 use crate::task::{Task, current_comm, siginfo_code};
+use crate::watch;
 
 /// `TRACE_SIGNAL_DELIVERED` and `TRACE_SIGNAL_ALREADY_PENDING` of include/trace/events/signal.h.
 const DELIVERED: i32 = 0;
@@ -24,22 +24,26 @@ const HARMLESS: u64 = 1 << 17 | 1 << 18 | 1 << 19 | 1 << 20 | 1 << 21 | 1 << 22 
 /// Arguments: signal number, `kernel_siginfo`, target, whether for the group, what became of it. Runs in the sender.
 #[btf_tracepoint(function = "signal_generate")]
 pub fn signal_generate(ctx: BtfTracePointContext) -> i32 {
-    let target = Task(ctx.arg::<*const u8>(2));
-    let tgid = target.tgid();
-    // SAFETY: the value is a number that is copied at once.
-    match unsafe { WATCHED.get(tgid).copied() } {
-        Some(bits) if bits & Watch::SIGNALS != 0 => {}
-        _ => return 0,
-    }
+    // Nearly all signals are told by their number alone: every child's end is one.
     let number = ctx.arg::<i32>(0);
-    let result = ctx.arg::<i32>(4);
-    if !(1..=64).contains(&number) || (result != DELIVERED && result != ALREADY_PENDING) {
+    if !(1..=64).contains(&number) {
         return 0;
     }
     let bit = 1u64.wrapping_shl(number as u32);
+    if number < 64 && bit & HARMLESS != 0 {
+        return 0;
+    }
+    let result = ctx.arg::<i32>(4);
+    if result != DELIVERED && result != ALREADY_PENDING {
+        return 0;
+    }
+    let target = Task(ctx.arg::<*const u8>(2));
+    let tgid = target.tgid();
+    if watch::bits_of(target.group_leader(), tgid) & Watch::SIGNALS == 0 {
+        return 0;
+    }
     let ends = number < 64 && bit & MEANT_TO_END != 0;
-    let harmless = number < 64 && bit & HARMLESS != 0;
-    if harmless || !(ends || target.has_default_action(number as u32)) {
+    if !(ends || target.has_default_action(number as u32)) {
         return 0;
     }
     let header = emit::header::<Signal>(RecordKind::Signal, 0, tgid, target.group_leader().start_time());
@@ -51,7 +55,7 @@ pub fn signal_generate(ctx: BtfTracePointContext) -> i32 {
         sender_uid: bpf_get_current_uid_gid() as u32,
         sender_comm: current_comm(),
     };
-    let sent = emit::record(&signal, header.time, Urgency::Batched);
+    let sent = emit::record(&signal, &header, Urgency::Batched);
     told!(ctx, "signal", tgid, sent);
     0
 }

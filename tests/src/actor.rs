@@ -57,6 +57,11 @@ impl Actor {
         self.child.wait().unwrap_or_else(|error| panic!("wait: {error}"))
     }
 
+    /// Whether it has not ended yet.
+    pub fn is_running(&mut self) -> bool {
+        self.child.try_wait().unwrap_or_else(|error| panic!("wait: {error}")).is_none()
+    }
+
     /// The next line that it tells, as JSON.
     pub fn told(&mut self) -> Value {
         let mut line = String::new();

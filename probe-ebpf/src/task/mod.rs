@@ -16,6 +16,8 @@ pub(crate) use path::{Cursor, Extent, copy_cgroup_path, copy_exe_path};
 
 /// `PF_KTHREAD` of include/linux/sched.h, the same since 2.6.
 const PF_KTHREAD: u32 = 0x0020_0000;
+/// `PF_FORKNOEXEC`, likewise. Threads have it too.
+const PF_FORKNOEXEC: u32 = 0x0000_0040;
 /// `SIGNAL_GROUP_EXIT` of include/linux/sched/signal.h.
 const SIGNAL_GROUP_EXIT: u32 = 0x0000_0004;
 
@@ -76,9 +78,14 @@ impl Task {
         Self(load(self.0, layout!(task_real_parent)))
     }
 
+    /// The field is an array of bytes, of which the verifier lets us load several at once.
     #[inline(always)]
     pub(crate) fn comm(self) -> [u8; COMM_LEN] {
-        read(self.0, layout!(task_comm))
+        let halves: [u64; 2] = [load(self.0, layout!(task_comm)), load(self.0, layout!(task_comm) + 8)];
+        let mut comm = [0; COMM_LEN];
+        comm[..8].copy_from_slice(&halves[0].to_ne_bytes());
+        comm[8..].copy_from_slice(&halves[1].to_ne_bytes());
+        comm
     }
 
     /// Record flags that describe the task.
@@ -88,10 +95,17 @@ impl Task {
         if flags & PF_KTHREAD == 0 { 0 } else { Flags::KERNEL_THREAD }
     }
 
+    /// It was forked and executed nothing since; of a group's leader.
+    #[inline(always)]
+    pub(crate) fn never_executed(self) -> bool {
+        let flags: u32 = load(self.0, layout!(task_flags));
+        flags & PF_FORKNOEXEC != 0
+    }
+
     /// It is on its way into a new program. False where the kernel has no such field.
     #[inline(always)]
     pub(crate) fn is_in_execve(self) -> bool {
-        let byte: u8 = read(self.0, layout!(task_in_execve));
+        let byte: u8 = load(self.0, layout!(task_in_execve));
         usize::from(byte) & layout!(task_in_execve_mask) != 0
     }
 
@@ -219,6 +233,12 @@ impl SignalStruct {
         load(self.0, layout!(signal_maxrss))
     }
 
+    /// It has one thread and no other was ever reaped: whatever a thread did, it ran for some ns first.
+    #[inline(always)]
+    pub(crate) fn never_had_others(self) -> bool {
+        self.threads() == 1 && self.reaped_cpu_ns() == 0
+    }
+
     /// CPU time of the reaped threads, without the last slices of those that reaped themselves.
     #[inline(always)]
     pub(crate) fn reaped_cpu_ns(self) -> u64 {
@@ -240,16 +260,11 @@ impl Mm {
     }
 
     /// Resident pages: file, anonymous and shared. From 6.2 on the counters leave out what CPUs have not folded in yet
-    /// (some tens of pages each); they can be negative for a moment.
+    /// (some tens of pages each); they can be negative for a moment. Not loaded: the verifier of 5.10 does not look into
+    /// arrays of structs.
     #[inline(always)]
     pub(crate) fn rss_pages(self) -> u64 {
-        if self.0.is_null() {
-            return 0;
-        }
-        let file: i64 = load(self.0, layout!(mm_rss_file));
-        let anon: i64 = load(self.0, layout!(mm_rss_anon));
-        let shmem: i64 = load(self.0, layout!(mm_rss_shmem));
-        positive(file) + positive(anon) + positive(shmem)
+        rss_pages(self.0 as u64)
     }
 }
 

@@ -10,7 +10,7 @@
 use aya_ebpf::helpers::generated::bpf_probe_read_kernel_str;
 use probe_common::record::{COMPONENT_CAP, PATH_DEPTH};
 
-use super::{Kernfs, Mm, read};
+use super::{Kernfs, Mm, load, read};
 use crate::globals::layout;
 
 /// How many bytes stand in a scratch buffer.
@@ -57,22 +57,54 @@ pub(crate) fn copy_exe_path<const CAP: usize>(mm: Mm, target: *mut u8, cursor: C
     if mm.0.is_null() {
         return Extent::Whole;
     }
-    let file: *const u8 = read(mm.0, layout!(mm_exe_file));
+    let file: *const u8 = load(mm.0, layout!(mm_exe_file));
     if file.is_null() {
         return Extent::Whole;
     }
-    let mut vfsmount: *const u8 = read(file, layout!(file_mnt));
-    let mut dentry: *const u8 = read(file, layout!(file_dentry));
+    // Within the executable's own file system the verifier knows every struct on the way.
+    let vfsmount: *const u8 = load(file, layout!(file_mnt));
+    let root: *const u8 = load(vfsmount, layout!(vfsmount_root));
+    let mut dentry: *const u8 = load(file, layout!(file_dentry));
+    let mut depth = 0;
+    while dentry != root {
+        if depth == PATH_DEPTH {
+            return Extent::Cut;
+        }
+        depth += 1;
+        let name: *const u8 = load(dentry, layout!(dentry_name));
+        if push::<CAP>(target, cursor, name) == Extent::Cut {
+            return Extent::Cut;
+        }
+        let parent: *const u8 = load(dentry, layout!(dentry_parent));
+        if parent == dentry {
+            // A file outside any tree, such as a memfd: its name is all there is.
+            return Extent::Whole;
+        }
+        dentry = parent;
+    }
+    copy_path_above::<CAP>(vfsmount, target, cursor)
+}
+
+/// Goes on at a mount's root. The struct around a `vfsmount` is reached by a subtraction, which the verifier does not
+/// follow: from here on the helper reads.
+#[inline(always)]
+fn copy_path_above<const CAP: usize>(vfsmount: *const u8, target: *mut u8, cursor: Cursor) -> Extent {
+    let mut mount = (vfsmount as usize).wrapping_sub(layout!(mount_mnt)) as *const u8;
+    let above: *const u8 = read(mount, layout!(mount_parent));
+    if above == mount {
+        return Extent::Whole;
+    }
+    let mut dentry: *const u8 = read(mount, layout!(mount_mountpoint));
+    mount = above;
     for _ in 0..PATH_DEPTH {
-        let root: *const u8 = read(vfsmount, layout!(vfsmount_root));
+        let root: *const u8 = read(mount.wrapping_add(layout!(mount_mnt)), layout!(vfsmount_root));
         if dentry == root {
-            let mount = vfsmount.wrapping_sub(layout!(mount_mnt));
             let above: *const u8 = read(mount, layout!(mount_parent));
             if above == mount {
                 return Extent::Whole;
             }
             dentry = read(mount, layout!(mount_mountpoint));
-            vfsmount = above.wrapping_add(layout!(mount_mnt));
+            mount = above;
             continue;
         }
         let name: *const u8 = read(dentry, layout!(dentry_name));
@@ -81,7 +113,6 @@ pub(crate) fn copy_exe_path<const CAP: usize>(mm: Mm, target: *mut u8, cursor: C
         }
         let parent: *const u8 = read(dentry, layout!(dentry_parent));
         if parent == dentry {
-            // A file outside any tree, such as a memfd: its name is all there is.
             return Extent::Whole;
         }
         dentry = parent;

@@ -31,11 +31,14 @@ pub struct LoadSettings {
     pub wake_gap: Duration,
     /// Bytes of arguments taken along with each exec.
     pub args_max: u32,
+    /// Most processes with more than one thread whose threads can be ending at a time. What finds no room is counted,
+    /// and the CPU times that may miss it say so.
+    pub accounts_max: u32,
 }
 
 impl Default for LoadSettings {
     fn default() -> Self {
-        Self { ring_bytes: 1 << 20, wake_gap: Duration::from_millis(100), args_max: 1024 }
+        Self { ring_bytes: 1 << 20, wake_gap: Duration::from_millis(100), args_max: 1024, accounts_max: 65_536 }
     }
 }
 
@@ -166,6 +169,7 @@ pub fn attach(settings: LoadSettings) -> Result<Attached, LoadError> {
         .override_global(names::WAKE_FILL_GLOBAL, &wake_fill_bytes, true)
         .override_global(names::ARGS_MAX_GLOBAL, &settings.args_max, true)
         .map_max_entries(map_names::RECORDS, settings.ring_bytes)
+        .map_max_entries(map_names::ACCOUNTS, settings.accounts_max)
         .load(OBJECT)
         .map_err(|source| LoadError::Object { source })?;
     start_kernel_log(&mut ebpf);

@@ -465,7 +465,9 @@ fn start_helper(prepared: &Prepared, acting: &mut Acting, engine: &mut Engine) -
     }
     match acting.start() {
         Ok(helper) => {
-            helper.into_iter().for_each(|pid| engine.spare(pid));
+            if let Some(pid) = helper {
+                engine.spare(pid);
+            }
             None
         }
         Err(error) => Some(format!("no helper for actions can be started ({error}): none is carried out")),

@@ -4,7 +4,7 @@ use super::spec::{Bound, Measure, Side};
 
 /// The name of one bound among those of its set. `alike` has the bounds of the set in order, `position` is that of the
 /// bound among them.
-pub fn bound_name<'b>(set: &str, alike: impl Iterator<Item = &'b Bound> + Clone, position: usize) -> Option<String> {
+pub(super) fn bound_name<'b>(set: &str, alike: impl Iterator<Item = &'b Bound> + Clone, position: usize) -> Option<String> {
     let key = |bound: &Bound| -> (Measure, Side) { (bound.measure, bound.side) };
     let wanted = key(alike.clone().nth(position)?);
     let base = format!("{set}.{}.{}", wanted.0.as_str(), wanted.1.as_str());
@@ -16,7 +16,7 @@ pub fn bound_name<'b>(set: &str, alike: impl Iterator<Item = &'b Bound> + Clone,
 }
 
 /// The names of all bounds of a set.
-pub fn bound_names<'b>(set: &str, bounds: impl Iterator<Item = &'b Bound> + Clone) -> Vec<String> {
+pub(super) fn bound_names<'b>(set: &str, bounds: impl Iterator<Item = &'b Bound> + Clone) -> Vec<String> {
     let count = bounds.clone().count();
     (0..count).filter_map(|position| bound_name(set, bounds.clone(), position)).collect()
 }

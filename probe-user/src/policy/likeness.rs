@@ -111,7 +111,7 @@ fn process(looks: &Looks, kernel_thread: bool) -> (Process, Users) {
 }
 
 /// The kernel's name of a process that executes this: the file's name, cut.
-pub fn comm_of(exe: &str) -> Arc<str> {
+pub(super) fn comm_of(exe: &str) -> Arc<str> {
     let name = exe.rsplit('/').next().unwrap_or(exe);
     Arc::from(name.get(..name.floor_char_boundary(15)).unwrap_or(name))
 }

@@ -45,6 +45,9 @@ fn act(arguments: &[String]) -> Outcome {
         }
         // burn MS [THREADS]: uses so much CPU time in each thread.
         "burn" => burn(number(rest, 0)?, if rest.len() > 1 { number(rest, 1)? } else { 1 }),
+        // bursts COUNT BURN_MS REST_MS THREADS: one of its threads uses CPU time so often, with rests; tells when it is
+        // done, and lives until our stdin is closed.
+        "bursts" => bursts(rest),
         // threads COUNT MS: holds so many threads (its first included) for so long.
         "threads" => threads(rest),
         // raise SIGNAL [core]: sends itself the signal; with `core` it may leave a core file in its folder.
@@ -117,6 +120,25 @@ fn cpu_ns(usage: &Usage) -> u64 {
         u64::try_from(time.tv_sec()).unwrap_or(0) * 1_000_000_000 + u64::try_from(time.tv_usec()).unwrap_or(0) * 1_000
     };
     nanos(usage.user_time()) + nanos(usage.system_time())
+}
+
+fn bursts(arguments: &[String]) -> Outcome {
+    let (count, burn, rest): (u64, u64, u64) = (number(arguments, 0)?, number(arguments, 1)?, number(arguments, 2)?);
+    for _ in 1..number(arguments, 3)? {
+        // They end with the process.
+        thread::spawn(|| thread::sleep(Duration::from_hours(1)));
+    }
+    let at_work = thread::spawn(move || {
+        for index in 1..=count {
+            burn_here(Duration::from_millis(burn * index));
+            thread::sleep(Duration::from_millis(rest));
+        }
+        let told = tell(&[("count", count)]).is_ok();
+        thread::sleep(Duration::from_hours(if told { 1 } else { 0 }));
+    });
+    std::io::copy(&mut stdin().lock(), &mut std::io::sink())?;
+    drop(at_work);
+    Ok(ExitCode::SUCCESS)
 }
 
 fn threads(arguments: &[String]) -> Outcome {
