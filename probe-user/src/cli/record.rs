@@ -6,7 +6,7 @@ use super::{Exit, complain};
 use crate::config::load::{Flags, host_labels};
 use crate::engine::text::span;
 use crate::pipeline::recorder::{self, RecordSettings, Recorded};
-use crate::policy::users;
+use crate::policy::{self, users};
 use crate::recording::facts::Ended;
 use crate::telemetry::{self, LogFormat};
 use crate::yaml::read::Trust;
@@ -27,14 +27,23 @@ pub(super) fn record(args: &RecordArgs) -> Exit {
         tracing::warn!("/etc/passwd cannot be read ({error}): users are known by number only");
         Default::default()
     });
+    let host = host_labels(&config);
+    let policies = match policy::load(&args.policies, &host, Trust::OwnerOnly) {
+        Ok(loaded) => loaded.policies,
+        wrong => {
+            complain(&policy::report(&wrong));
+            return Exit::Config;
+        }
+    };
     let settings = RecordSettings {
         path: args.file.clone(),
         max_bytes: args.max_size,
         duration: args.duration,
         sample_interval: config.sample_interval,
         args_max: if args.no_args { 0 } else { config.events.args_max },
-        host: host_labels(&config),
+        host,
         users,
+        policies,
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let ended = match runtime {

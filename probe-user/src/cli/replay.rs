@@ -170,7 +170,7 @@ fn text_of(summary: &Summary, host: &str) -> String {
         summary.records,
         summary.lives
     );
-    for note in summary.notes() {
+    for note in summary.all_notes() {
         text.push_str(&format!("note: {note}\n"));
     }
     let head = ["BOUND", "FIRED", "IN ALL", "LONGEST", "NEAREST MISS"].map(str::to_owned);

@@ -37,6 +37,19 @@ fn every_flag_of_run() {
 }
 
 #[test]
+fn recordings_have_bounds_of_their_own() {
+    let Command::Record(args) = parse("record /f").unwrap().command else { panic!("not record") };
+    assert_eq!((args.max_size, args.duration, args.no_args), (1 << 30, None, false));
+    let line = "record /f --duration 1d --max-size 2GiB --sample-interval 5s --no-args --policies /p";
+    let Command::Record(args) = parse(line).unwrap().command else { panic!("not record") };
+    assert_eq!((args.max_size, args.duration), (2 << 30, Some(Duration::from_hours(24))));
+    let line = "replay /f --policies /a /b --suggest --format json --events procprobe.* --start-grace 0s";
+    let Command::Replay(args) = parse(line).unwrap().command else { panic!("not replay") };
+    assert_eq!((args.policies.len(), args.suggest, args.start_grace), (2, true, Duration::ZERO));
+    assert_eq!(args.events.as_deref(), Some("procprobe.*"));
+}
+
+#[test]
 fn what_is_wrong_is_told_with_exit_code_2() {
     check_refused("run --events some", "matched");
     check_refused("run --sample-interval 1", "--sample-interval");
@@ -48,6 +61,11 @@ fn what_is_wrong_is_told_with_exit_code_2() {
     check_refused("run --polices /x", "--policies");
     check_refused("check", "PATH");
     check_refused("test", "PATH");
+    check_refused("record", "FILE");
+    check_refused("record /f --max-size 1KiB", "64KiB");
+    check_refused("record /f --max-size 1", "unit");
+    check_refused("replay /f", "--policies");
+    check_refused("replay --policies /p", "FILE");
     check_refused("match", "PID");
     check_refused("match 1 --exe /a", "cannot be used with");
     check_refused("match -1", "-1");

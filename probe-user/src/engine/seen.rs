@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Engine;
+use super::held::Held;
 use super::timers::Slot;
 use crate::policy::bound::Rule;
-use crate::policy::spec::{Measure, Side};
+use crate::policy::spec::{Bound, Measure, Side};
 use crate::time::KTime;
 
 /// A value and when it was first reached.
@@ -51,6 +52,22 @@ pub struct SeenBound {
     pub dips: u64,
     /// Its values.
     pub extent: Extent,
+}
+
+impl SeenBound {
+    /// Of a bound that judges one thing.
+    pub(super) fn of(name: &Arc<str>, bound: &Bound, held: &Held) -> Self {
+        Self {
+            name: Arc::clone(name),
+            measure: bound.measure,
+            side: bound.side,
+            limit: held.rule().limit,
+            share: false,
+            hold: held.rule().hold,
+            dips: held.dips(),
+            extent: *held.extent(),
+        }
+    }
 }
 
 /// By group and bound.
@@ -122,7 +139,7 @@ impl Engine {
         self.seen = Some(Seen(self.groups.iter().map(|group| vec![Extent::default(); group.bounds.len()]).collect()));
     }
 
-    /// What was seen: of groups in their order, then of the host; nothing where it was not kept.
+    /// What was seen: of groups in their order, of logs, of the host; nothing where it was not kept.
     pub fn seen(&self) -> Vec<SeenBound> {
         let Some(seen) = &self.seen else { return Vec::new() };
         let groups = self.groups.iter().zip(&seen.0);
@@ -137,7 +154,7 @@ impl Engine {
             dips: bound.dips,
             extent: *extent,
         });
-        of_groups.chain(self.hosts.seen()).collect()
+        of_groups.chain(self.logs.seen()).chain(self.hosts.seen()).collect()
     }
 
     /// The present value of each bound of each group, in their order; `None` while unknown.

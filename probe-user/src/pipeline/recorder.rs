@@ -17,9 +17,11 @@ use probe_common::decode::{Raw, decode};
 use tokio::sync::mpsc;
 
 use super::alarm::Alarm;
+use super::logfiles::LogFiles;
 use super::looks::Looks;
-use super::{LAST_DRAIN_EVERY, LAST_DRAINS, Order, clock, memory, next_tick, privileges};
+use super::{INPUTS, LAST_DRAIN_EVERY, LAST_DRAINS, Order, clock, memory, next_tick, privileges};
 use crate::cli::Exit;
+use crate::engine::Input;
 use crate::event::Severity;
 use crate::host::facts;
 use crate::host::identity::{identify, kernel_release};
@@ -29,10 +31,10 @@ use crate::kernel::reread;
 use crate::kernel::sampler::{SampleError, task_rows};
 use crate::policy::HostLabels;
 use crate::policy::glob::Glob;
-use crate::policy::spec::{Bound, HostBlock, HostBound, Limit, Measure, Per, PolicySet, Response, Side, Users};
+use crate::policy::spec::{Bound, HostBlock, HostBound, Limit, Log, Measure, Per, PolicySet, Response, Side, Users};
 use crate::record::{Loss, Lost, ProcessKey, Reread, UsageRow};
 use crate::recording::entry::Entry;
-use crate::recording::facts::{Ended, Facts, Written};
+use crate::recording::facts::{Ended, Facts, RecordedLog, Written};
 use crate::recording::writer::Writer;
 use crate::time::{ClockReading, KTime};
 
@@ -62,6 +64,8 @@ pub struct RecordSettings {
     pub host: HostLabels,
     /// The host's user names.
     pub users: Users,
+    /// The lines of their logs are recorded as far as they match; nothing else of them matters.
+    pub policies: PolicySet,
 }
 
 /// What a recording came to.
@@ -128,14 +132,23 @@ pub async fn record(
     let began = clock::read();
     let create = |source| RecordError::Create { path: settings.path.clone(), source };
     let writer = Writer::create(&settings.path, &head(&settings, began), settings.max_bytes).map_err(create)?;
+    let mut notes = Vec::new();
+    let (feed, mut lines) = mpsc::channel(INPUTS);
+    // Where log files were read up to is of no use to a later recording.
+    let places = Scratch::new();
+    let mut logs = LogFiles::prepare(&settings.policies, &places.0, &feed, &mut notes);
     if let Err(error) = privileges::drop_all() {
-        tracing::warn!("privileges are kept: {error}");
+        notes.push(format!("privileges are kept: {error}"));
+    }
+    notes.extend(logs.watch(&settings.policies, &places.0, &feed));
+    for note in notes {
+        tracing::warn!("{note}");
     }
     let mut recorder = Recorder::new(kernel, writer, settings, began);
     recorder.start()?;
     memory::trim();
     ready();
-    let ended = recorder.run(&mut orders, load.wake_gap).await?;
+    let ended = recorder.run(&mut orders, &mut lines, load.wake_gap).await?;
     recorder.close(ended).await
 }
 
@@ -158,6 +171,30 @@ fn head(settings: &RecordSettings, began: ClockReading) -> Facts {
         began_mono_ns: began.mono.0,
         began_boot_ns: began.boot_ns,
         began_wall_ns: began.wall.0,
+        logs: settings.policies.logs.iter().map(recorded).collect(),
+    }
+}
+
+fn recorded(log: &Log) -> RecordedLog {
+    RecordedLog { name: log.name.to_string(), paths: log.paths.iter().map(ToString::to_string).collect() }
+}
+
+/// A folder that goes with the recorder. Where it cannot be made the source of lines says so and does without.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new() -> Self {
+        let path = std::env::temp_dir().join(format!("procprobe-record-{}-{}", std::process::id(), clock::now().0));
+        let made = std::os::unix::fs::DirBuilderExt::mode(&mut std::fs::DirBuilder::new(), 0o700).create(&path);
+        // Somebody else's folder is not used: the name then is of one that is not there.
+        Self(if made.is_ok() { path } else { PathBuf::from("/nonexistent") })
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // It holds nothing that anybody needs.
+        let _ = std::fs::remove_dir_all(&self.0);
     }
 }
 
@@ -222,7 +259,12 @@ impl Recorder {
         self.scan()
     }
 
-    async fn run(&mut self, orders: &mut mpsc::Receiver<Order>, wake_gap: Duration) -> Result<Ended, RecordError> {
+    async fn run(
+        &mut self,
+        orders: &mut mpsc::Receiver<Order>,
+        lines: &mut mpsc::Receiver<Input>,
+        wake_gap: Duration,
+    ) -> Result<Ended, RecordError> {
         let mut alarm = Alarm::new()?;
         let over = self.settings.duration.map(|duration| self.began.after(duration));
         let mut drain = Some(clock::now());
@@ -239,6 +281,11 @@ impl Recorder {
                     Some(Order::Reload) => {}
                     Some(Order::Stop(_)) | None => return Ok(Ended::Stopped),
                 },
+                Some(input) = lines.recv() => {
+                    if let Input::Lines(lines) = input {
+                        self.put(&Entry::Lines(lines))?;
+                    }
+                }
                 ready = self.kernel.records.ready() => {
                     ready?;
                     self.drain()?;

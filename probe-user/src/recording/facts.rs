@@ -43,6 +43,18 @@ pub struct Facts {
     pub began_boot_ns: u64,
     /// When it began, ns since 1970.
     pub began_wall_ns: i64,
+    /// Logs whose lines were recorded.
+    #[serde(default)]
+    pub logs: Vec<RecordedLog>,
+}
+
+/// A log whose lines were recorded as far as they matched.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecordedLog {
+    /// Its name.
+    pub name: String,
+    /// Its paths, as its policy writes them.
+    pub paths: Vec<String>,
 }
 
 impl Facts {

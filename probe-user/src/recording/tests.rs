@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::entry::Entry;
-use super::facts::{Ended, Facts, Tail, Written};
+use super::facts::{Ended, Facts, RecordedLog, Tail, Written};
 use super::frame::{Kind, Packer, RAW_MAX};
 use super::reader::Reader;
 use super::writer::Writer;
@@ -35,6 +35,7 @@ fn facts() -> Facts {
         began_mono_ns: 5,
         began_boot_ns: 6,
         began_wall_ns: 7,
+        logs: vec![RecordedLog { name: "errors".into(), paths: vec!["/var/log/*.log".into()] }],
     }
 }
 

@@ -10,6 +10,7 @@
 mod decode;
 pub mod history;
 mod lane;
+mod lines;
 pub mod run;
 pub mod suggest;
 pub mod summary;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::decode::{self, Delivery, End, Step};
 use super::history::History;
 use super::lane::{Lane, Usage};
+use super::lines::Lines;
 use super::suggest;
 use super::summary::{Summary, Tally};
 use crate::engine::{Input, Processes, Settings};
@@ -88,6 +89,7 @@ struct Runner {
     lives: u64,
     records: u64,
     lost: u64,
+    lines: Lines,
     /// A second engine, whose bounds never fire, to see the values of measures that have no bound.
     history: Option<(Lane, History)>,
 }
@@ -109,9 +111,23 @@ impl Runner {
             let quiet = Settings { processes: Processes::None, ..settings.clone() };
             (Lane::new(quiet, &probes, &users), History::new(&probes))
         });
-        let lane = Lane::new(settings, &Arc::new(observing(policies)), &users);
+        let mut policies = observing(policies);
+        let lines = Lines::new(&mut policies, &facts.logs);
+        let lane = Lane::new(settings, &Arc::new(policies), &users);
         let (tally, usage) = (Tally::default(), BTreeMap::new());
-        Self { lane, tally, usage, clock, began: clock.mono, last: clock.mono, lives: 0, records: 0, lost: 0, history }
+        Self {
+            lane,
+            tally,
+            usage,
+            clock,
+            began: clock.mono,
+            last: clock.mono,
+            lives: 0,
+            records: 0,
+            lost: 0,
+            lines,
+            history,
+        }
     }
 
     /// False when nobody wants to hear more.
@@ -126,6 +142,11 @@ impl Runner {
             heard = heard && tell(event, clock);
         };
         match step {
+            Step::Input(now, Input::Lines(lines)) => {
+                for found in self.lines.find(&lines) {
+                    self.lane.feed(now, Input::Lines(found), &mut tell);
+                }
+            }
             Step::Input(now, input) => {
                 match &input {
                     Input::Record(record) => {
@@ -178,6 +199,7 @@ impl Runner {
             lives: self.lives,
             lost: self.lost,
             end,
+            notes: self.lines.notes(),
             bounds,
             clock: host,
         };

@@ -30,6 +30,8 @@ pub struct Summary {
     pub lost: u64,
     /// How the file ended; `None` when the replay was ended before that.
     pub end: Option<End>,
+    /// What is to be known beside that.
+    pub notes: Vec<String>,
     /// Bounds of groups in the order of the policies, then alarms of other kinds by name.
     pub bounds: Vec<BoundSummary>,
     /// The clocks at the end, for times.
@@ -138,14 +140,14 @@ impl Summary {
             "records": self.records,
             "processes_ended": self.lives,
             "lost": self.lost,
-            "notes": self.notes(),
+            "notes": self.all_notes(),
             "bounds": bounds,
         }})
     }
 
     /// What a person should know about the recording itself.
-    pub fn notes(&self) -> Vec<String> {
-        let mut notes = Vec::new();
+    pub fn all_notes(&self) -> Vec<String> {
+        let mut notes = self.notes.clone();
         if let Some(End { tail, torn }) = &self.end {
             match (tail, torn) {
                 (None, Some(at)) => {

@@ -60,6 +60,7 @@ impl Tape {
             began_mono_ns: KTime::from_secs(BEGAN).0,
             began_boot_ns: KTime::from_secs(BEGAN).0,
             began_wall_ns: WALL,
+            logs: Vec::new(),
         };
         let writer = Writer::new(Vec::new(), &facts, u64::MAX).unwrap();
         let mut tape = Self { writer, batch: Vec::new(), seq: 0 };
@@ -248,7 +249,11 @@ fn usage_is_that_of_the_members_even_of_those_that_did_not_run() {
         "memory: { max: 320MiB }\ncpu: { max: 10 cores }",
         &["22:00:03.000 procprobe.policy.firing nginx: 350 MiB of memory, maximum 320 MiB; \
            most by 11 (nginx): 200 MiB"],
-        &[("bounds/0/nearest_miss/value", f64::from(300 << 20).into()), ("bounds/1/nearest_miss/value", 1.5.into())],
+        &[
+            ("bounds/0/name", "nginx.cpu.max".into()),
+            ("bounds/0/nearest_miss/value", 1.5.into()),
+            ("bounds/1/nearest_miss/value", f64::from(300 << 20).into()),
+        ],
     );
 }
 
@@ -267,7 +272,7 @@ fn after_a_loss_nothing_fires_until_the_recorded_scan() {
     assert_eq!(names, expected, "{told:?}");
     assert!(told[2].starts_with("22:00:23.000"), "{told:?}");
     assert_eq!(outcome.summary.lost, 3);
-    assert!(outcome.summary.notes()[0].contains("3 records were lost"));
+    assert!(outcome.summary.all_notes()[0].contains("3 records were lost"));
 }
 
 #[test]

@@ -15,6 +15,7 @@ mod tests;
 use regex::Regex;
 
 use super::raise::Told;
+use super::seen::SeenBound;
 use super::status::LogStatus;
 use crate::policy::spec::{HostFacts, PolicySet};
 use crate::record::LogLines;
@@ -47,6 +48,11 @@ impl Logs {
         if let Some(log) = self.logs.iter_mut().find(|log| log.spec.name == lines.log) {
             log.take(now, gate, lines, redact, out);
         }
+    }
+
+    /// What was seen of each bound.
+    pub(super) fn seen(&self) -> impl Iterator<Item = SeenBound> {
+        self.logs.iter().flat_map(LogState::seen)
     }
 
     /// When time alone changes something.

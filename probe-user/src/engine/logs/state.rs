@@ -10,6 +10,7 @@ use super::super::held::{Change, Held};
 use super::super::judge::next_fall;
 use super::super::raise::Told;
 use super::super::reload::says_the_same;
+use super::super::seen::SeenBound;
 use super::super::status::{BoundStatus, LogStatus, State, nearness};
 use super::super::tell::redacted;
 use super::quiet::Telling;
@@ -117,6 +118,11 @@ impl LogState {
         for bound in 0..self.bounds.len() {
             self.judge(bound, now, gate, out);
         }
+    }
+
+    /// What was seen of each bound.
+    pub(super) fn seen(&self) -> impl Iterator<Item = SeenBound> {
+        self.bounds.iter().map(|bound| SeenBound::of(&bound.name, &bound.spec, &bound.held))
     }
 
     /// When time alone changes something.

@@ -12,7 +12,7 @@ use crate::policy::spec::{Action, ActionKind};
 use crate::yaml::{Decoder, Entry, Fields, Node, Value};
 
 /// The last signal that has a name of its own.
-const NAMED_MAX: u8 = 31;
+
 
 /// How long a program may run where nothing is said.
 const TIMEOUT: Duration = Duration::from_secs(30);
