@@ -174,7 +174,7 @@ mod tests {
 
     #[test]
     fn a_tail_is_cut_to_what_its_length_can_say() {
-        let long = [b'x'; 70_000];
+        let long = std::vec![b'x'; 70_000];
         let mut bytes = Vec::new();
         encode(&Raw::Cgroup { cgroup: Cgroup::default(), path: &long }, &mut bytes);
         assert!(matches!(decode(&bytes), Ok(Raw::Cgroup { path, .. }) if path.len() == 65_535));

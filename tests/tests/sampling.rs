@@ -1,5 +1,6 @@
 //! What the sampler says of living processes, held against what the kernel says in /proc: who sleeps is not read, and
 //! nothing of what the others use is lost by that.
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests: what fails here fails the test")]
 
 use std::collections::HashMap;
 use std::fs;
@@ -22,7 +23,7 @@ use rustix::process::{Pid, Signal, kill_process};
 const ACTOR: &str = env!("CARGO_BIN_EXE_actor");
 const EVERY: Duration = Duration::from_millis(15);
 /// Longer than glances alone are enough.
-const LONG: Duration = Duration::from_secs(60);
+const LONG: Duration = Duration::from_mins(1);
 
 /// The kernel programs without the daemon round them.
 struct Sampling {

@@ -1,11 +1,14 @@
 //! `procprobe record`: everything that the kernel tells, into a file.
 
+use std::fmt::Write as _;
+
 use super::args::RecordArgs;
 use super::run::orders;
 use super::{Exit, complain};
 use crate::config::load::{Flags, host_labels};
 use crate::engine::text::span;
 use crate::pipeline::recorder::{self, RecordSettings, Recorded};
+use crate::policy::spec::Users;
 use crate::policy::{self, users};
 use crate::recording::facts::Ended;
 use crate::telemetry::{self, LogFormat};
@@ -25,7 +28,7 @@ pub(super) fn record(args: &RecordArgs) -> Exit {
     };
     let users = users::read().unwrap_or_else(|error| {
         tracing::warn!("/etc/passwd cannot be read ({error}): users are known by number only");
-        Default::default()
+        Users::default()
     });
     let host = host_labels(&config);
     let policies = match policy::load(&args.policies, &host, Trust::OwnerOnly) {
@@ -87,7 +90,7 @@ fn told(recorded: &Recorded) -> String {
         written.raw_bytes as f64 / (*bytes).max(1) as f64,
     );
     if written.lost > 0 {
-        text.push_str(&format!("; {} records were lost", written.lost));
+        let _ = write!(text, "; {} records were lost", written.lost);
     }
     text
 }

@@ -1,7 +1,8 @@
 //! `procprobe replay`: policies held against a recording. Events as `run` prints them, then what became of each bound.
 
+use std::fmt::Write as _;
 use std::fs::File;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter, Write as _};
 
 use super::args::ReplayArgs;
 use super::{Exit, complain};
@@ -133,15 +134,14 @@ impl Printer {
             .as_ref()
             .filter(|_| wanted)
             .map(|history| suggest::suggest(&outcome.summary, history, &facts.host_name));
-        let text = match &self.text {
-            Some(_) => text_of(&outcome.summary, &facts.host_name),
-            None => {
-                let mut json = outcome.summary.to_json();
-                if let Some(Ok(yaml)) = &suggestion {
-                    json["suggestion"] = yaml.as_str().into();
-                }
-                format!("{json}\n")
+        let text = if self.text.is_some() {
+            text_of(&outcome.summary, &facts.host_name)
+        } else {
+            let mut json = outcome.summary.to_json();
+            if let Some(Ok(yaml)) = &suggestion {
+                json["suggestion"] = yaml.as_str().into();
             }
+            format!("{json}\n")
         };
         self.closed |= self.out.write_all(text.as_bytes()).is_err();
         if let (Some(Ok(yaml)), Some(_)) = (&suggestion, &self.text) {
@@ -171,7 +171,7 @@ fn text_of(summary: &Summary, host: &str) -> String {
         summary.lives
     );
     for note in summary.all_notes() {
-        text.push_str(&format!("note: {note}\n"));
+        let _ = writeln!(text, "note: {note}");
     }
     let head = ["BOUND", "FIRED", "IN ALL", "LONGEST", "NEAREST MISS"].map(str::to_owned);
     let lines = summary.lines();
@@ -190,7 +190,7 @@ fn text_of(summary: &Summary, host: &str) -> String {
         let mut row = String::new();
         for (index, cell) in line.iter().enumerate() {
             let width = widths.get(index).copied().unwrap_or(0);
-            row.push_str(&format!("{cell:width$}  "));
+            let _ = write!(row, "{cell:width$}  ");
         }
         text.push_str(row.trim_end());
         text.push('\n');

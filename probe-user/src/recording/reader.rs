@@ -66,7 +66,7 @@ impl<R: Read> Reader<R> {
     }
 
     /// The entries of the next frame, and where it begins; `None` at the end.
-    pub fn next(&mut self) -> Result<Option<(u64, &[u8])>, ReadError> {
+    pub fn next_frame(&mut self) -> Result<Option<(u64, &[u8])>, ReadError> {
         if self.tail.is_some() || self.torn.is_some() {
             return Ok(None);
         }

@@ -156,15 +156,18 @@ fn file(entries: &[(Timed, bool)]) -> Vec<u8> {
     bytes
 }
 
+/// Entries with their times.
+type Found = Vec<(KTime, String)>;
+
 /// Everything that a file holds, until its end or the first error.
-fn read(bytes: &[u8]) -> (Vec<(KTime, String)>, Result<(bool, bool), ReadError>) {
+fn read(bytes: &[u8]) -> (Found, Result<(bool, bool), ReadError>) {
     let mut found = Vec::new();
     let mut reader = match Reader::open(bytes) {
         Ok(reader) => reader,
         Err(error) => return (found, Err(error)),
     };
     loop {
-        match reader.next() {
+        match reader.next_frame() {
             Ok(Some((_, mut rest))) => {
                 while !rest.is_empty() {
                     let (now, entry, behind) = Entry::read(rest).expect("a frame whose checksum is right");
@@ -330,7 +333,7 @@ fn a_full_file_stays_below_its_limit_and_says_so() {
     assert!(bytes.len() as u64 <= limit, "{}", bytes.len());
     let mut reader = Reader::open(&bytes[..]).unwrap();
     let mut frames = 0;
-    while reader.next().unwrap().is_some() {
+    while reader.next_frame().unwrap().is_some() {
         frames += 1;
     }
     assert!(frames >= 2);

@@ -69,7 +69,7 @@ struct Decoder {
 impl Decoder {
     fn run<R: Read>(mut self, mut reader: Reader<R>) {
         let ended = loop {
-            match reader.next() {
+            match reader.next_frame() {
                 Ok(Some((at, entries))) => match self.entries(at, entries) {
                     Ok(Ok(())) => {}
                     Ok(Err(Unheard)) => return,

@@ -38,15 +38,14 @@ impl Lines {
     pub(super) fn new(policies: &mut PolicySet, recorded: &[RecordedLog]) -> Self {
         let mut lines =
             Self { logs: Vec::new(), without: Vec::new(), assumed: 0, unknown: 0, recorded: !policies.logs.is_empty() };
-        policies.logs.retain(|log| match held(log, recorded) {
-            Some(held) => {
-                lines.logs.push(held);
-                true
-            }
-            None => {
+        policies.logs.retain(|log| {
+            let held = held(log, recorded);
+            if held.is_none() {
                 lines.without.push(Arc::clone(&log.name));
-                false
             }
+            let judged = held.is_some();
+            lines.logs.extend(held);
+            judged
         });
         lines
     }

@@ -154,7 +154,7 @@ impl Summary {
                     notes.push(format!("the last frame, at byte {at}, was not written whole and is left out"));
                 }
                 (None, None) => {
-                    notes.push("the recorder did not say why it ended: the last seconds may be missing".into())
+                    notes.push("the recorder did not say why it ended: the last seconds may be missing".into());
                 }
                 (Some(_), _) => {}
             }

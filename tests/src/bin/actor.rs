@@ -133,8 +133,9 @@ fn bursts(arguments: &[String]) -> Outcome {
             burn_here(Duration::from_millis(burn * index));
             thread::sleep(Duration::from_millis(rest));
         }
-        let told = tell(&[("count", count)]).is_ok();
-        thread::sleep(Duration::from_hours(if told { 1 } else { 0 }));
+        if tell(&[("count", count)]).is_ok() {
+            thread::sleep(Duration::from_hours(1));
+        }
     });
     std::io::copy(&mut stdin().lock(), &mut std::io::sink())?;
     drop(at_work);

@@ -11,9 +11,6 @@ use crate::policy::matching::user;
 use crate::policy::spec::{Action, ActionKind};
 use crate::yaml::{Decoder, Entry, Fields, Node, Value};
 
-/// The last signal that has a name of its own.
-
-
 /// How long a program may run where nothing is said.
 const TIMEOUT: Duration = Duration::from_secs(30);
 /// The most that can be said: what runs longer is no answer to an alarm.
