@@ -133,7 +133,7 @@ fn write(path: &Path, lives: u64) -> Result<(), Box<dyn Error>> {
     let mut host = Host { chance: Chance(0x9e37_79b9_7f4a_7c15), sequences: [0; 2], batch: Vec::new(), pid: 2000 };
     let clock = ClockReading { mono: KTime(now), boot_ns: now, wall: Wall(1_795_298_400_000_000_000) };
     writer.put(KTime(now), &Entry::Clock(clock))?;
-    let (rows, args) = host.staying();
+    let (rows, args) = Host::staying();
     writer.put(KTime(now), &Entry::Scan { began: KTime(now), rows: &rows, args })?;
     let mut waiting = std::collections::BTreeMap::new();
     let mut begun = 0;
@@ -243,7 +243,7 @@ impl Host {
         Header { cpu: u32::try_from(cpu).unwrap_or(0), seq, time, tgid: pid, start_time: start, ..Header::default() }
     }
 
-    fn staying(&mut self) -> (Vec<u8>, Vec<(ProcessKey, Box<str>)>) {
+    fn staying() -> (Vec<u8>, Vec<(ProcessKey, Box<str>)>) {
         let (mut rows, mut args) = (Vec::new(), Vec::new());
         for index in 0..STAYING {
             let key = staying_key(index);
