@@ -1,4 +1,5 @@
 //! Recordings of a real kernel: what the daemon told live, a replay tells too.
+#![expect(clippy::unwrap_used, reason = "helpers of tests: what fails here fails the test")]
 
 use std::fs;
 use std::io::{BufRead as _, BufReader};
