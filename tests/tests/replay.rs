@@ -125,6 +125,8 @@ fn a_replay_tells_what_the_daemon_told() {
     let mut busy = Actor::start(ACTOR, "burn 1000", &mark);
     busy.finish();
     daemon.wait_for("a busy one", |event| event.is_alarm("firing", "busy.cpu.max"));
+    // An account can be some time in coming when the CPUs are busy, and the end is told with it.
+    daemon.wait_for("its end", |event| event.is_exit_of(failing.pid()));
     assert!(recorder.stop().success());
 
     let mode = fs::metadata(recorder.file()).unwrap().permissions().mode();

@@ -19,6 +19,9 @@ mod memory;
 mod outlets;
 mod privileges;
 pub mod recorder;
+mod reload;
+mod start;
+mod stop;
 
 use std::io;
 use std::time::Duration;
@@ -29,18 +32,17 @@ use crate::act::Acting;
 use crate::agent::{self, HEARTBEAT_EVERY};
 use crate::cli::Exit;
 use crate::config::load::Prepared;
-use crate::engine::{Engine, Input, Settings};
+use crate::engine::Input;
 use crate::forward::StartError;
-use crate::host::facts;
-use crate::host::identity::{identify, kernel_release};
 use crate::host::measures::Measures;
-use crate::kernel::loader::{self, LoadError, LoadSettings};
+use crate::kernel::loader::LoadError;
 use crate::kernel::sampler::SampleError;
-use crate::notify::Notifier;
 use crate::output::Format;
-use crate::serve::{self, BindError, Query};
-use crate::stamp::{OpenError, Stamper};
+use crate::serve::{BindError, Query};
+use crate::stamp::OpenError;
 use crate::time::KTime;
+
+pub use self::start::run;
 
 use self::alarm::Alarm;
 use self::clock_set::ClockSet;
@@ -49,19 +51,9 @@ use self::logfiles::LogFiles;
 use self::memory::Storm;
 use outlets::Outlets;
 
-/// How often, at the end, the ring is looked at for accounts that are still open, and how long in between.
-const LAST_DRAINS: u32 = 6;
-const LAST_DRAIN_EVERY: Duration = Duration::from_millis(25);
-
-/// How long actions under way may take at the end: programs are asked to end at once.
-const ACTIONS_WITHIN: Duration = Duration::from_secs(5);
-
 /// So long after the wake gap the daemon looks for records that woke nobody. While records keep coming the first one after
 /// the gap wakes it before that, and looking at the gap's very end would wake it a second time for the same records.
 const LOOK_AFTER_GAP: Duration = Duration::from_millis(10);
-
-/// Inputs of sources that may wait for the daemon; a source waits when there are more.
-const INPUTS: usize = 64;
 
 /// What the daemon is started with.
 #[derive(Debug)]
@@ -115,92 +107,6 @@ impl PipelineError {
             Self::Kernel(_) | Self::Sample(_) | Self::Io(_) => Exit::NotWell,
         }
     }
-}
-
-/// Runs until it is told to stop.
-pub async fn run(start: Start, orders: mpsc::Receiver<Order>) -> Result<(), PipelineError> {
-    let began = clock::now();
-    let Start { prepared, format, ring_bytes } = start;
-    let config = &prepared.config;
-    let identified = identify(config.node.name.as_deref());
-    let mut degraded = identified.notes;
-    // First what another daemon on this host would refuse, then the kernel.
-    let (stamper, notes) = Stamper::open(identified.host, &config.state_dir, clock::read().boot_ns)?;
-    degraded.extend(notes);
-    let (server, queries) = serve::spawn(&config.api)?;
-    let settings = LoadSettings {
-        ring_bytes: ring_bytes.unwrap_or(LoadSettings::default().ring_bytes),
-        args_max: config.events.args_max,
-        ..LoadSettings::default()
-    };
-    let attached = match loader::attach(settings) {
-        Ok(attached) => attached,
-        Err(error) => {
-            server.close();
-            return Err(error.into());
-        }
-    };
-    let attached_after = clock::now().since(began);
-    let (feed, inputs) = mpsc::channel(INPUTS);
-    let mut acting = Acting::new(feed.clone());
-    let mut engine = Engine::new(engine_settings(&prepared), &prepared.policies, prepared.users.clone());
-    engine.spare(std::process::id());
-    // The helper has to have its capabilities from a daemon that still has them.
-    degraded.extend(start_helper(&prepared, &mut acting, &mut engine));
-    // So has the thread that reads log files.
-    let mut logs = LogFiles::prepare(&prepared.policies, &config.state_dir, &feed, &mut degraded);
-    if let Err(error) = privileges::drop_all() {
-        degraded.push(format!("privileges are kept: {error}"));
-    }
-    let args_max = usize::try_from(config.events.args_max).unwrap_or(usize::MAX);
-    let core = Core::start(attached, engine, args_max)?;
-    memory::trim();
-    let (notifier, notes) = Notifier::open(&config.state_dir, &prepared.policies, clock::now(), config.start_grace);
-    degraded.extend(notes);
-    let mut outlets = Outlets::open(stamper, format, &config.collectors, notifier)?;
-
-    let mut measures = Measures::new(&prepared.policies);
-    degraded.extend(prepared.notes.iter().cloned());
-    degraded.extend(measures.lacks());
-    for note in &degraded {
-        tracing::warn!("{note}");
-    }
-    for note in &prepared.left_out {
-        tracing::info!("{note}");
-    }
-    let kernel = kernel_release();
-    let sequence = outlets.sequence();
-    outlets.tell(agent::started(
-        began,
-        &agent::Started {
-            kernel: &kernel,
-            degraded: &degraded,
-            groups: prepared.policies.groups.len(),
-            attached_after: Some(attached_after),
-            sequence,
-        },
-    ));
-    let times = Times::new(clock::now());
-    logs.watch(&prepared.policies, &config.state_dir, &feed);
-    let wake_gap = settings.wake_gap;
-    let daemon = Daemon {
-        feed,
-        logs,
-        core,
-        acting,
-        measures,
-        outlets,
-        prepared,
-        degraded,
-        began,
-        wake_gap,
-        times,
-        storm: Storm::default(),
-    };
-    // Lives as long as the daemon, and is too large to be moved about on the stack.
-    let ended = Box::pin(daemon.run(orders, queries, inputs)).await;
-    server.close();
-    ended
 }
 
 /// Everything that lives as long as the daemon.
@@ -355,50 +261,6 @@ impl Daemon {
         Ok(())
     }
 
-    /// All or nothing: what is wrong leaves everything as it is.
-    fn reload(&mut self) -> Result<(), PipelineError> {
-        let now = clock::now();
-        let new = match self.prepared.again() {
-            Ok(new) => new,
-            Err(wrong) => {
-                tracing::error!("reload refused:\n{wrong}");
-                self.outlets.tell(agent::reload_failed(now, &wrong.to_string(), wrong.len()));
-                return Ok(());
-            }
-        };
-        let fixed = self.prepared.config.fixed_differences(&new.config);
-        if !fixed.is_empty() {
-            let names = fixed.join(", ");
-            let why = format!("{names} cannot change while the daemon runs: restart it, or take the change back");
-            tracing::error!("reload refused: {why}");
-            self.outlets.tell(agent::reload_failed(now, &why, fixed.len()));
-            return Ok(());
-        }
-        self.prepared = new;
-        self.measures.set_policies(&self.prepared.policies);
-        self.prepared.notes.extend(self.measures.lacks());
-        for note in &self.prepared.notes {
-            tracing::warn!("{note}");
-        }
-        self.core.engine_mut().settings_changed(engine_settings(&self.prepared));
-        if let Some(note) = start_helper(&self.prepared, &mut self.acting, self.core.engine_mut()) {
-            tracing::warn!("{note}");
-            self.prepared.notes.push(note);
-        }
-        for note in self.outlets.set_destinations(&self.prepared.policies) {
-            tracing::warn!("{note}");
-            self.prepared.notes.push(note);
-        }
-        self.core.input(Input::Policies(self.prepared.policies.clone(), self.prepared.users.clone()))?;
-        let notes = self.logs.watch(&self.prepared.policies, &self.prepared.config.state_dir, &self.feed);
-        for note in notes {
-            tracing::warn!("{note}");
-            self.degraded.push(note);
-        }
-        self.outlets.tell(agent::reloaded(now, self.prepared.policies.groups.len(), &self.prepared.notes));
-        Ok(())
-    }
-
     fn beat(&mut self) -> Result<(), PipelineError> {
         self.core.check_misses()?;
         self.core.drain()?;
@@ -418,72 +280,6 @@ impl Daemon {
         );
         self.outlets.tell(heartbeat);
         Ok(())
-    }
-
-    /// Drains, detaches, says so, and gives the ways out some time.
-    async fn stop(mut self, reason: &str, mut inputs: mpsc::Receiver<Input>) -> Result<(), PipelineError> {
-        std::mem::take(&mut self.logs).stop(&mut inputs, &mut self.core).await?;
-        self.core.drain()?;
-        // Accounts close some ms after an exit: those under way are waited for, zombies are not.
-        for _ in 0..LAST_DRAINS {
-            if self.core.engine().table().iter().all(|process| process.exit.is_none()) {
-                break;
-            }
-            tokio::time::sleep(LAST_DRAIN_EVERY).await;
-            self.core.drain()?;
-        }
-        self.tell_events();
-        let Self { mut core, acting, mut outlets, began, feed, .. } = self;
-        // Nothing new is begun; what becomes of actions under way is still told.
-        drop(feed);
-        let closing = acting.close(ACTIONS_WITHIN);
-        tokio::pin!(closing);
-        loop {
-            tokio::select! {
-                () = &mut closing => break,
-                Some(input) = inputs.recv() => core.input(input)?,
-            }
-        }
-        while let Ok(input) = inputs.try_recv() {
-            core.input(input)?;
-        }
-        core.close();
-        for event in core.take_events() {
-            outlets.tell(event);
-        }
-        drop(core);
-        let now = clock::now();
-        outlets.tell(agent::stopped(now, reason, now.since(began)));
-        outlets.close().await;
-        Ok(())
-    }
-}
-
-/// Starts what carries out actions, where policies want that; a note says why it could not be.
-fn start_helper(prepared: &Prepared, acting: &mut Acting, engine: &mut Engine) -> Option<String> {
-    if !prepared.policies.enforces() {
-        return None;
-    }
-    match acting.start() {
-        Ok(helper) => {
-            if let Some(pid) = helper {
-                engine.spare(pid);
-            }
-            None
-        }
-        Err(error) => Some(format!("no helper for actions can be started ({error}): none is carried out")),
-    }
-}
-
-fn engine_settings(prepared: &Prepared) -> Settings {
-    let config = &prepared.config;
-    Settings {
-        host: facts::read(),
-        start_grace: config.start_grace,
-        processes: config.events.processes,
-        forks: config.events.forks,
-        args: config.events.args,
-        redact: config.events.redact.clone(),
     }
 }
 

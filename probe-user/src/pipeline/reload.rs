@@ -1,0 +1,52 @@
+//! Policies and configuration read again while the daemon runs.
+
+use super::start::{engine_settings, start_helper};
+use super::{Daemon, PipelineError, clock};
+use crate::agent;
+use crate::engine::Input;
+
+impl Daemon {
+    /// All or nothing: what is wrong leaves everything as it is.
+    pub(super) fn reload(&mut self) -> Result<(), PipelineError> {
+        let now = clock::now();
+        let new = match self.prepared.again() {
+            Ok(new) => new,
+            Err(wrong) => {
+                tracing::error!("reload refused:\n{wrong}");
+                self.outlets.tell(agent::reload_failed(now, &wrong.to_string(), wrong.len()));
+                return Ok(());
+            }
+        };
+        let fixed = self.prepared.config.fixed_differences(&new.config);
+        if !fixed.is_empty() {
+            let names = fixed.join(", ");
+            let why = format!("{names} cannot change while the daemon runs: restart it, or take the change back");
+            tracing::error!("reload refused: {why}");
+            self.outlets.tell(agent::reload_failed(now, &why, fixed.len()));
+            return Ok(());
+        }
+        self.prepared = new;
+        self.measures.set_policies(&self.prepared.policies);
+        self.prepared.notes.extend(self.measures.lacks());
+        for note in &self.prepared.notes {
+            tracing::warn!("{note}");
+        }
+        self.core.engine_mut().settings_changed(engine_settings(&self.prepared));
+        if let Some(note) = start_helper(&self.prepared, &mut self.acting, self.core.engine_mut()) {
+            tracing::warn!("{note}");
+            self.prepared.notes.push(note);
+        }
+        for note in self.outlets.set_destinations(&self.prepared.policies) {
+            tracing::warn!("{note}");
+            self.prepared.notes.push(note);
+        }
+        self.core.input(Input::Policies(self.prepared.policies.clone(), self.prepared.users.clone()))?;
+        let notes = self.logs.watch(&self.prepared.policies, &self.prepared.config.state_dir, &self.feed);
+        for note in notes {
+            tracing::warn!("{note}");
+            self.degraded.push(note);
+        }
+        self.outlets.tell(agent::reloaded(now, self.prepared.policies.groups.len(), &self.prepared.notes));
+        Ok(())
+    }
+}

@@ -1,0 +1,140 @@
+//! The daemon's start, in the order in which each step needs the one before: first what another daemon on this host would
+//! refuse, then the kernel, then what must keep capabilities, and only then they are dropped.
+//!
+//! Whatever fails here ends the start with an error; what is merely missing is told as degraded.
+
+use tokio::sync::mpsc;
+
+use super::core::Core;
+use super::logfiles::LogFiles;
+use super::memory::{self, Storm};
+use super::outlets::Outlets;
+use super::{Daemon, Order, PipelineError, Start, Times, clock, privileges};
+use crate::act::Acting;
+use crate::agent;
+use crate::config::load::Prepared;
+use crate::engine::{Engine, Settings};
+use crate::host::facts;
+use crate::host::identity::{identify, kernel_release};
+use crate::host::measures::Measures;
+use crate::kernel::loader::{self, LoadSettings};
+use crate::notify::Notifier;
+use crate::serve;
+use crate::stamp::Stamper;
+
+/// Inputs of sources that may wait for the daemon; a source waits when there are more.
+pub(super) const INPUTS: usize = 64;
+
+/// Runs until it is told to stop.
+pub async fn run(start: Start, orders: mpsc::Receiver<Order>) -> Result<(), PipelineError> {
+    let began = clock::now();
+    let Start { prepared, format, ring_bytes } = start;
+    let config = &prepared.config;
+    let identified = identify(config.node.name.as_deref());
+    let mut degraded = identified.notes;
+    // First what another daemon on this host would refuse, then the kernel.
+    let (stamper, notes) = Stamper::open(identified.host, &config.state_dir, clock::read().boot_ns)?;
+    degraded.extend(notes);
+    let (server, queries) = serve::spawn(&config.api)?;
+    let settings = LoadSettings {
+        ring_bytes: ring_bytes.unwrap_or(LoadSettings::default().ring_bytes),
+        args_max: config.events.args_max,
+        ..LoadSettings::default()
+    };
+    let attached = match loader::attach(settings) {
+        Ok(attached) => attached,
+        Err(error) => {
+            server.close();
+            return Err(error.into());
+        }
+    };
+    let attached_after = clock::now().since(began);
+    let (feed, inputs) = mpsc::channel(INPUTS);
+    let mut acting = Acting::new(feed.clone());
+    let mut engine = Engine::new(engine_settings(&prepared), &prepared.policies, prepared.users.clone());
+    engine.spare(std::process::id());
+    // The helper has to have its capabilities from a daemon that still has them.
+    degraded.extend(start_helper(&prepared, &mut acting, &mut engine));
+    // So has the thread that reads log files.
+    let mut logs = LogFiles::prepare(&prepared.policies, &config.state_dir, &feed, &mut degraded);
+    if let Err(error) = privileges::drop_all() {
+        degraded.push(format!("privileges are kept: {error}"));
+    }
+    let args_max = usize::try_from(config.events.args_max).unwrap_or(usize::MAX);
+    let core = Core::start(attached, engine, args_max)?;
+    memory::trim();
+    let (notifier, notes) = Notifier::open(&config.state_dir, &prepared.policies, clock::now(), config.start_grace);
+    degraded.extend(notes);
+    let mut outlets = Outlets::open(stamper, format, &config.collectors, notifier)?;
+
+    let mut measures = Measures::new(&prepared.policies);
+    degraded.extend(prepared.notes.iter().cloned());
+    degraded.extend(measures.lacks());
+    for note in &degraded {
+        tracing::warn!("{note}");
+    }
+    for note in &prepared.left_out {
+        tracing::info!("{note}");
+    }
+    let kernel = kernel_release();
+    let sequence = outlets.sequence();
+    outlets.tell(agent::started(
+        began,
+        &agent::Started {
+            kernel: &kernel,
+            degraded: &degraded,
+            groups: prepared.policies.groups.len(),
+            attached_after: Some(attached_after),
+            sequence,
+        },
+    ));
+    let times = Times::new(clock::now());
+    logs.watch(&prepared.policies, &config.state_dir, &feed);
+    let wake_gap = settings.wake_gap;
+    let daemon = Daemon {
+        feed,
+        logs,
+        core,
+        acting,
+        measures,
+        outlets,
+        prepared,
+        degraded,
+        began,
+        wake_gap,
+        times,
+        storm: Storm::default(),
+    };
+    // Lives as long as the daemon, and is too large to be moved about on the stack.
+    let ended = Box::pin(daemon.run(orders, queries, inputs)).await;
+    server.close();
+    ended
+}
+
+/// Starts what carries out actions, where policies want that; a note says why it could not be.
+pub(super) fn start_helper(prepared: &Prepared, acting: &mut Acting, engine: &mut Engine) -> Option<String> {
+    if !prepared.policies.enforces() {
+        return None;
+    }
+    match acting.start() {
+        Ok(helper) => {
+            if let Some(pid) = helper {
+                engine.spare(pid);
+            }
+            None
+        }
+        Err(error) => Some(format!("no helper for actions can be started ({error}): none is carried out")),
+    }
+}
+
+pub(super) fn engine_settings(prepared: &Prepared) -> Settings {
+    let config = &prepared.config;
+    Settings {
+        host: facts::read(),
+        start_grace: config.start_grace,
+        processes: config.events.processes,
+        forks: config.events.forks,
+        args: config.events.args,
+        redact: config.events.redact.clone(),
+    }
+}

@@ -1,0 +1,56 @@
+//! The daemon's end: what is known is told before anything is let go.
+
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+use super::{Daemon, PipelineError, clock};
+use crate::agent;
+use crate::engine::Input;
+
+/// How often, at the end, the ring is looked at for accounts that are still open, and how long in between.
+pub(super) const LAST_DRAINS: u32 = 6;
+pub(super) const LAST_DRAIN_EVERY: Duration = Duration::from_millis(25);
+
+/// How long actions under way may take at the end: programs are asked to end at once.
+const ACTIONS_WITHIN: Duration = Duration::from_secs(5);
+
+impl Daemon {
+    /// Drains, detaches, says so, and gives the ways out some time.
+    pub(super) async fn stop(mut self, reason: &str, mut inputs: mpsc::Receiver<Input>) -> Result<(), PipelineError> {
+        std::mem::take(&mut self.logs).stop(&mut inputs, &mut self.core).await?;
+        self.core.drain()?;
+        // Accounts close some ms after an exit: those under way are waited for, zombies are not.
+        for _ in 0..LAST_DRAINS {
+            if self.core.engine().table().iter().all(|process| process.exit.is_none()) {
+                break;
+            }
+            tokio::time::sleep(LAST_DRAIN_EVERY).await;
+            self.core.drain()?;
+        }
+        self.tell_events();
+        let Self { mut core, acting, mut outlets, began, feed, .. } = self;
+        // Nothing new is begun; what becomes of actions under way is still told.
+        drop(feed);
+        let closing = acting.close(ACTIONS_WITHIN);
+        tokio::pin!(closing);
+        loop {
+            tokio::select! {
+                () = &mut closing => break,
+                Some(input) = inputs.recv() => core.input(input)?,
+            }
+        }
+        while let Ok(input) = inputs.try_recv() {
+            core.input(input)?;
+        }
+        core.close();
+        for event in core.take_events() {
+            outlets.tell(event);
+        }
+        drop(core);
+        let now = clock::now();
+        outlets.tell(agent::stopped(now, reason, now.since(began)));
+        outlets.close().await;
+        Ok(())
+    }
+}
