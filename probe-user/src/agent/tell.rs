@@ -9,7 +9,48 @@ use super::VERSION;
 use super::cost::{Cost, KernelCost};
 use crate::event::{Attributes, Event, Severity, clean, name};
 use crate::outlet::Dropped;
+use crate::policy::spec::PolicySet;
 use crate::time::KTime;
+
+/// How many policies of each kind are in force.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Held {
+    /// Groups.
+    pub groups: usize,
+    /// Jobs.
+    pub jobs: usize,
+    /// Logs.
+    pub logs: usize,
+    /// Bounds on the host.
+    pub host: usize,
+}
+
+impl Held {
+    /// Of these.
+    pub fn of(policies: &PolicySet) -> Self {
+        Self {
+            groups: policies.groups.len(),
+            jobs: policies.jobs.len(),
+            logs: policies.logs.len(),
+            host: policies.host.iter().map(|block| block.bounds.len()).sum(),
+        }
+    }
+
+    fn put(self, attributes: &mut Attributes) {
+        attributes.put("groups", self.groups).put("jobs", self.jobs).put("logs", self.logs).put("host", self.host);
+    }
+
+    /// `2 groups, 1 job`.
+    fn words(self) -> String {
+        let kinds = [(self.groups, "group"), (self.jobs, "job"), (self.logs, "log"), (self.host, "bound")];
+        let parts = kinds.into_iter().filter(|(number, _)| *number > 0).map(|(number, what)| match what {
+            "bound" => format!("{} on the host", count(number, what)),
+            _ => count(number, what),
+        });
+        let parts: Vec<String> = parts.collect();
+        if parts.is_empty() { "no policies".to_owned() } else { parts.join(", ") }
+    }
+}
 
 /// What `procprobe.agent.started` says.
 #[derive(Clone, Debug, Default)]
@@ -18,8 +59,8 @@ pub struct Started<'a> {
     pub kernel: &'a str,
     /// What works less well than it should, one sentence each.
     pub degraded: &'a [String],
-    /// Groups in force.
-    pub groups: usize,
+    /// In force.
+    pub held: Held,
     /// From the process's start to its programs being attached.
     pub attached_after: Option<Duration>,
     /// [`crate::stamp::Resumed::as_str`].
@@ -48,16 +89,13 @@ pub struct Heartbeat<'a> {
 /// The daemon watches from here on.
 pub fn started(at: KTime, facts: &Started<'_>) -> Event {
     let mut attributes = Attributes::default();
+    attributes.put("version", VERSION).put("kernel", facts.kernel).put("process.pid", std::process::id());
+    facts.held.put(&mut attributes);
     attributes
-        .put("version", VERSION)
-        .put("kernel", facts.kernel)
-        .put("process.pid", std::process::id())
-        .put("groups", facts.groups)
         .put("degraded", Value::from(facts.degraded.to_vec()))
         .put("sequence", facts.sequence)
         .put_some("attached_after", facts.attached_after.map(|after| after.as_secs_f64()));
-    let policies = if facts.groups == 0 { "without policies".to_owned() } else { count(facts.groups, "group") };
-    let mut body = format!("procprobe {VERSION} started on Linux {}, {policies}", facts.kernel);
+    let mut body = format!("procprobe {VERSION} started on Linux {}, {}", facts.kernel, facts.held.words());
     if !facts.degraded.is_empty() {
         body.push_str("; degraded: ");
         body.push_str(&facts.degraded.join("; "));
@@ -74,10 +112,11 @@ pub fn stopped(at: KTime, reason: &str, uptime: Duration) -> Event {
 }
 
 /// Other policies and settings are in force.
-pub fn reloaded(at: KTime, groups: usize, notes: &[String]) -> Event {
+pub fn reloaded(at: KTime, held: Held, notes: &[String]) -> Event {
     let mut attributes = Attributes::default();
-    attributes.put("groups", groups).put("degraded", Value::from(notes.to_vec()));
-    let body = format!("reloaded: {} in force", count(groups, "group"));
+    held.put(&mut attributes);
+    attributes.put("degraded", Value::from(notes.to_vec()));
+    let body = format!("reloaded: {} in force", held.words());
     event(name::AGENT_RELOADED, Severity::Info, at, body, attributes)
 }
 
@@ -165,18 +204,19 @@ mod tests {
     #[test]
     fn the_daemons_life_in_sentences() {
         let notes = ["no state".to_owned()];
+        let held = Held { groups: 1, logs: 2, ..Held::default() };
         check(
-            &started(NOW, &Started { kernel: "6.12.9", groups: 1, sequence: "clean", ..Started::default() }),
+            &started(NOW, &Started { kernel: "6.12.9", held, sequence: "clean", ..Started::default() }),
             "procprobe.agent.started",
             Severity::Info,
-            &format!("procprobe {VERSION} started on Linux 6.12.9, 1 group"),
+            &format!("procprobe {VERSION} started on Linux 6.12.9, 1 group, 2 logs"),
             &[("degraded", json!([])), ("sequence", json!("clean")), ("version", json!(VERSION))],
         );
         check(
             &started(NOW, &Started { kernel: "6.12.9", degraded: &notes, ..Started::default() }),
             "procprobe.agent.started",
             Severity::Warning,
-            &format!("procprobe {VERSION} started on Linux 6.12.9, without policies; degraded: no state"),
+            &format!("procprobe {VERSION} started on Linux 6.12.9, no policies; degraded: no state"),
             &[("degraded", json!(["no state"]))],
         );
         check(
@@ -187,10 +227,10 @@ mod tests {
             &[("uptime", json!(1.5))],
         );
         check(
-            &reloaded(NOW, 2, &[]),
+            &reloaded(NOW, Held { groups: 2, host: 1, ..Held::default() }, &[]),
             "procprobe.agent.reloaded",
             Severity::Info,
-            "reloaded: 2 groups in force",
+            "reloaded: 2 groups, 1 bound on the host in force",
             &[("groups", json!(2))],
         );
         check(

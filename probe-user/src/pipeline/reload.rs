@@ -46,7 +46,7 @@ impl Daemon {
             tracing::warn!("{note}");
             self.degraded.push(note);
         }
-        self.outlets.tell(agent::reloaded(now, self.prepared.policies.groups.len(), &self.prepared.notes));
+        self.outlets.tell(agent::reloaded(now, agent::Held::of(&self.prepared.policies), &self.prepared.notes));
         Ok(())
     }
 }

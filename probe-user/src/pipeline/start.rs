@@ -83,7 +83,7 @@ pub async fn run(start: Start, orders: mpsc::Receiver<Order>) -> Result<(), Pipe
         &agent::Started {
             kernel: &kernel,
             degraded: &degraded,
-            groups: prepared.policies.groups.len(),
+            held: agent::Held::of(&prepared.policies),
             attached_after: Some(attached_after),
             sequence,
         },
