@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::engine::group::{REPEAT_MIN, bound_name};
 use crate::engine::held::Held;
 use crate::event::Severity;
 use crate::policy::bound::Rule;
@@ -12,9 +13,6 @@ use crate::policy::spec::{Bound, Job, Limit, Measure, Overlap, Side, Success};
 use crate::policy::window::Window;
 use crate::record::ProcessKey;
 use crate::time::KTime;
-
-/// Alarms repeated faster than this would drown the others.
-const REPEAT_MIN: Duration = Duration::from_secs(1);
 
 /// One demand.
 #[derive(Clone, Debug)]
@@ -73,7 +71,7 @@ impl Alarm {
 
     fn new(job: &Job, position: usize, demand: Demand, repeat: Option<Duration>, began: KTime) -> Self {
         let (name, declared) = match &demand {
-            Demand::Bound(bound) => (bound_name(job, bound, position), &bound.declared),
+            Demand::Bound(bound) => (bound_name(&job.name, &job.bounds, position), &bound.declared),
             Demand::Success(_) => (format!("{}.success", job.name), &job.declared),
             Demand::Alone => (format!("{}.overlap", job.name), &job.declared),
         };
@@ -171,13 +169,4 @@ impl Demand {
 
 fn at_most(limit: f64) -> Rule {
     Rule { side: Side::Max, limit, clear: limit, hold: Duration::ZERO, keep_firing: Duration::ZERO }
-}
-
-fn bound_name(job: &Job, bound: &Bound, position: usize) -> String {
-    let alike = |other: &&Bound| other.measure == bound.measure && other.side == bound.side;
-    let base = format!("{}.{}.{}", job.name, bound.measure.as_str(), bound.side.as_str());
-    if job.bounds.iter().filter(alike).count() < 2 {
-        return base;
-    }
-    format!("{base}.{}", job.bounds.iter().take(position + 1).filter(alike).count())
 }
