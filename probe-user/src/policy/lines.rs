@@ -110,8 +110,9 @@ impl Matcher {
             .word
             .at(from, || self.finder.as_ref()?.find(aho_corasick::Input::new(text).range(from..)).map(|m| m.start()));
         let regex = next.regex.at(from, || self.regexes.as_ref()?.any.as_ref()?.find_at(text, from).map(|m| m.start()));
-        // An empty find at the very end is behind the last line.
-        [word, regex].into_iter().flatten().min().filter(|at| *at < text.len())
+        // An empty find at the very end is behind the last line, unless that line has no end of its own.
+        let open = !text.ends_with(b"\n");
+        [word, regex].into_iter().flatten().min().filter(|at| *at < text.len() || open)
     }
 
     /// The first keyword in a line, else the first expression of the policy that is found in it.

@@ -69,6 +69,13 @@ fn ignored_words() {
 }
 
 #[test]
+fn an_empty_find_at_the_end_of_an_open_line() {
+    check(&[], &[r"\B"], &[], "a ", &[r"\B: a "]);
+    check(&[], &[r"\B"], &[], "a \n", &[r"\B: a "]);
+    check(&[], &[r"\B"], &[], "a\n", &[]);
+}
+
+#[test]
 fn junk_is_text_too() {
     let found = scan(&log(&["K"], &[r"\xff"], &[]), b"\xfe\x00K\xff\n\x00\xff\xc3\n");
     assert_eq!(found, [("K".to_owned(), b"\xfe\x00K\xff".to_vec())]);
