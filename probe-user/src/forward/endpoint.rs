@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use percent_encoding::percent_decode_str;
 use reqwest::Url;
 
 /// The port that OTLP/HTTP has by convention.
@@ -59,9 +60,11 @@ impl Endpoint {
     /// What of the URL must not be shown, as it is written and as it is sent.
     pub(super) fn secrets(&self) -> Vec<String> {
         let url = &self.url;
-        let written = [Some(url.username()), url.password(), url.query()].into_iter().flatten().map(str::to_owned);
+        let written = [Some(url.username()), url.password(), url.query()].into_iter().flatten();
+        let plain = written.clone().map(|text| percent_decode_str(text).decode_utf8_lossy().into_owned());
         let values = url.query_pairs().map(|(_, value)| value.into_owned());
-        written.chain(values).filter(|secret| !secret.is_empty()).collect()
+        let all = written.map(str::to_owned).chain(plain).chain(values);
+        all.filter(|secret| !secret.is_empty()).collect()
     }
 
     /// It speaks TLS.

@@ -204,3 +204,6 @@ pub(super) fn proxy_of(endpoint: &Endpoint) -> Option<String> {
     let port = proxy.uri().port_u16().map(|port| format!(":{port}")).unwrap_or_default();
     Some(format!("{scheme}://{host}{port}"))
 }
+
+#[cfg(test)]
+mod tests;
