@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::evidence::Note;
-use super::measures::Sums;
+use super::measures::{Rates, Sums};
 use super::timers::Slot;
 use super::{Engine, Watch};
 use crate::model::Totals;
@@ -41,6 +41,8 @@ pub(super) struct GroupState {
     pub(super) partly_known: bool,
     /// What the last samples say of members alive.
     pub(super) sums: Sums,
+    /// Used in the last interval that was judged.
+    pub(super) rates: Option<Rates>,
     /// The last members that ended or left, oldest first.
     pub(super) departed: VecDeque<Note>,
     /// The last members that started, oldest first.
@@ -130,6 +132,7 @@ impl GroupState {
             ended: Totals::default(),
             partly_known: false,
             sums: Sums::default(),
+            rates: None,
             departed: VecDeque::new(),
             arrived: VecDeque::new(),
             victims: VecDeque::new(),

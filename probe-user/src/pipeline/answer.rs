@@ -1,7 +1,5 @@
 //! Answers the local API's questions from what the daemon holds at this moment.
 
-use serde_json::Value;
-
 use super::{Daemon, clock};
 use crate::agent::{self, KernelCost, ProgramCost};
 use crate::outlet::Dropped;
@@ -29,7 +27,8 @@ impl Daemon {
     }
 
     fn status(&self) -> StatusReport {
-        let now = clock::now();
+        let clock = clock::read();
+        let now = clock.mono;
         let status = self.core.engine().status(now);
         let lost = status.losses.iter().map(|loss| Dropped {
             place: "kernel".to_owned(),
@@ -37,6 +36,7 @@ impl Daemon {
             count: loss.count,
         });
         StatusReport {
+            time: clock.wall,
             agent: AgentReport {
                 version: agent::VERSION.to_owned(),
                 pid: std::process::id(),
@@ -51,7 +51,7 @@ impl Daemon {
             },
             lost: lost.collect(),
             log_files: self.logs.report(),
-            engine: serde_json::to_value(&status).unwrap_or(Value::Null),
+            engine: status,
             collectors: self.outlets.collectors(),
             notify: self.outlets.destinations(),
             dropped: self.outlets.dropped(),

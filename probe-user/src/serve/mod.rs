@@ -18,7 +18,6 @@ mod tests;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
@@ -26,10 +25,12 @@ pub use socket::BindError;
 
 use crate::agent::{Cost, KernelCost};
 use crate::config::Api;
+use crate::engine;
 use crate::forward;
 use crate::logs::LogsReport;
 use crate::notify;
 use crate::outlet::Dropped;
+use crate::time::Wall;
 
 /// Queries that may wait for the pipeline.
 const QUERIES: usize = 8;
@@ -83,20 +84,21 @@ pub struct Fields {
     pub cgroup: Option<String>,
 }
 
-/// How the daemon stands.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+/// How the daemon stands: what `procprobe status` shows, and what metrics are made of.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct StatusReport {
+    /// The moment that all of it is about.
+    pub time: Wall,
     /// The daemon itself.
     pub agent: AgentReport,
-    /// Groups, bounds, alarms: `engine::Status` as JSON.
-    pub engine: Value,
+    /// Groups, bounds, alarms.
+    pub engine: engine::Status,
     /// The files of logs; absent where no policy names any.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub log_files: Option<LogsReport>,
     /// Each collector.
     pub collectors: Vec<forward::Status>,
     /// Each destination of notifications.
-    #[serde(default)]
     pub notify: Vec<notify::Status>,
     /// Events dropped on the way to stdout and to collectors since the start.
     pub dropped: Vec<Dropped>,
