@@ -37,6 +37,8 @@ pub(super) struct GroupState {
     pub(super) used: Totals,
     /// Used in the present interval by members that have ended.
     pub(super) ended: Totals,
+    /// What some member used in the present interval is not known: the sums are lower limits.
+    pub(super) partly_known: bool,
     /// What the last samples say of members alive.
     pub(super) sums: Sums,
     /// The last members that ended or left, oldest first.
@@ -126,6 +128,7 @@ impl GroupState {
             windows,
             used: Totals::default(),
             ended: Totals::default(),
+            partly_known: false,
             sums: Sums::default(),
             departed: VecDeque::new(),
             arrived: VecDeque::new(),

@@ -343,7 +343,7 @@ fn suggestions_rest_on_enough_or_are_refused() {
     let expected = "groups:\n  nginx:\n\
                     \x20   count: { min: 1, max: 4, for: 10s }  # seen 2 to 2, mostly 2\n\
                     \x20   threads: { max: 3, for: 1m }  # seen 2 to 2, mostly 2\n\
-                    \x20   cpu: { max: 1.5 cores, for: 30s }  # seen 0 cores to 1 core, mostly 1 core\n\
+                    \x20   cpu: { max: 1.5 cores, for: 30s }  # seen 1 core to 1 core, mostly 1 core\n\
                     \x20   # cpu_wait: nothing seen\n\
                     \x20   memory: { max: 260MiB, for: 1m }  # seen 200 MiB to 200 MiB, mostly 200 MiB\n\
                     \x20   # read: nothing seen\n\
