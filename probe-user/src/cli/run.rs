@@ -50,6 +50,7 @@ fn flags(args: &RunArgs) -> Flags {
         collector: args.collector.clone(),
         state_dir: args.state_dir.clone(),
         socket: args.socket.clone(),
+        http: args.http,
         sample_interval: args.sample_interval,
         start_grace: args.start_grace,
         processes: args.events.map(Into::into),
