@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config::{DEFAULT_SOCKET, values};
 use crate::engine::Processes;
-use crate::forward::Endpoint;
+use crate::forward::{Endpoint, Protocol};
 use crate::telemetry::LogFormat;
 use crate::{output, yaml};
 
@@ -65,9 +65,12 @@ pub struct RunArgs {
     /// Policy files and directories [default: /etc/procprobe/policies, if it is there]
     #[arg(long, value_name = "PATH", num_args = 1..)]
     pub policies: Vec<PathBuf>,
-    /// Send events to this URL, as NDJSON over HTTP
+    /// Send events to this URL, in place of the configuration's collectors
     #[arg(long, value_name = "URL", value_parser = endpoint)]
     pub collector: Option<Endpoint>,
+    /// What --collector is sent: one JSON object a line, or OpenTelemetry's protocol [default: ndjson]
+    #[arg(long, value_enum, value_name = "WHICH", requires = "collector")]
+    pub protocol: Option<Sent>,
     /// Directory for what must outlive the daemon [default: /var/lib/procprobe]
     #[arg(long, value_name = "DIR")]
     pub state_dir: Option<PathBuf>,
@@ -286,6 +289,24 @@ pub enum Told {
     All,
     /// None
     None,
+}
+
+/// `--protocol`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Sent {
+    /// POST of application/x-ndjson
+    Ndjson,
+    /// OTLP/HTTP: logs and metrics
+    Otlp,
+}
+
+impl From<Sent> for Protocol {
+    fn from(sent: Sent) -> Self {
+        match sent {
+            Sent::Ndjson => Self::Ndjson,
+            Sent::Otlp => Self::Otlp,
+        }
+    }
 }
 
 impl From<Told> for Processes {

@@ -48,6 +48,7 @@ fn flags(args: &RunArgs) -> Flags {
         config: args.config.clone(),
         policies: args.policies.clone(),
         collector: args.collector.clone(),
+        protocol: args.protocol.map(Into::into),
         state_dir: args.state_dir.clone(),
         socket: args.socket.clone(),
         http: args.http,

@@ -11,7 +11,7 @@ pub(super) const NAME: Form = Form { what: "a name", pattern: None, examples: &[
 pub(super) const LABEL: Form = Form { what: "a text", pattern: None, examples: &["web"] };
 /// A collector's URL.
 pub(super) const URL: Form =
-    Form { what: "a URL", pattern: Some("^https?://"), examples: &["https://collector.example:4318/events"] };
+    Form { what: "a URL", pattern: Some("^https?://"), examples: &["https://collector.example/events"] };
 /// A regular expression.
 pub(super) const REGEX: Form =
     Form { what: "a regular expression", pattern: None, examples: &["(?i)(password|token)=\\S+"] };
@@ -23,6 +23,12 @@ pub(super) const LISTEN: Form = Form {
     what: "an IP address and a port, or off",
     pattern: Some("^(off|.+:[0-9]{1,5})$"),
     examples: &["127.0.0.1:9464", "off"],
+};
+/// How often, if at all.
+pub(super) const INTERVAL: Form = Form {
+    what: "a duration or `off`",
+    pattern: Some(r"^(off|(?=.)([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?)$"),
+    examples: &["15s", "off"],
 };
 /// A group of the host.
 pub(super) const GROUP: Form = Form { what: "a group's name or number", pattern: None, examples: &["procprobe"] };
@@ -86,24 +92,39 @@ pub(super) static PROCESSES: [Choice; 3] = [
 static COLLECTOR: Table = Table {
     what: "a collector",
     doc: "where events are sent",
-    example: r#"{ url: "https://collector.example:4318/events" }"#,
+    example: r#"{ url: "https://collector.example/events" }"#,
     keys: &[
         Key::required("url", Kind::OneOrMany(&Kind::Form(&URL)), "where; of several the first that answers"),
         Key::new("protocol", Kind::Choice(&PROTOCOLS), "what is sent"),
         Key::new("compression", Kind::Choice(&COMPRESSIONS), "of the request's body"),
         Key::new("token_file", Kind::Form(&PATH), "a file with a bearer token, readable by its owner and group only"),
-        Key::later("tls", "a certificate authority or client certificate of your own"),
+        Key::new("tls", Kind::Table(&TLS), "certificate authorities or a client certificate of your own"),
+        Key::new("metrics_interval", Kind::Form(&INTERVAL), "how often metrics are sent by otlp, 1s to 1h, or off"),
     ],
     one_of: &[],
 };
 
+pub(super) static TLS: Table = Table {
+    what: "`tls`",
+    doc: "files of TLS (PEM), read at the start",
+    example: "{ ca_file: /etc/procprobe/ca.pem }",
+    keys: &[
+        Key::new("ca_file", Kind::Form(&PATH), "the authorities that are believed, instead of the system's"),
+        Key::new("cert_file", Kind::Form(&PATH), "this host's certificate, and those up to its authority"),
+        Key::new("key_file", Kind::Form(&PATH), "its key, readable by its owner and group only"),
+    ],
+    one_of: &[],
+};
+
+/// In the order of [`crate::forward::Protocol`]'s use in the decoder.
 pub(super) static PROTOCOLS: [Choice; 2] = [
     Choice::new("ndjson", "POST of application/x-ndjson, one event a line"),
-    Choice::later("otlp", "OTLP/HTTP; use ndjson"),
+    Choice::new("otlp", "OTLP/HTTP, protobuf: logs to /v1/logs below the URL, metrics to /v1/metrics"),
 ];
 
+/// In the order of [`crate::forward::Compression`]'s use in the decoder.
 pub(super) static COMPRESSIONS: [Choice; 3] =
-    [Choice::new("none", "as it is"), Choice::later("gzip", "use none"), Choice::later("zstd", "use none")];
+    [Choice::new("none", "as it is"), Choice::new("gzip", "gzip"), Choice::new("zstd", "zstd")];
 
 static STATE: Table = Table {
     what: "`state`",

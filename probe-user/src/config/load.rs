@@ -8,7 +8,7 @@ use super::values::{self, Listen};
 use super::{Config, DEFAULT_FILE, DEFAULT_POLICIES, decode};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::engine::Processes;
-use crate::forward::{Endpoint, Limits, Settings};
+use crate::forward::{Endpoint, Protocol, Settings};
 use crate::host::identity::kernel_name;
 use crate::policy::spec::{PolicySet, Users};
 use crate::policy::{self, HostLabels, users};
@@ -23,6 +23,8 @@ pub struct Flags {
     pub policies: Vec<PathBuf>,
     /// `--collector`; instead of those of the file.
     pub collector: Option<Endpoint>,
+    /// `--protocol`, of that collector.
+    pub protocol: Option<Protocol>,
     /// `--state-dir`
     pub state_dir: Option<PathBuf>,
     /// `--socket`
@@ -67,8 +69,7 @@ impl Flags {
             config.policies = Some(self.policies.clone());
         }
         if let Some(endpoint) = &self.collector {
-            config.collectors =
-                vec![Settings { endpoints: vec![endpoint.clone()], token_file: None, limits: Limits::default() }];
+            config.collectors = vec![self.collector(endpoint)?];
         }
         set(&mut config.state_dir, self.state_dir.as_ref());
         set(&mut config.api.socket, self.socket.as_ref());
@@ -118,6 +119,18 @@ impl Flags {
             notes,
             flags: self.clone(),
         })
+    }
+
+    fn collector(&self, endpoint: &Endpoint) -> Result<Settings, Diagnostics> {
+        let mut settings = Settings::to(vec![endpoint.clone()]);
+        if self.protocol.is_none() && endpoint.looks_like_otlp() {
+            let mut wrong = Diagnostics::new();
+            let message = "port and path are those of OTLP, but no protocol is given";
+            wrong.push(Diagnostic::of_file("--collector", message).help("add --protocol otlp, or --protocol ndjson"));
+            return Err(wrong);
+        }
+        settings.wire.protocol = self.protocol.unwrap_or_default();
+        Ok(settings)
     }
 
     fn config_file(&self) -> Option<&Path> {

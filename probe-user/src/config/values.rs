@@ -4,9 +4,12 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::yaml::units;
+
 /// `sun_path`, without its closing NUL.
 const SOCKET_PATH_MAX: usize = 107;
 const SHORTEST_INTERVAL: Duration = Duration::from_millis(100);
+const SHORTEST_METRICS: Duration = Duration::from_secs(1);
 const LONGEST_INTERVAL: Duration = Duration::from_hours(1);
 
 /// A sample interval that is neither a load of its own nor blind.
@@ -36,6 +39,19 @@ pub fn listen(text: &str) -> Result<Listen, String> {
 /// Whether only this host can reach it.
 pub fn is_loopback(address: SocketAddr) -> bool {
     address.ip().to_canonical().is_loopback()
+}
+
+/// How often metrics are sent; `None`: never.
+pub fn metrics_interval(text: &str) -> Result<Option<Duration>, String> {
+    if text == "off" {
+        return Ok(None);
+    }
+    let interval = units::duration(text)?;
+    if (SHORTEST_METRICS..=LONGEST_INTERVAL).contains(&interval) {
+        Ok(Some(interval))
+    } else {
+        Err("from 1s to 1h".into())
+    }
 }
 
 /// A path that fits into a socket's address.
