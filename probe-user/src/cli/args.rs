@@ -1,6 +1,5 @@
 //! What can be typed. Values are checked here one by one; what they mean together is decided where they are used.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -78,9 +77,9 @@ pub struct RunArgs {
     /// Socket of the local API [default: /run/procprobe/api.sock]
     #[arg(long, value_name = "PATH", value_parser = socket)]
     pub socket: Option<PathBuf>,
-    /// Metrics and browser page; only `off` in this version
-    #[arg(long, value_name = "ADDR|off", value_parser = http)]
-    pub http: Option<Off>,
+    /// Where metrics and health are answered over HTTP [default: 127.0.0.1:9464]
+    #[arg(long, value_name = "ADDR|off", value_parser = values::listen)]
+    pub http: Option<values::Listen>,
     /// How often usage is sampled while a policy asks for it [default: 1s]
     #[arg(long, value_name = "DURATION", value_parser = sample_interval)]
     pub sample_interval: Option<Duration>,
@@ -317,20 +316,6 @@ impl From<Told> for Processes {
             Told::All => Self::All,
             Told::None => Self::None,
         }
-    }
-}
-
-/// The one thing that `--http` can say in this version.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Off;
-
-fn http(text: &str) -> Result<Off, String> {
-    match text {
-        "off" => Ok(Off),
-        address if address.parse::<SocketAddr>().is_ok() => {
-            Err("listening for HTTP is not in this version; the local API is on --socket".into())
-        }
-        _ => Err("expected an address such as 127.0.0.1:9464, or off".into()),
     }
 }
 

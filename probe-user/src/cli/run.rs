@@ -51,6 +51,7 @@ fn flags(args: &RunArgs) -> Flags {
         protocol: args.protocol.map(Into::into),
         state_dir: args.state_dir.clone(),
         socket: args.socket.clone(),
+        http: args.http,
         sample_interval: args.sample_interval,
         start_grace: args.start_grace,
         processes: args.events.map(Into::into),

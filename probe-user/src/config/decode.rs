@@ -6,7 +6,7 @@ use std::time::Duration;
 use regex::{Regex, RegexBuilder};
 
 use super::keys::{self, CONFIG};
-use super::{Api, Config, Events, Node as HostNode, values};
+use super::{Api, Config, Events, Http, Node as HostNode, values};
 use crate::diagnostic::{Diagnostics, Source};
 use crate::engine::Processes;
 use crate::forward::{ClientFiles, Compression, Endpoint, Protocol, Settings, Tls, Wire};
@@ -60,6 +60,9 @@ fn whole(decoder: &mut Decoder<'_>, fields: &Fields<'_>, config: &mut Config) {
     }
     if let Some(fields) = table(decoder, fields, "api") {
         api(decoder, &fields, &mut config.api);
+    }
+    if let Some(fields) = table(decoder, fields, "http") {
+        http(decoder, &fields, &mut config.http);
     }
 }
 
@@ -247,5 +250,20 @@ fn api(decoder: &mut Decoder<'_>, fields: &Fields<'_>, api: &mut Api) {
     }
     if let Some(given) = fields.get("group") {
         api.group = name(decoder, given);
+    }
+}
+
+fn http(decoder: &mut Decoder<'_>, fields: &Fields<'_>, http: &mut Http) {
+    let token_file = fields.get("token_file");
+    http.token_file = token_file.and_then(|given| path(decoder, given));
+    let Some(given) = fields.get("listen") else { return };
+    let Some(values::Listen(listen)) = decoder.form(given, &keys::LISTEN, values::listen) else { return };
+    http.listen = listen;
+    if listen.is_some_and(|address| !values::is_loopback(address)) && token_file.is_none() {
+        decoder.error_help(
+            given.span,
+            "whoever reaches this address could read the metrics",
+            "set token_file as well, or listen on 127.0.0.1 or [::1]",
+        );
     }
 }

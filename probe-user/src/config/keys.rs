@@ -18,6 +18,12 @@ pub(super) const REGEX: Form =
 /// A file mode.
 pub(super) const MODE: Form =
     Form { what: "a file mode in octal digits", pattern: Some("^0?[0-7]{3}$"), examples: &["0660"] };
+/// An address to listen on.
+pub(super) const LISTEN: Form = Form {
+    what: "an IP address and a port, or off",
+    pattern: Some("^(off|.+:[0-9]{1,5})$"),
+    examples: &["127.0.0.1:9464", "off"],
+};
 /// How often, if at all.
 pub(super) const INTERVAL: Form = Form {
     what: "a duration or `off`",
@@ -43,7 +49,7 @@ pub static CONFIG: Table = Table {
         Key::new("collector", Kind::OneOrMany(&Kind::Table(&COLLECTOR)), "one or several; each gets every event"),
         Key::new("state", Kind::Table(&STATE), "what outlives the daemon"),
         Key::new("api", Kind::Table(&API), "the local API"),
-        Key::later("http", "metrics, health and the browser page"),
+        Key::new("http", Kind::Table(&HTTP), "metrics and health over HTTP, read-only"),
         Key::later("peers", "hosts that watch each other"),
         Key::later("limits", "bounds on the daemon's own CPU and memory"),
     ],
@@ -128,6 +134,17 @@ static STATE: Table = Table {
         Key::new("dir", Kind::Form(&PATH), "the directory"),
         Key::later("spool_max", "the size of the durable queue"),
         Key::later("when_full", "what a full durable queue does"),
+    ],
+    one_of: &[],
+};
+
+static HTTP: Table = Table {
+    what: "`http`",
+    doc: "GET /metrics and GET /health over HTTP; beyond loopback only with a token",
+    example: r#"{ listen: "127.0.0.1:9464" }"#,
+    keys: &[
+        Key::new("listen", Kind::Form(&LISTEN), "where; 127.0.0.1:9464 when not given"),
+        Key::new("token_file", Kind::Form(&PATH), "a file with the bearer token that clients must show"),
     ],
     one_of: &[],
 };

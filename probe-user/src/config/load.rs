@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::values::{self, Listen};
 use super::{Config, DEFAULT_FILE, DEFAULT_POLICIES, decode};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::engine::Processes;
@@ -28,6 +29,8 @@ pub struct Flags {
     pub state_dir: Option<PathBuf>,
     /// `--socket`
     pub socket: Option<PathBuf>,
+    /// `--http`
+    pub http: Option<Listen>,
     /// `--sample-interval`
     pub sample_interval: Option<Duration>,
     /// `--start-grace`
@@ -70,6 +73,10 @@ impl Flags {
         }
         set(&mut config.state_dir, self.state_dir.as_ref());
         set(&mut config.api.socket, self.socket.as_ref());
+        if let Some(Listen(listen)) = self.http {
+            config.http.listen = listen;
+            check_token(&config)?;
+        }
         set(&mut config.sample_interval, self.sample_interval.as_ref());
         set(&mut config.start_grace, self.start_grace.as_ref());
         set(&mut config.events.processes, self.processes.as_ref());
@@ -157,6 +164,16 @@ impl Config {
         ];
         differences.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name).collect()
     }
+}
+
+/// An address of the command line's beyond loopback takes the file's token.
+fn check_token(config: &Config) -> Result<(), Diagnostics> {
+    let mut diagnostics = Diagnostics::new();
+    if config.http.listen.is_some_and(|address| !values::is_loopback(address)) && config.http.token_file.is_none() {
+        let why = Diagnostic::of_file("--http", "whoever reaches this address could read the metrics");
+        diagnostics.push(why.help("set http.token_file in the configuration, or listen on 127.0.0.1 or [::1]"));
+    }
+    diagnostics.or(())
 }
 
 /// What policy files select hosts by.

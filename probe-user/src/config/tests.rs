@@ -45,9 +45,12 @@ fn everything_of_this_version() {
          - { url: https://d.example:4318, protocol: otlp, compression: zstd, metrics_interval: 1m,\n    \
              tls: { ca_file: /etc/ca.pem, cert_file: /etc/own.pem, key_file: /etc/own.key } }\n\
          state: { dir: /srv/state }\n\
-         api: { socket: /srv/api.sock, mode: \"0600\", group: ops }\n",
+         api: { socket: /srv/api.sock, mode: \"0600\", group: ops }\n\
+         http: { listen: 0.0.0.0:80, token_file: /etc/procprobe/http.token }\n",
     )
     .unwrap();
+    let token_file = Some("/etc/procprobe/http.token".into());
+    assert_eq!(config.http, Http { listen: Some("0.0.0.0:80".parse().unwrap()), token_file });
     assert_eq!(config.node.name.as_deref(), Some("web-1"));
     let labels: Vec<_> = config.node.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
     assert_eq!(labels, ["role=web", "tier=2", "zone=seoul-a"]);
@@ -103,7 +106,6 @@ fn every_error_at_once() {
 #[test]
 fn what_this_version_lacks_is_refused_by_name() {
     check("peers: { listen: 0.0.0.0:7946 }", &["1:1: `peers` is not in this version"]);
-    check("http: { listen: 127.0.0.1:9464 }", &["1:1: `http` is not in this version"]);
     check("limits: { cpu: 1% }", &["1:1: `limits` is not in this version"]);
     check(
         "state: { spool_max: 1GiB, when_full: drop_oldest }",
@@ -199,6 +201,7 @@ fn flags_win_over_the_file() {
         sample_interval: Some(Duration::from_secs(2)),
         start_grace: None,
         processes: Some(Processes::None),
+        http: None,
     };
     let prepared = flags.load(Trust::OwnerOnly).unwrap();
     let config = &prepared.config;
@@ -252,4 +255,34 @@ proptest! {
             let _ = read(&format!("{table}: {{ {inner}: \"{value}\" }}"));
         }
     }
+}
+
+#[test]
+fn metrics_beyond_loopback_take_a_token() {
+    let listens = |text: &str| read(text).unwrap().http.listen.map(|address| address.to_string());
+    assert_eq!(listens(""), Some("127.0.0.1:9464".into()));
+    assert_eq!(listens("http: { listen: off }"), None);
+    for address in ["127.0.0.1:0", "127.9.9.9:1", "[::1]:9464", "[::ffff:127.0.0.1]:9464"] {
+        assert_eq!(listens(&format!("http: {{ listen: \"{address}\" }}")), Some(address.into()));
+    }
+    for address in ["0.0.0.0:9464", "[::]:9464", "10.0.0.1:1", "[::ffff:10.0.0.1]:1"] {
+        check(
+            &format!("http: {{ listen: \"{address}\" }}"),
+            &["1:17: whoever reaches this address could read the metrics"],
+        );
+        let text = format!("http: {{ listen: \"{address}\", token_file: /t }}");
+        assert_eq!(listens(&text), Some(address.into()));
+    }
+    for address in ["localhost:9464", "9464", "127.0.0.1", "127.0.0.1:99999", "true"] {
+        assert!(read(&format!("http: {{ listen: {address} }}")).is_err(), "{address}");
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let flags = |listen: &str| Flags {
+        config: Some(file(&dir, "config.yaml", "", 0o600)),
+        http: Some(values::listen(listen).unwrap()),
+        ..Flags::default()
+    };
+    assert_eq!(flags("off").config(Trust::Anyone).unwrap().http.listen, None);
+    let wrong = flags("0.0.0.0:9464").config(Trust::Anyone).unwrap_err().to_string();
+    assert!(wrong.starts_with("--http: whoever reaches") && wrong.contains("help: set http.token_file"), "{wrong}");
 }

@@ -1,5 +1,6 @@
 //! Checks that the file and the flags share.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -18,6 +19,26 @@ pub fn sample_interval(interval: Duration) -> Result<Duration, String> {
     } else {
         Err(format!("a sample interval is from 100ms to 1h, not {interval:?}"))
     }
+}
+
+/// Where to listen; nowhere when it is off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Listen(pub Option<SocketAddr>);
+
+/// An address, or `off`.
+pub fn listen(text: &str) -> Result<Listen, String> {
+    match text {
+        "off" => Ok(Listen(None)),
+        _ => text
+            .parse()
+            .map(|address| Listen(Some(address)))
+            .map_err(|_| "expected an IP address and a port such as 127.0.0.1:9464 or [::1]:9464, or off".into()),
+    }
+}
+
+/// Whether only this host can reach it.
+pub fn is_loopback(address: SocketAddr) -> bool {
+    address.ip().to_canonical().is_loopback()
 }
 
 /// How often metrics are sent; `None`: never.

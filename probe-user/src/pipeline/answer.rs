@@ -3,7 +3,7 @@
 use super::{Daemon, clock};
 use crate::agent::{self, KernelCost, ProgramCost};
 use crate::outlet::Dropped;
-use crate::serve::{AgentReport, MatchReport, Query, StatusReport, Subject, explain};
+use crate::serve::{self, AgentReport, MatchReport, Query, StatusReport, Subject, explain};
 
 impl Daemon {
     /// Whoever asked may be gone by now: then the answer is thrown away.
@@ -35,7 +35,8 @@ impl Daemon {
             reason: loss.reason.clone(),
             count: loss.count,
         });
-        StatusReport {
+        let mut report = StatusReport {
+            unhealthy: Vec::new(),
             time: clock.wall,
             agent: AgentReport {
                 version: agent::VERSION.to_owned(),
@@ -44,7 +45,8 @@ impl Daemon {
                 uptime: now.since(self.began).as_secs_f64(),
                 seq: self.outlets.last_seq(),
                 processes: status.processes,
-                degraded: self.degraded.clone(),
+                degraded: self.degraded.iter().cloned().chain(self.http.note()).collect(),
+                http: self.http.address(),
                 // Without /proc there is no figure; the rest of the answer is still worth having.
                 cost: agent::own_cost().unwrap_or_default(),
                 kernel: self.kernel_cost(),
@@ -55,7 +57,9 @@ impl Daemon {
             collectors: self.outlets.collectors(),
             notify: self.outlets.destinations(),
             dropped: self.outlets.dropped(),
-        }
+        };
+        report.unhealthy = serve::reasons(&report);
+        report
     }
 
     fn matches(&self, subject: &Subject) -> Result<MatchReport, String> {

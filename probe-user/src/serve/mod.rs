@@ -1,4 +1,5 @@
-//! The local API: read-only HTTP on a unix socket, for `procprobe status`, `procprobe match` and scripts.
+//! The local API: read-only HTTP on a unix socket, for `procprobe status`, `procprobe match` and scripts. What is shown over
+//! TCP is [`http`]'s.
 //!
 //! - `GET /v1/status`: [`StatusReport`];
 //! - `GET /v1/match?pid=N`, or `?exe=..&args=..&user=..&comm=..&cgroup=..`: a [`MatchReport`].
@@ -9,18 +10,22 @@
 
 pub mod client;
 pub mod explain;
+mod health;
+pub mod http;
 mod listener;
 mod routes;
 mod socket;
 #[cfg(test)]
 mod tests;
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
+pub use health::reasons;
 pub use socket::BindError;
 
 use crate::agent::{Cost, KernelCost};
@@ -89,6 +94,8 @@ pub struct Fields {
 pub struct StatusReport {
     /// The moment that all of it is about.
     pub time: Wall,
+    /// Why the daemon does not do its work; empty while it does.
+    pub unhealthy: Vec<String>,
     /// The daemon itself.
     pub agent: AgentReport,
     /// Groups, bounds, alarms.
@@ -123,6 +130,9 @@ pub struct AgentReport {
     pub processes: usize,
     /// What works less well than it should.
     pub degraded: Vec<String>,
+    /// Where metrics and health are answered over HTTP.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub http: Option<SocketAddr>,
     /// What it costs.
     pub cost: Cost,
     /// What its programs cost inside the kernel.
@@ -174,6 +184,7 @@ pub struct Verdict {
 /// The running API. Dropping it leaves the socket behind; [`Server::close`] takes it away.
 #[derive(Debug)]
 pub struct Server {
+    queries: mpsc::Sender<Query>,
     task: JoinHandle<()>,
     socket: socket::Bound,
 }
@@ -188,14 +199,20 @@ fn spawn_with(api: &Api, lifetime: Duration) -> Result<(Server, mpsc::Receiver<Q
     let (listener, socket) = socket::bind(api)?;
     let (queries, inbox) = mpsc::channel(QUERIES);
     let listener = listener::Bounded::new(listener, lifetime);
+    let router = routes::router(queries.clone());
     let task = tokio::spawn(async move {
         // It only ends with its task.
-        let _ = axum::serve(listener, routes::router(queries)).await;
+        let _ = axum::serve(listener, router).await;
     });
-    Ok((Server { task, socket }, inbox))
+    Ok((Server { queries, task, socket }, inbox))
 }
 
 impl Server {
+    /// For others who ask the pipeline.
+    pub const fn queries(&self) -> &mpsc::Sender<Query> {
+        &self.queries
+    }
+
     /// Stops answering and takes the socket away.
     pub fn close(self) {
         self.task.abort();
