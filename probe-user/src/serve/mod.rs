@@ -174,6 +174,7 @@ pub struct Verdict {
 /// The running API. Dropping it leaves the socket behind; [`Server::close`] takes it away.
 #[derive(Debug)]
 pub struct Server {
+    queries: mpsc::Sender<Query>,
     task: JoinHandle<()>,
     socket: socket::Bound,
 }
@@ -187,15 +188,21 @@ pub fn spawn(api: &Api) -> Result<(Server, mpsc::Receiver<Query>), BindError> {
 fn spawn_with(api: &Api, lifetime: Duration) -> Result<(Server, mpsc::Receiver<Query>), BindError> {
     let (listener, socket) = socket::bind(api)?;
     let (queries, inbox) = mpsc::channel(QUERIES);
+    let router = routes::router(queries.clone());
     let listener = listener::Bounded::new(listener, lifetime);
     let task = tokio::spawn(async move {
         // It only ends with its task.
-        let _ = axum::serve(listener, routes::router(queries)).await;
+        let _ = axum::serve(listener, router).await;
     });
-    Ok((Server { task, socket }, inbox))
+    Ok((Server { queries, task, socket }, inbox))
 }
 
 impl Server {
+    /// For others who ask the pipeline.
+    pub const fn queries(&self) -> &mpsc::Sender<Query> {
+        &self.queries
+    }
+
     /// Stops answering and takes the socket away.
     pub fn close(self) {
         self.task.abort();
