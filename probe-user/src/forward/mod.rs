@@ -13,6 +13,7 @@
 //! a later version's work.
 
 mod endpoint;
+mod report;
 mod send;
 mod task;
 #[cfg(test)]
@@ -31,7 +32,9 @@ use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
 pub use endpoint::{Endpoint, EndpointError};
+pub use report::{Ask, Reporter};
 pub use send::{Client, StartError};
+pub use wire::otlp_metrics::Snapshot;
 pub use wire::{ClientFiles, Compression, Protocol, Tls, Wire};
 
 use crate::outlet::{Dropped, LineQueue, Tally, lock};

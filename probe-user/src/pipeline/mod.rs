@@ -20,6 +20,7 @@ mod outlets;
 mod privileges;
 pub mod recorder;
 mod reload;
+mod snapshots;
 mod start;
 mod stop;
 

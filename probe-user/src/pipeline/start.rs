@@ -70,6 +70,7 @@ pub async fn run(start: Start, orders: mpsc::Receiver<Order>) -> Result<(), Pipe
     let (notifier, notes) = Notifier::open(&config.state_dir, &prepared.policies, clock::now(), config.start_grace);
     degraded.extend(notes);
     let mut outlets = Outlets::open(stamper, format, &config.collectors, notifier)?;
+    outlets.report_metrics(&config.collectors, server.queries())?;
 
     let mut measures = Measures::new(&prepared.policies);
     degraded.extend(prepared.notes.iter().cloned());

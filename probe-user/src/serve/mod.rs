@@ -198,6 +198,7 @@ pub fn spawn(api: &Api) -> Result<(Server, mpsc::Receiver<Query>), BindError> {
 fn spawn_with(api: &Api, lifetime: Duration) -> Result<(Server, mpsc::Receiver<Query>), BindError> {
     let (listener, socket) = socket::bind(api)?;
     let (queries, inbox) = mpsc::channel(QUERIES);
+    let router = routes::router(queries.clone());
     let listener = listener::Bounded::new(listener, lifetime);
     let router = routes::router(queries.clone());
     let task = tokio::spawn(async move {
