@@ -29,10 +29,11 @@ pub(super) fn status(args: &StatusArgs) -> Exit {
     if is_healthy(&report) { Exit::Well } else { Exit::NotWell }
 }
 
-/// Nothing fires, the process table is not in doubt, every collector takes events and every destination alarms.
+/// Nothing fires, the process table is not in doubt, the disk and every collector take events and every destination alarms.
 fn is_healthy(report: &Value) -> bool {
     let firing = report["engine"]["firing"].as_array().is_some_and(|firing| !firing.is_empty());
     let in_doubt = report["engine"]["degraded"].as_bool().unwrap_or(false);
     let mut ways_out = ["collectors", "notify"].iter().flat_map(|key| report[*key].as_array().into_iter().flatten());
-    !firing && !in_doubt && ways_out.all(|way| way["healthy"].as_bool().unwrap_or(true))
+    let unwritten = report["spool"]["failing"].is_string();
+    !firing && !in_doubt && !unwritten && ways_out.all(|way| way["healthy"].as_bool().unwrap_or(true))
 }

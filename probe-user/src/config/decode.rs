@@ -9,8 +9,10 @@ use super::keys::{self, CONFIG};
 use super::{Api, Config, Events, Node as HostNode, values};
 use crate::diagnostic::{Diagnostics, Source};
 use crate::engine::Processes;
-use crate::forward::{Endpoint, Limits, Settings};
+use crate::forward::{Endpoint, Settings};
+use crate::spool::WhenFull;
 use crate::yaml::keys::Kind;
+use crate::yaml::units;
 use crate::yaml::{Decoder, Fields, Node, parse};
 use probe_common::record::ARGS_CAP;
 
@@ -53,10 +55,8 @@ fn whole(decoder: &mut Decoder<'_>, fields: &Fields<'_>, config: &mut Config) {
             config.collectors.extend(collector(decoder, item));
         }
     }
-    if let Some(fields) = table(decoder, fields, "state")
-        && let Some(given) = fields.get("dir")
-    {
-        set(&mut config.state_dir, path(decoder, given));
+    if let Some(fields) = table(decoder, fields, "state") {
+        state(decoder, &fields, config);
     }
     if let Some(fields) = table(decoder, fields, "api") {
         api(decoder, &fields, &mut config.api);
@@ -179,7 +179,29 @@ fn collector(decoder: &mut Decoder<'_>, given: &Node) -> Option<Settings> {
     let urls = fields.get("url")?;
     let endpoints = decoder.one_or_many(urls).iter().filter_map(|item| endpoint(decoder, item)).collect();
     let token_file = fields.get("token_file").and_then(|given| path(decoder, given));
-    Some(Settings { endpoints, token_file, limits: Limits::default() })
+    let rate = |text: &str| units::rate(text).and_then(values::catch_up);
+    let catch_up = fields.get("catch_up").and_then(|given| decoder.form(given, &units::RATE, rate));
+    let alarms_first = fields.get("first").and_then(|given| decoder.choice(given, &keys::FIRST)) == Some(1);
+    Some(Settings { token_file, catch_up, alarms_first, ..Settings::at(endpoints) })
+}
+
+fn state(decoder: &mut Decoder<'_>, fields: &Fields<'_>, config: &mut Config) {
+    if let Some(given) = fields.get("dir") {
+        set(&mut config.state_dir, path(decoder, given));
+    }
+    if let Some(given) = fields.get("spool_max")
+        && let Some(size) = decoder.size(given)
+    {
+        match values::spool_max(size) {
+            Ok(size) => config.spool_max = size,
+            Err(why) => decoder.error(given.span, why),
+        }
+    }
+    if let Some(given) = fields.get("when_full") {
+        let choices = [WhenFull::DropOldest, WhenFull::DropNewest];
+        let chosen = decoder.choice(given, &keys::WHEN_FULL);
+        set(&mut config.when_full, chosen.and_then(|index| choices.get(index).copied()));
+    }
 }
 
 /// Errors never repeat the URL.

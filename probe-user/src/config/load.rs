@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::{Config, DEFAULT_FILE, DEFAULT_POLICIES, decode};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::engine::Processes;
-use crate::forward::{Endpoint, Limits, Settings};
+use crate::forward::{Endpoint, Settings};
 use crate::host::identity::kernel_name;
 use crate::policy::spec::{PolicySet, Users};
 use crate::policy::{self, HostLabels, users};
@@ -64,8 +64,7 @@ impl Flags {
             config.policies = Some(self.policies.clone());
         }
         if let Some(endpoint) = &self.collector {
-            config.collectors =
-                vec![Settings { endpoints: vec![endpoint.clone()], token_file: None, limits: Limits::default() }];
+            config.collectors = vec![Settings::at(vec![endpoint.clone()])];
         }
         set(&mut config.state_dir, self.state_dir.as_ref());
         set(&mut config.api.socket, self.socket.as_ref());
@@ -138,8 +137,9 @@ impl Config {
         let differences = [
             ("node", self.node != other.node),
             ("events.args_max", self.events.args_max != other.events.args_max),
-            ("collector", self.collectors != other.collectors),
             ("state.dir", self.state_dir != other.state_dir),
+            ("state.spool_max", self.spool_max != other.spool_max),
+            ("state.when_full", self.when_full != other.when_full),
             ("api", self.api != other.api),
         ];
         differences.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name).collect()

@@ -21,6 +21,7 @@ use regex::Regex;
 
 use crate::engine::Processes;
 use crate::forward;
+use crate::spool::WhenFull;
 pub use keys::CONFIG;
 
 /// Where the configuration is looked for when no `--config` is given.
@@ -31,6 +32,8 @@ pub const DEFAULT_POLICIES: &str = "/etc/procprobe/policies";
 pub const DEFAULT_SOCKET: &str = "/run/procprobe/api.sock";
 /// The state directory.
 pub const DEFAULT_STATE: &str = "/var/lib/procprobe";
+/// Most bytes that events take on disk.
+pub const DEFAULT_SPOOL_MAX: u64 = 256 << 20;
 /// The group that may use the local API, where the host has it and no other is configured.
 pub const DEFAULT_GROUP: &str = "procprobe";
 
@@ -51,6 +54,10 @@ pub struct Config {
     pub collectors: Vec<forward::Settings>,
     /// Where the daemon keeps what must outlive it.
     pub state_dir: PathBuf,
+    /// Most bytes that events take on disk.
+    pub spool_max: u64,
+    /// What happens when they would take more.
+    pub when_full: WhenFull,
     /// The local API.
     pub api: Api,
 }
@@ -100,6 +107,8 @@ impl Default for Config {
             events: Events::default(),
             collectors: Vec::new(),
             state_dir: DEFAULT_STATE.into(),
+            spool_max: DEFAULT_SPOOL_MAX,
+            when_full: WhenFull::default(),
             api: Api::default(),
         }
     }

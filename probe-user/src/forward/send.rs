@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use reqwest::StatusCode;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 
@@ -25,6 +25,12 @@ pub enum StartError {
     Client(String),
 }
 
+/// A request's body, ready to be sent as often as it takes.
+#[derive(Clone, Debug)]
+pub(super) struct Body {
+    pub(super) bytes: Bytes,
+}
+
 /// An HTTP client for one collector.
 #[derive(Debug)]
 pub struct Client {
@@ -43,11 +49,19 @@ impl Client {
         Ok(Self { http, token_file: settings.token_file.clone(), token })
     }
 
+    /// Stored lines as a body.
+    #[expect(clippy::unused_self, reason = "how it is encoded is the client's business")]
+    pub(super) fn encode(&self, lines: &[Bytes]) -> Body {
+        let mut bytes = BytesMut::with_capacity(lines.iter().map(Bytes::len).sum());
+        lines.iter().for_each(|line| bytes.extend_from_slice(line));
+        Body { bytes: bytes.freeze() }
+    }
+
     /// Posts one body; a 401 reads the token again and tries once more when it is another one.
-    pub(super) async fn send(&mut self, endpoint: &Endpoint, body: Bytes) -> Outcome {
-        let outcome = self.post(endpoint, body.clone()).await;
+    pub(super) async fn send(&mut self, endpoint: &Endpoint, body: &Body) -> Outcome {
+        let outcome = self.post(endpoint, body.bytes.clone()).await;
         if matches!(&outcome, (Some(StatusCode::UNAUTHORIZED), _)) && self.token_changed() {
-            return self.post(endpoint, body).await.1;
+            return self.post(endpoint, body.bytes.clone()).await.1;
         }
         outcome.1
     }

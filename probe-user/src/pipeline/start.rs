@@ -65,7 +65,8 @@ pub async fn run(start: Start, orders: mpsc::Receiver<Order>) -> Result<(), Pipe
     memory::trim();
     let (notifier, notes) = Notifier::open(&config.state_dir, &prepared.policies, clock::now(), config.start_grace);
     degraded.extend(notes);
-    let mut outlets = Outlets::open(stamper, format, &config.collectors, notifier)?;
+    let (mut outlets, notes) = Outlets::open(stamper, format, config, notifier)?;
+    degraded.extend(notes);
 
     let mut measures = Measures::new(&prepared.policies);
     degraded.extend(prepared.notes.iter().cloned());
@@ -77,6 +78,7 @@ pub async fn run(start: Start, orders: mpsc::Receiver<Order>) -> Result<(), Pipe
         tracing::info!("{note}");
     }
     let kernel = kernel_release();
+    outlets.tell_gap();
     let sequence = outlets.sequence();
     outlets.tell(agent::started(
         began,

@@ -21,6 +21,14 @@ const DRAIN_TIME: Duration = Duration::from_secs(1);
 pub(crate) enum Outcome {
     /// It is the other side's now.
     Accepted,
+    /// It is the other side's now but for so many records, which it will never take.
+    #[expect(dead_code, reason = "NDJSON has no such answer, OTLP has")]
+    Partial {
+        /// How many.
+        rejected: u64,
+        /// For logs and status; without secrets.
+        why: String,
+    },
     /// Send it again, not before this wait where the other side asked for one.
     Retry {
         /// For logs and status; without secrets.

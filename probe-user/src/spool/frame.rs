@@ -29,6 +29,8 @@ pub enum Class {
     Process,
     /// Everything else: alarms and what the daemon says of itself.
     Alarm,
+    /// What tells of losses: without it they would be silent, so it has some room of its own.
+    Loss,
 }
 
 impl Class {
@@ -36,7 +38,16 @@ impl Class {
     pub fn of(event: &str) -> Self {
         match event {
             name::PROCESS_FORK | name::PROCESS_START | name::PROCESS_EXIT => Self::Process,
+            name::AGENT_LOST => Self::Loss,
             _ => Self::Alarm,
+        }
+    }
+
+    const fn to_byte(self) -> u8 {
+        match self {
+            Self::Process => 0,
+            Self::Alarm => 1,
+            Self::Loss => 2,
         }
     }
 }
@@ -61,7 +72,7 @@ impl Frame {
         into.extend_from_slice(&FRAME_MAGIC.to_le_bytes());
         into.extend_from_slice(&[0; 4]);
         into.extend_from_slice(&u32::try_from(payload.len()).unwrap_or(u32::MAX).to_le_bytes());
-        into.extend_from_slice(&[u8::from(self.class == Class::Alarm), 0, 0, 0]);
+        into.extend_from_slice(&[self.class.to_byte(), 0, 0, 0]);
         into.extend_from_slice(&self.position.to_le_bytes());
         into.extend_from_slice(&self.wall.to_le_bytes());
         into.extend_from_slice(&self.settled.to_le_bytes());
@@ -80,6 +91,7 @@ impl Frame {
         let class = match header.get(12..16)? {
             [0, 0, 0, 0] => Class::Process,
             [1, 0, 0, 0] => Class::Alarm,
+            [2, 0, 0, 0] => Class::Loss,
             _ => return None,
         };
         if u32_at(header, 4)? != crc(bytes.get(8..HEADER + length)?) {

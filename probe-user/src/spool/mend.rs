@@ -157,7 +157,8 @@ impl<D: Disk> Store<D> {
     fn take_up_sinks(&mut self, sinks: &[String], found: Found) -> io::Result<()> {
         let unreadable = found == Found::Damaged;
         if unreadable {
-            self.notes.push("what the collectors have acknowledged cannot be read: all that is kept is sent again".into());
+            self.notes
+                .push("what the collectors have acknowledged cannot be read: all that is kept is sent again".into());
         }
         let before = if let Found::State(state) = found { state } else { State::default() };
         self.state.lost = self.state.lost.plus(before.lost);
@@ -193,7 +194,8 @@ impl<D: Disk> Store<D> {
         self.save(true)?;
         self.disk.rename(name, &damaged)?;
         self.segments.remove(place);
-        self.notes.push(format!("{name} cannot be read ({error}): {frames} events are lost, the file is kept as {damaged}"));
+        self.notes
+            .push(format!("{name} cannot be read ({error}): {frames} events are lost, the file is kept as {damaged}"));
         self.forget_old_damage()
     }
 }

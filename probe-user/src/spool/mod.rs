@@ -33,8 +33,8 @@ mod tests;
 mod writer;
 
 pub use frame::{Class, PAYLOAD_MAX};
+pub use reader::{Backlog, Gauge, Reader, View};
 pub use store::Entry;
-pub use reader::{Backlog, Reader, View};
 pub use writer::{Settings, Spool, Status};
 
 /// What a full spool does.

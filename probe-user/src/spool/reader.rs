@@ -124,7 +124,7 @@ impl Place {
             }
             while ahead.position < end {
                 // The lock is let go after each file: the writer comes in between.
-                let Read { entries, next } = shared.store().read_only(ahead, max, max_bytes, Some(Class::Alarm))?;
+                let Read { entries, next } = shared.store().read_but(ahead, max, max_bytes, Some(Class::Process))?;
                 ahead = next;
                 self.ahead = Some(ahead);
                 if !entries.is_empty() {
@@ -137,7 +137,7 @@ impl Place {
             let Read { entries, next } = shared.store().read(self.cursor, max, max_bytes)?;
             let was_empty = entries.is_empty();
             self.cursor = next;
-            let due = |(position, entry): &(u64, Entry)| entry.class != Class::Alarm || *position >= sent_below;
+            let due = |(position, entry): &(u64, Entry)| entry.class == Class::Process || *position >= sent_below;
             let entries: Vec<Entry> = entries.into_iter().filter(due).map(|(_, entry)| entry).collect();
             if was_empty || !entries.is_empty() {
                 return Ok(entries);

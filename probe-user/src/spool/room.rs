@@ -85,7 +85,7 @@ impl<D: Disk> Store<D> {
                     return true;
                 }
                 last = frame.position + 1;
-                if frame.class == Class::Alarm {
+                if frame.class != Class::Process {
                     let frame = Frame { settled: 0, ..*frame };
                     frame.write(line, &mut kept);
                     holds.count(&frame);

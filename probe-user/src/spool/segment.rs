@@ -114,7 +114,8 @@ pub(super) fn survey(disk: &impl Disk, name: &str, length: u64) -> io::Result<Fo
         true
     })?;
     // Something behind it that was written later, and knew of more than what is whole here.
-    let damaged = stop == Stop::NoFrame && next_frame(disk, name, end, length)?.is_some_and(|(_, settled)| settled > end);
+    let damaged =
+        stop == Stop::NoFrame && next_frame(disk, name, end, length)?.is_some_and(|(_, settled)| settled > end);
     Ok(Found { holds, end, damaged })
 }
 

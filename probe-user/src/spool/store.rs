@@ -66,31 +66,31 @@ pub(super) struct Store<D> {
 
 impl<D: Disk> Store<D> {
     /// Keeps events; on return all of them are on disk, but for those that a full spool refused (which are counted, see
-    /// [`Store::untold`]). On an error none counts as accepted: hand them in again.
-    pub(super) fn append(&mut self, batch: &[Entry]) -> io::Result<()> {
+    /// [`Store::untold`]). On an error none counts as accepted: hand them in again. False: what tells of losses is among
+    /// those that were refused.
+    pub(super) fn append(&mut self, batch: &[Entry]) -> io::Result<bool> {
         self.write_losses()?;
         let fits = |entry: &&Entry| entry.line.len() <= PAYLOAD_MAX;
         let size: u64 = batch.iter().filter(fits).map(|entry| (HEADER + entry.line.len()) as u64).sum();
         self.make_room(size)?;
-        let free = self.limits.max_bytes.saturating_sub(self.bytes() + SEAL as u64);
+        let held = self.bytes() + SEAL as u64;
         let mut settled = self.active()?.bytes;
         let mut bytes = Vec::new();
         let mut holds = Vec::new();
         let mut refused = 0;
+        let mut told = true;
         for entry in batch {
             let size = HEADER + entry.line.len();
-            let full = self.limits.when_full == WhenFull::DropNewest && (bytes.len() + size) as u64 > free;
+            let most = self.limits.max_bytes;
+            let most = if entry.class == Class::Loss { most + most / 16 } else { most };
+            let full = self.limits.when_full == WhenFull::DropNewest && held + (bytes.len() + size) as u64 > most;
             if full || entry.line.len() > PAYLOAD_MAX {
                 refused += 1;
+                told &= entry.class != Class::Loss;
                 continue;
             }
-            let frame = Frame {
-                class: entry.class,
-                position: self.next,
-                wall: entry.wall,
-                settled,
-                length: entry.line.len(),
-            };
+            let frame =
+                Frame { class: entry.class, position: self.next, wall: entry.wall, settled, length: entry.line.len() };
             self.next += 1;
             frame.write(&entry.line, &mut bytes);
             holds.push(frame);
@@ -115,7 +115,7 @@ impl<D: Disk> Store<D> {
                 self.seal();
             }
         }
-        Ok(())
+        Ok(told)
     }
 
     /// Counts losses that happened elsewhere. They are on disk before the next event is.
@@ -130,16 +130,16 @@ impl<D: Disk> Store<D> {
 
     /// Events from a cursor on: at most `max` of them and at most `max_bytes`, but at least one if there is one.
     pub(super) fn read(&mut self, from: Cursor, max: usize, max_bytes: usize) -> io::Result<Read> {
-        self.read_only(from, max, max_bytes, None)
+        self.read_but(from, max, max_bytes, None)
     }
 
-    /// The same of one class alone, which ends at the end of a file too: looking for a few among many must not take long.
-    pub(super) fn read_only(
+    /// The same without one class, which ends at the end of a file too: looking for a few among many must not take long.
+    pub(super) fn read_but(
         &mut self,
         from: Cursor,
         max: usize,
         max_bytes: usize,
-        only: Option<Class>,
+        without: Option<Class>,
     ) -> io::Result<Read> {
         let mut entries = Vec::new();
         let mut bytes = 0;
@@ -158,7 +158,7 @@ impl<D: Disk> Store<D> {
                 if frame.position < position {
                     return true;
                 }
-                if only.is_some_and(|class| frame.class != class) {
+                if without == Some(frame.class) {
                     position = frame.position + 1;
                     return true;
                 }
@@ -185,7 +185,7 @@ impl<D: Disk> Store<D> {
                 Stop::Enough => break,
                 Stop::End => {
                     cursor = Cursor::at(position.max(segment.last() + 1));
-                    if only.is_some() {
+                    if without.is_some() {
                         break;
                     }
                 }
@@ -208,7 +208,8 @@ impl<D: Disk> Store<D> {
 
     /// The last event that is kept.
     pub(super) fn last(&mut self) -> io::Result<Option<Entry>> {
-        let mut from = self.segments.iter().rev().find(|segment| segment.holds.frames > 0).map(|last| Cursor::at(last.first));
+        let mut from =
+            self.segments.iter().rev().find(|segment| segment.holds.frames > 0).map(|last| Cursor::at(last.first));
         let mut found = None;
         while let Some(cursor) = from.take() {
             let read = self.read(cursor, 1000, 1 << 20)?;
@@ -305,8 +306,7 @@ impl<D: Disk> Store<D> {
         let mut bytes = Vec::new();
         segment.holds.write(&mut bytes);
         let name = segment.name.clone();
-        let written =
-            self.disk.write(&name, segment.bytes, &bytes).and_then(|()| self.disk.sync(&name)).is_ok();
+        let written = self.disk.write(&name, segment.bytes, &bytes).and_then(|()| self.disk.sync(&name)).is_ok();
         segment.sealed = true;
         if !written {
             // Its size counts the seal all the same: the estimate errs to the safe side.

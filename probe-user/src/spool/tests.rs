@@ -131,6 +131,21 @@ fn a_full_spool_can_refuse_instead() {
 }
 
 #[test]
+fn what_tells_of_losses_has_room_when_nothing_else_has() {
+    let disk = Faulty::default();
+    let mut store = open(&disk, Limits { when_full: WhenFull::DropNewest, ..limits(2000) });
+    fill(&mut store, 0..100, Class::Alarm);
+    let refused = store.untold().full;
+    assert!(store.append(&[entry(100, Class::Alarm, 20), entry(101, Class::Loss, 20)]).unwrap());
+    assert_eq!(store.untold().full, refused + 1);
+    let cursor = store.cursor(SINK);
+    assert_eq!(numbers(&mut store, cursor).last(), Some(&101));
+    // That is bounded too, and says so.
+    let told: Vec<bool> = (0..5).map(|number| store.append(&[entry(number, Class::Loss, 20)]).unwrap()).collect();
+    assert!(!told[4] && store.bytes() < 2000 + 2000 / 16 + 100, "{told:?}");
+}
+
+#[test]
 fn what_is_longer_than_an_event_may_be_is_counted() {
     let disk = Faulty::default();
     let mut store = open(&disk, limits(100_000));

@@ -19,8 +19,8 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use super::disk::{Directory, Disk};
-use super::ram::Ram;
 use super::frame::HEADER;
+use super::ram::Ram;
 use super::reader::{Reader, View};
 use super::store::{Entry, Store};
 use super::{Class, Limits, Lost};
@@ -136,7 +136,10 @@ impl Spool {
             Err(error) => {
                 let limits = Limits { max_bytes: settings.memory_bytes as u64, ..settings.limits };
                 let limits = Limits { segment_bytes: limits.segment_bytes.min(limits.max_bytes / 8), ..limits };
-                let note = format!("the spool {}: {error}; what waits for a collector is in memory alone", directory.display());
+                let note = format!(
+                    "the spool {}: {error}; what waits for a collector is in memory alone",
+                    directory.display()
+                );
                 let ram = Box::new(Ram::default()) as Box<dyn Disk + Send>;
                 (Store::open_on(ram, limits, sinks)?, Some(note))
             }
@@ -386,15 +389,17 @@ impl Shared {
             store.add_lost(std::mem::take(&mut inbox.lost));
             inbox.stored = store.untold();
         }
-        store.append(batch)?;
+        let told_all = store.append(batch)?;
         let end = store.end();
         {
             let mut inbox = lock(&self.inbox);
             inbox.on_disk = store.bytes();
             inbox.tallied = inbox.tallied.less(told);
-            inbox.stored = store.untold().less(told);
+            inbox.stored = if told_all { store.untold().less(told) } else { store.untold() };
         }
-        if told != Lost::default()
+        // What could not be told is told again.
+        if told_all
+            && told != Lost::default()
             && let Err(error) = store.told(told)
         {
             tracing::debug!(%error, "losses that were told may be told once more");

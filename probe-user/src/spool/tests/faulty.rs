@@ -125,7 +125,8 @@ impl Faulty {
             if old == new {
                 continue;
             }
-            let length = if new.len() >= old.len() { old.len() + chance() % (new.len() - old.len() + 1) } else { new.len() };
+            let length =
+                if new.len() >= old.len() { old.len() + chance() % (new.len() - old.len() + 1) } else { new.len() };
             let mut mixed = Vec::with_capacity(length);
             for begin in (0..length).step_by(BLOCK) {
                 let end = (begin + BLOCK).min(length);
