@@ -270,7 +270,6 @@ impl Daemon {
         self.core.check_misses()?;
         self.core.drain()?;
         let clock = clock::read();
-        let (queued_events, queued_bytes) = self.outlets.queued();
         let heartbeat = agent::heartbeat(
             clock.mono,
             &agent::Heartbeat {
@@ -279,8 +278,8 @@ impl Daemon {
                 cost: agent::own_cost()?,
                 kernel: &self.kernel_cost(),
                 processes: self.core.engine().table().len(),
-                queued_events,
-                queued_bytes,
+                queued_events: self.outlets.queued(),
+                spool_bytes: self.outlets.spool().bytes,
             },
         );
         self.outlets.tell(heartbeat);
