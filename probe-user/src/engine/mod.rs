@@ -118,7 +118,7 @@ pub enum Input {
     /// Lines that matched a log.
     Lines(LogLines),
     /// Figures of the host ([`PolicySet::host`] says which are wanted).
-    Host(HostSample),
+    Host(Box<HostSample>),
     /// What became of an [`Effect::Act`].
     Acted(Acted),
     /// How kernel time and wall time relate: before anything else, and whenever that has changed by more than noise.

@@ -148,7 +148,8 @@ pub async fn record(
     }
     let mut recorder = Recorder::new(kernel, writer, settings, began);
     recorder.start()?;
-    memory::trim();
+    // What recording needs is small and stays the same.
+    drop(memory::trim());
     ready();
     let ended = recorder.run(&mut orders, &mut lines, load.wake_gap).await?;
     recorder.close(ended).await

@@ -197,7 +197,7 @@ impl World {
                 (other, _) => panic!("no option {other}"),
             }
         }
-        self.step(Input::Host(sample));
+        self.step(Input::Host(Box::new(sample)));
     }
 
     /// One line for each event: when, what, of which alarm and thing.
@@ -509,7 +509,7 @@ fn hostile_samples_do_no_harm() {
     let path: Arc<str> = "/\u{1b}[2J\n".into();
     for (second, n) in [(5, u64::MAX), (5, 0), (3, u64::MAX), (9, 7)] {
         world.now = KTime::from_secs(second);
-        world.step(Input::Host(HostSample {
+        world.step(Input::Host(Box::new(HostSample {
             at: world.now,
             until: Some(KTime(0)),
             cpu: Some(HostCpu { idle_ns: n, total_ns: n / 2 }),
@@ -518,7 +518,7 @@ fn hostile_samples_do_no_harm() {
             disks: Some(vec![HostDisk { path: Arc::clone(&path), kind: MountKind::Own, size: Some(huge) }]),
             interfaces: Some(vec![HostInterface { name: Arc::clone(&path), received: n, sent: n }]),
             pressure: HostPressure { cpu_us: Some(n), memory_us: Some(n), io_us: Some(n) },
-        }));
+        })));
     }
     let status = world.status();
     assert!(status.host.iter().all(|bound| bound.instances.iter().all(|each| each.value.is_none_or(f64::is_finite))));
