@@ -10,13 +10,16 @@ use serde_json::Value;
 
 use crate::event::clean;
 
-/// One page: the daemon, its cost, groups and bounds, alarms, ways out, losses.
+/// One page: the daemon, its cost, groups and bounds, alarms, what is done about them, ways out, losses.
 pub(super) fn text(report: &Value) -> String {
     let mut page = String::new();
     agent(&mut page, &report["agent"], &report["engine"]);
     page.push('\n');
     groups(&mut page, &report["engine"]);
     logs::logs(&mut page, &report["engine"], &report["log_files"]);
+    for action in list(&report["engine"]["actions"]) {
+        self::action(&mut page, action);
+    }
     page.push('\n');
     for collector in list(&report["collectors"]) {
         self::collector(&mut page, collector);
@@ -78,6 +81,14 @@ fn agent(page: &mut String, agent: &Value, engine: &Value) {
     for note in list(&agent["degraded"]) {
         let _ = writeln!(page, "degraded: {}", word(note));
     }
+}
+
+/// `action: restart-nginx for nginx.count.min, under way for 3s`
+fn action(page: &mut String, action: &Value) {
+    let instance = action["instance"].as_str().map(|instance| format!(" ({})", clean(instance))).unwrap_or_default();
+    let since = span(action["since_seconds"].as_f64().unwrap_or(0.0));
+    let (name, alarm) = (word(&action["name"]), word(&action["alarm"]));
+    let _ = writeln!(page, "action: {name} for {alarm}{instance}, under way for {since}");
 }
 
 fn groups(page: &mut String, engine: &Value) {
@@ -275,7 +286,9 @@ mod tests {
                     {"measure": "memory", "bound": "max", "limit": 1_073_741_824.0, "value": null, "state": "healthy"},
                     {"measure": "starts", "bound": "max", "limit": 5.0, "value": 4.0, "nearness": 0.8,
                      "within_seconds": 60.0, "lower_limit": true, "state": "healthy"}]},
-                {"name": "idle", "members": 0, "bounds": []}]},
+                {"name": "idle", "members": 0, "bounds": []}],
+                "actions": [{"name": "restart", "alarm": "nginx.count.min", "policy": "nginx", "since_seconds": 3.0},
+                    {"name": "stop", "alarm": "nginx.memory.max", "instance": "42", "since_seconds": 61}]},
             "collectors": [{"urls": ["http://c/"], "healthy": false, "sent_events": 3, "queued_events": 2,
                 "queued_bytes": 2048, "last_error": "http://c/: HTTP 503"}],
             "notify": [{"name": "ops", "kind": "webhook", "url": "https://h/", "healthy": false, "pending": 2, "sent": 1,
@@ -299,6 +312,8 @@ mod tests {
                         starts in 1m  >= 4   max 5        80 %   healthy
         idle   0        -
         firing: nginx.count.min
+        action: restart for nginx.count.min, under way for 3s
+        action: stop for nginx.memory.max (42), under way for 1m1s
 
         collector http://c/: does not take events; 3 sent, 2 waiting (2.0 KiB)
           http://c/: HTTP 503
