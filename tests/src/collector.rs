@@ -28,7 +28,12 @@ struct Heard {
 impl Collector {
     /// Answers the first requests with these codes, all others with 200.
     pub fn start(answers: impl IntoIterator<Item = u16>) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap_or_else(|error| panic!("listen: {error}"));
+        Self::start_on(SocketAddr::from(([127, 0, 0, 1], 0)), answers)
+    }
+
+    /// The same at an address.
+    pub fn start_on(address: SocketAddr, answers: impl IntoIterator<Item = u16>) -> Self {
+        let listener = TcpListener::bind(address).unwrap_or_else(|error| panic!("listen on {address}: {error}"));
         let address = listener.local_addr().unwrap_or_else(|error| panic!("listen: {error}"));
         let heard = Arc::new(Mutex::new(Heard { answers: answers.into_iter().collect(), ..Heard::default() }));
         let shared = Arc::clone(&heard);

@@ -13,6 +13,7 @@
 //! a later version's work.
 
 mod endpoint;
+mod reach;
 mod send;
 mod task;
 #[cfg(test)]
@@ -31,9 +32,11 @@ use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
 pub use endpoint::{Endpoint, EndpointError};
+pub use reach::names_of;
 pub use send::{Client, StartError};
 pub use wire::{ClientFiles, Compression, Protocol, Tls, Wire};
 
+use self::reach::Reach;
 use crate::outlet::{Dropped, LineQueue, Tally, lock};
 use crate::time::KTime;
 
@@ -107,6 +110,9 @@ pub struct Status {
     pub last_error: Option<String>,
     /// Failures in a row.
     pub failures: u64,
+    /// Seconds since the first of the requests that all have to be made again; absent while it is within reach.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unreached_seconds: Option<f64>,
     /// Events that wait, those under way included.
     pub queued_events: usize,
     /// What those in the queue take.
@@ -132,6 +138,7 @@ struct Shared {
     /// The queue has something to do, or the end has come.
     wake: Notify,
     limits: Limits,
+    reach: Reach,
 }
 
 #[derive(Debug)]
@@ -169,6 +176,7 @@ impl Forwarder {
                 urls: settings.endpoints.iter().map(ToString::to_string).collect(),
             }),
             wake: Notify::new(),
+            reach: Reach::default(),
             limits: settings.limits,
         });
         let task = tokio::spawn(task::run(Arc::clone(&shared), client, settings.endpoints));
@@ -194,6 +202,11 @@ impl Forwarder {
         lock(&self.shared.state).tally.untold(now)
     }
 
+    /// Rings this bell whenever the collector goes out of reach or comes back.
+    pub fn ring(&self, bell: &Arc<Notify>) {
+        self.shared.reach.ring(bell);
+    }
+
     /// How delivery stands.
     pub fn status(&self) -> Status {
         let state = lock(&self.shared.state);
@@ -202,6 +215,7 @@ impl Forwarder {
             healthy: state.failures == 0,
             last_error: state.last_error.clone(),
             failures: state.failures,
+            unreached_seconds: self.shared.reach.failing_for().map(|time| time.as_secs_f64()),
             queued_events: state.queue.len() + state.under_way,
             queued_bytes: state.queue.bytes(),
             sent_events: state.sent_events,

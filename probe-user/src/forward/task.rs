@@ -89,6 +89,7 @@ async fn deliver(
         match client.send(endpoint, &body).await {
             Outcome::Accepted => {
                 rota.succeeded(index);
+                shared.reach.answered();
                 let mut state = lock(&shared.state);
                 if state.failures > 0 {
                     tracing::info!(collector = %endpoint, "the collector takes events again");
@@ -102,6 +103,7 @@ async fn deliver(
             }
             Outcome::Partial { rejected, why } => {
                 rota.succeeded(index);
+                shared.reach.answered();
                 tracing::warn!(collector = %endpoint, %why, rejected, "the collector takes a part of a batch; the rest is dropped");
                 let mut state = lock(&shared.state);
                 state.tally.add("rejected", rejected);
@@ -113,6 +115,7 @@ async fn deliver(
                 return Delivered::Done;
             }
             Outcome::Retry { why, after } => {
+                shared.reach.failed();
                 let wait = rota.failed(index, Instant::now(), after, jitter.next());
                 let mut state = lock(&shared.state);
                 // The first failure in a row is news, the others are the same news.
@@ -139,6 +142,7 @@ async fn deliver(
 }
 
 fn reject(shared: &Shared, endpoint: &Endpoint, events: usize, why: &str) {
+    shared.reach.answered();
     tracing::warn!(collector = %endpoint, %why, events, "the collector rejects events; they are dropped");
     let mut state = lock(&shared.state);
     state.tally.add("rejected", events as u64);

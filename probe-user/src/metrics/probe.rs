@@ -123,7 +123,7 @@ fn losses(report: &StatusReport, out: &mut Gathered) {
 }
 
 fn collectors(collectors: &[forward::Status], out: &mut Gathered) {
-    let names = names_of(collectors);
+    let names = forward::names_of(collectors);
     let mut put = |family: Family, value: fn(&forward::Status) -> f64| {
         let points = collectors.iter().zip(&names).map(|(status, name)| point(&[("collector", name)], value(status)));
         out.put(family, points.collect::<Vec<Point>>());
@@ -152,17 +152,6 @@ fn collectors(collectors: &[forward::Status], out: &mut Gathered) {
         ),
         |status| status.sent_batches as f64,
     );
-}
-
-/// Each collector's URLs; with a number where two have the same.
-pub(crate) fn names_of(collectors: &[forward::Status]) -> Vec<String> {
-    let mut names: Vec<String> = Vec::new();
-    for status in collectors {
-        let urls = status.urls.join(" ");
-        let same = names.iter().filter(|name| name.split(" #").next() == Some(&urls)).count();
-        names.push(if same == 0 { urls } else { format!("{urls} #{}", same + 1) });
-    }
-    names
 }
 
 fn destinations(destinations: &[notify::Status], out: &mut Gathered) {

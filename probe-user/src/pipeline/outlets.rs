@@ -4,10 +4,13 @@
 //! and tells as an event of its own.
 
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Notify;
+
 use super::clock::{self, Steady};
-use crate::agent;
+use crate::agent::{self, Paths, Seen};
 use crate::event::{Event, Severity, Stamped};
 use crate::forward::{self, Forwarder};
 use crate::notify::{self, Notifier};
@@ -29,6 +32,9 @@ pub(super) struct Outlets {
     sink: Sink,
     forwarders: Vec<Forwarder>,
     notifier: Notifier,
+    /// Rung when a collector goes out of reach or comes back.
+    bell: Arc<Notify>,
+    paths: Paths,
 }
 
 impl Outlets {
@@ -38,8 +44,11 @@ impl Outlets {
         collectors: &[forward::Settings],
         notifier: Notifier,
     ) -> Result<Self, PipelineError> {
-        let forwarders = collectors.iter().cloned().map(Forwarder::spawn).collect::<Result<_, _>>()?;
-        Ok(Self { stamper, clock: Steady::default(), sink: Sink::stdout(format)?, forwarders, notifier })
+        let forwarders = collectors.iter().cloned().map(Forwarder::spawn).collect::<Result<Vec<_>, _>>()?;
+        let bell = Arc::default();
+        forwarders.iter().for_each(|forwarder| forwarder.ring(&bell));
+        let (clock, sink) = (Steady::default(), Sink::stdout(format)?);
+        Ok(Self { stamper, clock, sink, forwarders, notifier, bell, paths: Paths::default() })
     }
 
     /// Gives an event its place and sends it off.
@@ -80,6 +89,32 @@ impl Outlets {
     /// Tells the ends of alarms of an earlier run that have not come back.
     pub(super) fn tell_orphans(&mut self) {
         for event in self.notifier.take_orphans(clock::now()) {
+            self.tell(event);
+        }
+    }
+
+    /// Waits until a collector goes out of reach or comes back.
+    pub(super) async fn path_turns(&self) {
+        self.bell.notified().await;
+    }
+
+    /// When [`Self::tell_paths`] has something to tell, unless a path turns before.
+    pub(super) fn next_path(&self) -> Option<KTime> {
+        self.paths.next_look()
+    }
+
+    /// Tells which collectors have been out of reach for long, and which are back.
+    pub(super) fn tell_paths(&mut self) {
+        let now = clock::now();
+        let collectors = self.collectors();
+        let seen = forward::names_of(&collectors).into_iter().zip(collectors).map(|(collector, status)| {
+            let why = status.last_error.unwrap_or_default();
+            let why = why.strip_prefix(&format!("{collector}: ")).unwrap_or(&why).to_owned();
+            let lasting = status.unreached_seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+            let unreached = lasting.map(|lasting| now.before(lasting));
+            Seen { collector, unreached, why, waiting: status.queued_events as u64, sent: status.sent_events }
+        });
+        for event in self.paths.look(now, &seen.collect::<Vec<_>>()) {
             self.tell(event);
         }
     }
