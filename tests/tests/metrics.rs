@@ -55,7 +55,7 @@ fn prometheus_counts_the_processes_of_a_group() {
     let mark = mark();
     let bounds = "count: { max: 1, severity: critical }\nmemory: { max: 1GiB }";
     let policy = actor::group("app", "sleep", &mark, bounds);
-    let host = "host:\n- disk_free: { min: 1 B, mounts: [/] }\n";
+    let host = "host:\n- disk_free: { min: 1 B, path: / }\n";
     let daemon = Setup::new().http("127.0.0.1:0").policy(&format!("{policy}{host}")).start();
     let address = address(&daemon);
     let prometheus =

@@ -137,6 +137,10 @@ fn collectors(collectors: &[forward::Status], out: &mut Gathered) {
         |status| status.failures as f64,
     );
     put(
+        Family::gauge("procprobe_collector_unreached_seconds", "s", "For so long all requests failed; 0 while not."),
+        |status| status.unreached_seconds.unwrap_or_default(),
+    );
+    put(
         Family::gauge("procprobe_collector_waiting_events", "{event}", "Events that the collector has not got yet."),
         |status| status.queued_events as f64,
     );
