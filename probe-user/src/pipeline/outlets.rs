@@ -8,11 +8,11 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
 use super::clock::{self, Steady};
 use super::snapshots;
-use crate::agent;
+use crate::agent::{self, Paths, Seen};
 use crate::config::Config;
 use crate::event::{Event, Severity, Stamped, name};
 use crate::forward::{self, Client, DeadLetters, Forwarder, Reporter, StartError};
@@ -42,6 +42,9 @@ pub(super) struct Outlets {
     reported: Vec<forward::Settings>,
     dead: Arc<DeadLetters>,
     notifier: Notifier,
+    /// Rung when a collector goes out of reach or comes back.
+    bell: Arc<Notify>,
+    paths: Paths,
     /// Numbers that no event has, until that is told.
     gap: Option<Gap>,
 }
@@ -85,6 +88,8 @@ impl Outlets {
             dead: Arc::new(DeadLetters::in_state(&config.state_dir)),
             notifier,
             gap,
+            bell: Arc::default(),
+            paths: Paths::default(),
         };
         outlets.open_ways(wanted);
         Ok((outlets, notes))
@@ -131,6 +136,7 @@ impl Outlets {
                     before.into_iter().for_each(|way| way.forwarder.abort());
                     let dead = Arc::clone(&self.dead);
                     let forwarder = Forwarder::spawn(settings.clone(), client, &self.spool, &name, dead);
+                    forwarder.ring(&self.bell);
                     Way { name, settings, forwarder }
                 }
                 // What has no way gets a client.
@@ -202,6 +208,33 @@ impl Outlets {
     /// Tells the ends of alarms of an earlier run that have not come back.
     pub(super) fn tell_orphans(&mut self) {
         for event in self.notifier.take_orphans(clock::now()) {
+            self.tell(event);
+        }
+    }
+
+    /// Waits until a collector goes out of reach or comes back.
+    pub(super) async fn path_turns(&self) {
+        self.bell.notified().await;
+    }
+
+    /// When [`Self::tell_paths`] has something to tell, unless a path turns before.
+    pub(super) fn next_path(&self) -> Option<KTime> {
+        self.paths.next_look()
+    }
+
+    /// Tells which collectors have been out of reach for long, and which are back.
+    pub(super) fn tell_paths(&mut self) {
+        let now = clock::now();
+        let collectors = self.collectors();
+        let seen = collectors.into_iter().map(|status| {
+            let collector = status.name;
+            let why = status.last_error.unwrap_or_default();
+            let why = why.strip_prefix(&format!("{collector}: ")).unwrap_or(&why).to_owned();
+            let lasting = status.unreached_seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+            let unreached = lasting.map(|lasting| now.before(lasting));
+            Seen { collector, unreached, why, waiting: status.queued_events, sent: status.sent_events }
+        });
+        for event in self.paths.look(now, &seen.collect::<Vec<_>>()) {
             self.tell(event);
         }
     }
