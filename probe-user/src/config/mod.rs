@@ -14,6 +14,7 @@ mod tests;
 pub mod values;
 
 use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -32,6 +33,8 @@ pub const DEFAULT_POLICIES: &str = "/etc/procprobe/policies";
 pub const DEFAULT_SOCKET: &str = "/run/procprobe/api.sock";
 /// The state directory.
 pub const DEFAULT_STATE: &str = "/var/lib/procprobe";
+/// Where metrics are.
+pub const DEFAULT_HTTP: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9464);
 /// Most bytes that events take on disk.
 pub const DEFAULT_SPOOL_MAX: u64 = 256 << 20;
 /// The group that may use the local API, where the host has it and no other is configured.
@@ -60,6 +63,8 @@ pub struct Config {
     pub when_full: WhenFull,
     /// The local API.
     pub api: Api,
+    /// Metrics and health over HTTP.
+    pub http: Http,
 }
 
 /// This host among others.
@@ -97,6 +102,15 @@ pub struct Api {
     pub group: Option<String>,
 }
 
+/// Metrics and health over HTTP.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Http {
+    /// Where; `None`: nowhere. Beyond loopback only with a token.
+    pub listen: Option<SocketAddr>,
+    /// A bearer token that clients must show.
+    pub token_file: Option<PathBuf>,
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self {
@@ -110,6 +124,7 @@ impl Default for Config {
             spool_max: DEFAULT_SPOOL_MAX,
             when_full: WhenFull::default(),
             api: Api::default(),
+            http: Http::default(),
         }
     }
 }
@@ -117,6 +132,12 @@ impl Default for Config {
 impl Default for Events {
     fn default() -> Self {
         Self { processes: Processes::Matched, forks: false, args: true, args_max: 1024, redact: Vec::new() }
+    }
+}
+
+impl Default for Http {
+    fn default() -> Self {
+        Self { listen: Some(DEFAULT_HTTP), token_file: None }
     }
 }
 

@@ -14,10 +14,14 @@
 
 mod dead;
 mod endpoint;
+mod report;
 mod send;
 mod task;
 #[cfg(test)]
 mod tests;
+mod tls;
+mod token;
+mod wire;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -29,7 +33,10 @@ use tokio::task::JoinHandle;
 
 pub use dead::DeadLetters;
 pub use endpoint::{Endpoint, EndpointError};
+pub use report::{Ask, Reporter};
 pub use send::{Client, StartError};
+pub use wire::otlp_metrics::Snapshot;
+pub use wire::{ClientFiles, Compression, Protocol, Tls, Wire};
 
 use crate::outlet::{Dropped, Tally, lock};
 use crate::spool::{Gauge, Reader, Spool};
@@ -43,8 +50,10 @@ const PLACE: &str = "forward";
 pub struct Settings {
     /// Where; the first that answers is used, in this order. Never empty.
     pub endpoints: Vec<Endpoint>,
-    /// A bearer token, read at the start and again when the collector answers 401.
+    /// A bearer token, read at the start, when the file has changed, and when the collector answers 401.
     pub token_file: Option<PathBuf>,
+    /// What is sent, and how.
+    pub wire: Wire,
     /// Bytes a second while more than a batch waits; `None`: as fast as the collector takes them.
     pub catch_up: Option<u64>,
     /// Of what waits, alarms and what the daemon says of itself go before starts and exits of processes.
@@ -54,9 +63,16 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// A collector at these URLs, everything else as usual.
-    pub fn at(endpoints: Vec<Endpoint>) -> Self {
-        Self { endpoints, token_file: None, catch_up: None, alarms_first: false, limits: Limits::default() }
+    /// To these URLs, all else as it is by default.
+    pub fn to(endpoints: Vec<Endpoint>) -> Self {
+        Self {
+            endpoints,
+            token_file: None,
+            wire: Wire::default(),
+            catch_up: None,
+            alarms_first: false,
+            limits: Limits::default(),
+        }
     }
 
     /// What the spool knows each collector by: its first URL, without secrets, numbered where that is not enough.

@@ -8,15 +8,19 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::mpsc;
+
 use super::clock::{self, Steady};
+use super::snapshots;
 use crate::agent;
 use crate::config::Config;
 use crate::event::{Event, Severity, Stamped, name};
-use crate::forward::{self, Client, DeadLetters, Forwarder, StartError};
+use crate::forward::{self, Client, DeadLetters, Forwarder, Reporter, StartError};
 use crate::notify::{self, Notifier};
 use crate::outlet::Dropped;
 use crate::output::{Format, Sink};
 use crate::policy::spec::PolicySet;
+use crate::serve::Query;
 use crate::spool::{self, Class, Entry, Limits, Spool, View};
 use crate::stamp::{Gap, Stamper, line};
 use crate::time::KTime;
@@ -33,6 +37,9 @@ pub(super) struct Outlets {
     sink: Sink,
     spool: Spool,
     ways: Vec<Way>,
+    reporters: Vec<Reporter>,
+    /// The collectors that the reporters were made for.
+    reported: Vec<forward::Settings>,
     dead: Arc<DeadLetters>,
     notifier: Notifier,
     /// Numbers that no event has, until that is told.
@@ -73,12 +80,32 @@ impl Outlets {
             sink: Sink::stdout(format)?,
             spool,
             ways: Vec::new(),
+            reporters: Vec::new(),
+            reported: Vec::new(),
             dead: Arc::new(DeadLetters::in_state(&config.state_dir)),
             notifier,
             gap,
         };
         outlets.open_ways(wanted);
         Ok((outlets, notes))
+    }
+
+    /// Sends collectors metrics, where they take some; in the place of those that were sent them before. Where nothing about
+    /// them changes, what waits for them stays.
+    pub(super) fn report_metrics(
+        &mut self,
+        collectors: &[forward::Settings],
+        queries: &mpsc::Sender<Query>,
+    ) -> Result<(), StartError> {
+        if collectors == self.reported {
+            return Ok(());
+        }
+        let host = self.stamper.host();
+        let spawn = |settings| Reporter::spawn(settings, snapshots::ask(queries.clone(), Arc::clone(host)));
+        let reporters: Vec<Option<Reporter>> = collectors.iter().map(spawn).collect::<Result<_, _>>()?;
+        self.reporters = reporters.into_iter().flatten().collect();
+        self.reported = collectors.to_vec();
+        Ok(())
     }
 
     /// What it takes to send events to these collectors; nothing changes yet.
@@ -150,6 +177,7 @@ impl Outlets {
     pub(super) fn tell_drops(&mut self) {
         let now = clock::now();
         let mut untold = self.sink.untold(now);
+        untold.extend(self.reporters.iter().flat_map(|reporter| reporter.untold(now)));
         untold.extend(self.notifier.untold(now));
         let of_spool = self.spool.untold(now);
         let last_of_spool = of_spool.len();
@@ -238,6 +266,7 @@ impl Outlets {
         let mut dropped = self.sink.dropped();
         // What collectors reject is among it.
         dropped.extend(self.spool.status().dropped);
+        dropped.extend(self.reporters.iter().flat_map(Reporter::dropped));
         dropped.extend(self.notifier.dropped());
         dropped
     }
