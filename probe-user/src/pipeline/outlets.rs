@@ -283,6 +283,7 @@ impl Outlets {
     /// A way to read the local history: since so long ago, else from its beginning, or from now on where it is followed.
     pub(super) fn history(&self, since: Option<Duration>, follow: bool) -> View {
         let view = self.spool.view();
+        let view = if follow { view.and_on() } else { view };
         match since {
             Some(ago) => {
                 let ago = i64::try_from(ago.as_nanos()).unwrap_or(i64::MAX);
