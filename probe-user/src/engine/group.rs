@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::evidence::Note;
-use super::measures::Sums;
+use super::measures::{Rates, Sums};
 use super::timers::Slot;
 use super::{Engine, Watch};
 use crate::model::Totals;
@@ -41,6 +41,8 @@ pub(super) struct GroupState {
     pub(super) partly_known: bool,
     /// What the last samples say of members alive.
     pub(super) sums: Sums,
+    /// Used in the last interval that was judged.
+    pub(super) rates: Option<Rates>,
     /// The last members that ended or left, oldest first.
     pub(super) departed: VecDeque<Note>,
     /// The last members that started, oldest first.
@@ -53,6 +55,8 @@ pub(super) struct GroupState {
     pub(super) settled: bool,
     /// Something counted has changed in this step.
     pub(super) dirty: bool,
+    /// Some bound judges each member by itself.
+    pub(super) judges_each: bool,
 }
 
 /// What happened within a window.
@@ -124,12 +128,14 @@ impl GroupState {
             response: Arc::new(spec.response.clone()),
             except,
             members: BTreeSet::new(),
+            judges_each: bounds.iter().any(BoundState::is_per_process),
             bounds,
             windows,
             used: Totals::default(),
             ended: Totals::default(),
             partly_known: false,
             sums: Sums::default(),
+            rates: None,
             departed: VecDeque::new(),
             arrived: VecDeque::new(),
             victims: VecDeque::new(),
@@ -158,6 +164,11 @@ impl GroupState {
         for counted in self.windows.iter_mut().filter(|counted| counted.measure == measure) {
             counted.window.add(at);
         }
+    }
+
+    /// Some bound is about how often this happens.
+    pub(super) fn counts(&self, measure: Measure) -> bool {
+        self.windows.iter().any(|counted| counted.measure == measure)
     }
 
     /// When a firing alarm is told again; never more often than each second.

@@ -12,6 +12,8 @@
 
 use std::time::Duration;
 
+use serde::Serialize;
+
 use super::group::GroupState;
 use super::timers::Slot;
 use super::{Effect, Engine};
@@ -58,6 +60,29 @@ impl Rates {
     }
 }
 
+/// What the members of a group use, as the last sample says; what it does not say yet is absent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct GroupUsage {
+    /// Threads alive.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub threads: Option<u64>,
+    /// Resident memory.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory_bytes: Option<u64>,
+    /// CPU used, in cores.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cpu: Option<f64>,
+    /// Time runnable but waiting, in cores.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cpu_wait: Option<f64>,
+    /// Storage read, bytes a second.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub read: Option<f64>,
+    /// Storage written, bytes a second.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub write: Option<f64>,
+}
+
 /// What a group's sums have of one process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Share {
@@ -89,6 +114,25 @@ impl Sums {
         self.rss_bytes = self.rss_bytes.saturating_sub(share.rss_bytes);
         self.threads = self.threads.saturating_sub(u64::from(share.threads));
         self.told_of = self.told_of.saturating_sub(1);
+    }
+}
+
+impl GroupState {
+    /// `None` where no bound asks for samples.
+    pub(super) fn usage(&self) -> Option<GroupUsage> {
+        if !self.is_sampled() {
+            return None;
+        }
+        let told_of = self.members.is_empty() || self.sums.told_of > 0;
+        let rates = if self.members.is_empty() && self.settled { Some(Rates::default()) } else { self.rates };
+        Some(GroupUsage {
+            threads: told_of.then_some(self.sums.threads),
+            memory_bytes: told_of.then_some(self.sums.rss_bytes),
+            cpu: rates.map(|rates| rates.cpu),
+            cpu_wait: rates.map(|rates| rates.wait),
+            read: rates.map(|rates| rates.read),
+            write: rates.map(|rates| rates.write),
+        })
     }
 }
 
@@ -190,8 +234,9 @@ impl Engine {
         }
         self.sampling_may_change |= settled != state.settled;
         state.settled = settled;
-        let (bounds, is_empty, sums) = (state.bounds.len(), state.members.is_empty(), state.sums);
         let rates = length.map(|length| Rates::of(used, length));
+        state.rates = rates;
+        let (bounds, is_empty, sums) = (state.bounds.len(), state.members.is_empty(), state.sums);
         for bound in 0..bounds {
             let slot = Slot { group, bound, key: None };
             let Some((state, judged)) = self.bound(slot).filter(|(_, judged)| judged.spec.measure.is_sampled()) else {

@@ -118,6 +118,14 @@ impl Alarm {
         }
     }
 
+    /// `min` or `max`, of a bound.
+    pub(super) const fn side(&self) -> Option<&'static str> {
+        match &self.demand {
+            Demand::Bound(bound) => Some(bound.side.as_str()),
+            Demand::Success(_) | Demand::Alone => None,
+        }
+    }
+
     /// The machine of a run; it is made when it is first asked for.
     pub(super) fn of_run(&mut self, root: ProcessKey) -> &mut Held {
         let fresh = self.held.anew();
