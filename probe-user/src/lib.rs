@@ -17,6 +17,7 @@ pub mod forward;
 pub mod host;
 pub mod kernel;
 pub mod logs;
+pub mod metrics;
 pub mod model;
 pub mod notify;
 pub mod outlet;

@@ -1,8 +1,10 @@
 //! Processes for the daemon to see, all of them `src/bin/actor.rs`.
 
 use std::ffi::OsStr;
+use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::process::ExitStatusExt as _;
+use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -39,6 +41,24 @@ impl Actor {
         let stdin = child.stdin.take();
         let Some(stdout) = child.stdout.take() else { panic!("no pipe") };
         Self { child, stdin, stdout: BufReader::new(stdout) }
+    }
+
+    /// Such a command as the process of this number, which nobody has now.
+    ///
+    /// The kernel gives the next free pid above the last one. Others take pids as well, so it may need several tries;
+    /// where the kernel has no ns_last_pid, turning the counter around does it.
+    pub fn with_pid(wanted: u32, command: &mut Command) -> Self {
+        const LAST: &str = "/proc/sys/kernel/ns_last_pid";
+        let tries = if Path::new(LAST).exists() { 2_000 } else { 5_000_000 };
+        for _ in 0..tries {
+            // Refused only where it does not exist.
+            let _ = fs::write(LAST, (wanted - 1).to_string());
+            let actor = Self::of(command);
+            if actor.pid() == wanted {
+                return actor;
+            }
+        }
+        panic!("pid {wanted} never came again")
     }
 
     /// Its pid.

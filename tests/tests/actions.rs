@@ -173,6 +173,30 @@ fn who_does_not_listen_is_killed() {
     assert_eq!(stubborn.wait().signal(), Some(9));
 }
 
+#[test]
+fn who_comes_under_the_number_of_the_one_that_was_to_be_killed_lives() {
+    let (mark, other) = (mark(), mark());
+    let trap = "trap 'echo heard >&2' TERM; while :; do sleep 0.1; done";
+    let policy = format!(
+        "groups:\n  app:\n    match: {{ exe: \"*sh\", args: {mark} }}\n    count: {{ max: 0 }}\n    act: [it]\n    \
+         mode: enforce\nactions:\n  it: {{ signal: TERM, then_kill_after: 3s }}\n"
+    );
+    let daemon = Setup::new().policy(&policy).start();
+    let folder = tempfile::tempdir().unwrap();
+    let heard = folder.path().join("heard");
+    let mut command = Command::new("/bin/sh");
+    command.args(["-c", trap, &mark]).stderr(fs::File::create(&heard).unwrap());
+    let mut stubborn = Actor::of(&mut command);
+    until("TERM arrived", || fs::metadata(&heard).unwrap().len() > 0);
+    stubborn.signal(rustix::process::Signal::KILL);
+    stubborn.wait();
+    let mut innocent = Actor::with_pid(stubborn.pid(), &mut actor::command(ACTOR, ["sleep", "600000"], &other));
+    let event = daemon.wait_for("the action's end", ran);
+    assert_eq!(event.attribute("pids"), &Value::from(vec![stubborn.pid()]));
+    assert_ne!(event.attribute("killed"), &Value::from(vec![stubborn.pid()]), "{event:?}");
+    assert!(innocent.is_running());
+}
+
 /// The helper alone, told to signal; its answer.
 fn order(pid: u32, start_boot_ns: u64) -> Value {
     let mut helper = Command::new(binary()).arg("act").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
@@ -203,6 +227,9 @@ fn another_process_of_the_same_number_is_left_alone() {
     assert_eq!(order(actor.pid(), ticks * tick_ns + tick_ns / 2), hit);
     actor.wait();
     assert_eq!(order(actor.pid(), ticks * tick_ns), gone, "nor is one that is no more");
+    let mut heir = Actor::with_pid(actor.pid(), &mut actor::command(ACTOR, ["sleep", "600000"], &mark));
+    assert_eq!(order(actor.pid(), ticks * tick_ns), gone, "nor is one that has its number");
+    assert!(heir.is_running());
     let refused = order(1, 0);
     assert!(refused[1]["Failed"]["why"].as_str().is_some_and(|why| why.contains("SIGTERM to 1")), "{refused}");
 }

@@ -1,9 +1,8 @@
 //! One process is one process: across the daemon's start, and when its pid comes again.
 
 use std::collections::HashMap;
-use std::fs;
 
-use procprobe_tests::actor::{Actor, group};
+use procprobe_tests::actor::{self, Actor, group};
 use procprobe_tests::daemon::{PATIENCE, Setup};
 use procprobe_tests::event::Event;
 use procprobe_tests::mark;
@@ -59,17 +58,8 @@ fn a_pid_that_comes_again_is_another_process() {
     first.wait();
     let wanted = first.pid();
 
-    // The kernel gives the next free pid above the last one. Others take pids as well, so it may need several tries;
-    // when the kernel has no ns_last_pid, turning the counter around does it.
-    let tries = if fs::exists("/proc/sys/kernel/ns_last_pid").unwrap() { 2_000 } else { 5_000_000 };
-    let again = (0..tries).any(|_| {
-        // Refused only where it does not exist.
-        let _ = fs::write("/proc/sys/kernel/ns_last_pid", (wanted - 1).to_string());
-        let mut actor = Actor::start(ACTOR, "exit 22", &mark);
-        actor.wait();
-        actor.pid() == wanted
-    });
-    assert!(again, "pid {wanted} never came again");
+    let mut command = actor::command(ACTOR, ["exit", "22"], &mark);
+    Actor::with_pid(wanted, &mut command).wait();
 
     // In the order of their births: an exit is told once its account is closed, and on another CPU that may be sooner.
     let of_pid = |events: &[Event], fits: fn(&Event) -> bool| -> Vec<Event> {

@@ -14,6 +14,7 @@ mod tests;
 pub mod values;
 
 use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -31,6 +32,8 @@ pub const DEFAULT_POLICIES: &str = "/etc/procprobe/policies";
 pub const DEFAULT_SOCKET: &str = "/run/procprobe/api.sock";
 /// The state directory.
 pub const DEFAULT_STATE: &str = "/var/lib/procprobe";
+/// Where metrics are.
+pub const DEFAULT_HTTP: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9464);
 /// The group that may use the local API, where the host has it and no other is configured.
 pub const DEFAULT_GROUP: &str = "procprobe";
 
@@ -53,6 +56,8 @@ pub struct Config {
     pub state_dir: PathBuf,
     /// The local API.
     pub api: Api,
+    /// Metrics and health over HTTP.
+    pub http: Http,
 }
 
 /// This host among others.
@@ -90,6 +95,15 @@ pub struct Api {
     pub group: Option<String>,
 }
 
+/// Metrics and health over HTTP.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Http {
+    /// Where; `None`: nowhere. Beyond loopback only with a token.
+    pub listen: Option<SocketAddr>,
+    /// A bearer token that clients must show.
+    pub token_file: Option<PathBuf>,
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self {
@@ -101,6 +115,7 @@ impl Default for Config {
             collectors: Vec::new(),
             state_dir: DEFAULT_STATE.into(),
             api: Api::default(),
+            http: Http::default(),
         }
     }
 }
@@ -108,6 +123,12 @@ impl Default for Config {
 impl Default for Events {
     fn default() -> Self {
         Self { processes: Processes::Matched, forks: false, args: true, args_max: 1024, redact: Vec::new() }
+    }
+}
+
+impl Default for Http {
+    fn default() -> Self {
+        Self { listen: Some(DEFAULT_HTTP), token_file: None }
     }
 }
 

@@ -6,6 +6,7 @@ use super::Engine;
 use super::group::{BoundState, GroupState};
 use super::hosts::HostBoundStatus;
 pub use super::jobs::status::{JobAlarmStatus, JobStatus, LastRunStatus, RunStatus};
+pub use super::measures::GroupUsage;
 use super::timers::Slot;
 use crate::event::Severity;
 use crate::policy::bound::{Machine, Phase, Rule};
@@ -13,7 +14,7 @@ use crate::policy::spec::{Measure, Side};
 use crate::time::KTime;
 
 /// The engine at one moment.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Status {
     /// The first scan has come: policies are judged.
     pub started: bool,
@@ -61,6 +62,9 @@ pub struct GroupStatus {
     pub declared: String,
     /// Members alive.
     pub members: usize,
+    /// What they use, where that is sampled.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub usage: Option<GroupUsage>,
     /// Its bounds, in the order of the file.
     pub bounds: Vec<BoundStatus>,
 }
@@ -205,6 +209,7 @@ impl Engine {
             name: group.spec.name.to_string(),
             declared: group.spec.declared.to_string(),
             members: group.members.len(),
+            usage: group.usage(),
             bounds: bounds.collect(),
         }
     }

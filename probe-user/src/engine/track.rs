@@ -51,6 +51,8 @@ pub(super) struct Track {
     pub(super) share: Option<Share>,
     /// Its usage in the interval that ended there.
     pub(super) rates: Rates,
+    /// The sample that ended it was the first one, and only said where it stands: the rates are not known.
+    pub(super) rates_unknown: bool,
     /// What new arguments could change.
     pub(super) hope: Hope,
     /// When to look at its arguments.

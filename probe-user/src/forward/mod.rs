@@ -13,10 +13,14 @@
 //! a later version's work.
 
 mod endpoint;
+mod report;
 mod send;
 mod task;
 #[cfg(test)]
 mod tests;
+mod tls;
+mod token;
+mod wire;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -28,7 +32,10 @@ use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
 pub use endpoint::{Endpoint, EndpointError};
+pub use report::{Ask, Reporter};
 pub use send::{Client, StartError};
+pub use wire::otlp_metrics::Snapshot;
+pub use wire::{ClientFiles, Compression, Protocol, Tls, Wire};
 
 use crate::outlet::{Dropped, LineQueue, Tally, lock};
 use crate::time::KTime;
@@ -41,10 +48,19 @@ const PLACE: &str = "forward";
 pub struct Settings {
     /// Where; the first that answers is used, in this order. Never empty.
     pub endpoints: Vec<Endpoint>,
-    /// A bearer token, read at the start and again when the collector answers 401.
+    /// A bearer token, read at the start, when the file has changed, and when the collector answers 401.
     pub token_file: Option<PathBuf>,
+    /// What is sent, and how.
+    pub wire: Wire,
     /// Sizes and times.
     pub limits: Limits,
+}
+
+impl Settings {
+    /// To these URLs, all else as it is by default.
+    pub fn to(endpoints: Vec<Endpoint>) -> Self {
+        Self { endpoints, token_file: None, wire: Wire::default(), limits: Limits::default() }
+    }
 }
 
 /// Sizes and times of a [`Forwarder`].

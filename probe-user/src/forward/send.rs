@@ -1,20 +1,37 @@
 //! One request: a body to a URL, and what the answer means for it.
+//!
+//! Text of a collector's answer is shown only where the protocol says what it is, bounded, and without what was secret in
+//! the request: a server may well repeat what it was sent.
 
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
+use hyper_util::client::proxy::matcher::Matcher;
 use reqwest::StatusCode;
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
+use reqwest::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue};
 
-use super::{Endpoint, Settings};
-use crate::post::{self, Outcome, secret};
+use super::token::Token;
+use super::wire::answer::{self, Said};
+use super::wire::{Body, Protocol, Wire};
+use super::{Endpoint, Settings, tls};
+use crate::event::clean;
+use crate::post::{self, Answer, Outcome};
+
+/// So much of a collector's own words is shown.
+const WORDS_MAX: usize = 300;
+
+/// These say that the request is not from who may make it.
+const CREDENTIALS: [StatusCode; 3] =
+    [StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN, StatusCode::PROXY_AUTHENTICATION_REQUIRED];
 
 /// Why forwarding cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// No token in the file.
-    #[error("collector.token_file {}: {why}", .path.display())]
-    Token {
+    /// A file does not serve.
+    #[error("collector.{key} {}: {why}", .path.display())]
+    File {
+        /// The key of the configuration that names it.
+        key: &'static str,
         /// The file.
         path: PathBuf,
         /// What is wrong.
@@ -29,45 +46,181 @@ pub enum StartError {
 #[derive(Debug)]
 pub struct Client {
     http: reqwest::Client,
-    token_file: Option<PathBuf>,
-    token: Option<HeaderValue>,
+    wire: Wire,
+    token: Option<Token>,
+    /// Garbage in an acknowledgement was told.
+    told_garbage: bool,
+}
+
+/// What of OTLP is sent.
+#[derive(Clone, Copy, Debug)]
+enum Signal {
+    Logs,
+    Metrics,
+}
+
+impl StartError {
+    pub(super) fn file(key: &'static str, path: &Path, why: String) -> Self {
+        Self::File { key, path: path.to_owned(), why }
+    }
 }
 
 impl Client {
     /// Ready to send; loads the system's root certificates only when a URL needs them.
     pub fn new(settings: &Settings) -> Result<Self, StartError> {
-        let tls = settings.endpoints.iter().any(Endpoint::is_https);
         let limits = &settings.limits;
-        let http = post::client(limits.connect_timeout, limits.request_timeout, tls).map_err(StartError::Client)?;
-        let token = settings.token_file.as_deref().map(read_token).transpose()?;
-        Ok(Self { http, token_file: settings.token_file.clone(), token })
+        let mut builder = post::builder(limits.connect_timeout, limits.request_timeout);
+        if settings.endpoints.iter().any(Endpoint::is_https) {
+            builder = tls::apply(builder, &settings.wire.tls)?;
+        } else if !settings.endpoints.iter().filter_map(proxy_of).any(|proxy| proxy.starts_with("https:")) {
+            builder = builder.tls_certs_only([]);
+        }
+        let http = builder.build().map_err(|error| StartError::Client(post::chain(&error)))?;
+        let token = settings.token_file.as_deref().map(Token::open).transpose()?;
+        for endpoint in &settings.endpoints {
+            if let Some(proxy) = proxy_of(endpoint) {
+                tracing::info!(collector = %endpoint, proxy, "a proxy of the environment is used");
+            }
+        }
+        Ok(Self { http, wire: settings.wire.clone(), token, told_garbage: false })
     }
 
-    /// Posts one body; a 401 reads the token again and tries once more when it is another one.
-    pub(super) async fn send(&mut self, endpoint: &Endpoint, body: Bytes) -> Outcome {
-        let outcome = self.post(endpoint, body.clone()).await;
-        if matches!(&outcome, (Some(StatusCode::UNAUTHORIZED), _)) && self.token_changed() {
-            return self.post(endpoint, body).await.1;
+    /// Stored lines as a body, once for as many sendings as it takes.
+    pub(super) fn encode(&self, lines: &[Bytes]) -> Body {
+        self.wire.encode(lines)
+    }
+
+    /// Posts events. A 401 reads the token again and tries once more when it is another one.
+    pub(super) async fn send(&mut self, endpoint: &Endpoint, body: &Body) -> Outcome {
+        self.post(endpoint, Signal::Logs, body).await
+    }
+
+    /// Posts metrics; for OTLP alone.
+    pub(super) async fn send_metrics(&mut self, endpoint: &Endpoint, body: &Body) -> Outcome {
+        self.post(endpoint, Signal::Metrics, body).await
+    }
+
+    async fn post(&mut self, endpoint: &Endpoint, signal: Signal, body: &Body) -> Outcome {
+        let to = match (self.wire.protocol, signal) {
+            (Protocol::Ndjson, _) => endpoint.clone(),
+            (Protocol::Otlp, Signal::Logs) => endpoint.otlp("logs"),
+            (Protocol::Otlp, Signal::Metrics) => endpoint.otlp("metrics"),
+        };
+        let outcome = self.exchange(&to, body).await;
+        if matches!(outcome, (Some(StatusCode::UNAUTHORIZED), _))
+            && let Some(token) = &mut self.token
+            && token.refused().await
+        {
+            return self.exchange(&to, body).await.1;
         }
         outcome.1
     }
 
-    async fn post(&self, endpoint: &Endpoint, body: Bytes) -> (Option<StatusCode>, Outcome) {
-        let mut request = self.http.post(endpoint.url()).header(CONTENT_TYPE, "application/x-ndjson").body(body);
-        if let Some(token) = &self.token {
-            request = request.header(AUTHORIZATION, token.clone());
+    async fn exchange(&mut self, to: &Endpoint, body: &Body) -> (Option<StatusCode>, Outcome) {
+        let failed =
+            |error: reqwest::Error| (None, Outcome::Retry { why: post::chain(&error.without_url()), after: None });
+        let mut request = match self.http.post(to.url()).body(body.bytes.clone()).build() {
+            Ok(request) => request,
+            Err(error) => return failed(error),
+        };
+        let headers = request.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(body.content_type));
+        if let Some(encoding) = body.content_encoding {
+            headers.insert(CONTENT_ENCODING, HeaderValue::from_static(encoding));
         }
-        post::send(request).await
+        if let Some(token) = &mut self.token {
+            // In the place of what the URL may say.
+            headers.insert(AUTHORIZATION, token.fresh().await.clone());
+        }
+        let secrets = secrets(to, headers);
+        match self.http.execute(request).await {
+            Ok(response) => {
+                let answer = post::read(response).await;
+                (Some(answer.status), self.judge(to, &answer, body, &secrets))
+            }
+            Err(error) => failed(error),
+        }
     }
 
-    fn token_changed(&mut self) -> bool {
-        let Some(Ok(token)) = self.token_file.as_deref().map(read_token) else { return false };
-        let changed = self.token.as_ref() != Some(&token);
-        self.token = Some(token);
-        changed
+    /// The status, and what the protocol says beside it.
+    fn judge(&mut self, to: &Endpoint, answer: &Answer, body: &Body, secrets: &[String]) -> Outcome {
+        let otlp = self.wire.protocol == Protocol::Otlp;
+        let more = |why: String| {
+            let said = answer.body.as_deref().filter(|_| otlp);
+            match said.and_then(|body| answer::refusal(answer.content_type.as_deref(), body)) {
+                Some(said) => format!("{why}: {}", words(&said, secrets)),
+                None => why,
+            }
+        };
+        match answer.outcome() {
+            Outcome::Accepted if otlp => self.acknowledged(to, answer, body, secrets),
+            Outcome::Retry { why, after } => Outcome::Retry { why: more(why), after },
+            // Credentials are put right by people, and the events should still be there then.
+            Outcome::Rejected { why } if CREDENTIALS.contains(&answer.status) => {
+                Outcome::Retry { why: more(why), after: None }
+            }
+            Outcome::Rejected { why } => Outcome::Rejected { why: more(why) },
+            other => other,
+        }
+    }
+
+    /// A 2xx of OTLP. What cannot be understood in it changes nothing: the status is an acknowledgement.
+    fn acknowledged(&mut self, to: &Endpoint, answer: &Answer, body: &Body, secrets: &[String]) -> Outcome {
+        let said = match &answer.body {
+            Some(body) => answer::success(answer.content_type.as_deref(), body),
+            None => Said::Garbage("its body does not end".to_owned()),
+        };
+        match said {
+            Said::Whole => Outcome::Accepted,
+            Said::Remark(remark) => {
+                tracing::debug!(collector = %to, remark = words(&remark, secrets), "the collector remarks");
+                Outcome::Accepted
+            }
+            Said::Refused(rejected, why) => Outcome::Partial {
+                rejected: rejected.min(body.records),
+                why: format!("partial success: {}", words(&why, secrets)),
+            },
+            Said::Garbage(why) => {
+                if !std::mem::replace(&mut self.told_garbage, true) {
+                    let why = words(&why, secrets);
+                    tracing::warn!(collector = %to, why, "the collector acknowledges with something that is no OTLP");
+                }
+                Outcome::Accepted
+            }
+        }
     }
 }
 
-fn read_token(path: &Path) -> Result<HeaderValue, StartError> {
-    secret::bearer(path).map_err(|why| StartError::Token { path: path.to_owned(), why })
+/// A collector's own words: bounded, printable, without the secrets of the request.
+fn words(said: &str, secrets: &[String]) -> String {
+    let mut said = said.to_owned();
+    for secret in secrets {
+        said = said.replace(secret.as_str(), "[secret]");
+    }
+    let mut said = clean(&said);
+    if let Some((end, _)) = said.char_indices().nth(WORDS_MAX) {
+        said.truncate(end);
+        said.push('…');
+    }
+    said
 }
+
+/// What must not come back out of an answer, the longest first: one may be a part of another.
+fn secrets(endpoint: &Endpoint, headers: &HeaderMap) -> Vec<String> {
+    let mut secrets = endpoint.secrets();
+    let credentials = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+    secrets.extend(credentials.and_then(|value| value.split_once(' ')).map(|(_, secret)| secret.to_owned()));
+    secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+    secrets
+}
+
+/// The proxy that the environment (HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY) has for this URL, without credentials.
+pub(super) fn proxy_of(endpoint: &Endpoint) -> Option<String> {
+    let proxy = Matcher::from_env().intercept(&endpoint.url().as_str().parse().ok()?)?;
+    let (scheme, host) = (proxy.uri().scheme_str()?, proxy.uri().host()?);
+    let port = proxy.uri().port_u16().map(|port| format!(":{port}")).unwrap_or_default();
+    Some(format!("{scheme}://{host}{port}"))
+}
+
+#[cfg(test)]
+mod tests;

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::send::Client;
@@ -76,11 +76,7 @@ async fn deliver(
     jitter: &mut Jitter,
     lines: &[Bytes],
 ) -> Delivered {
-    let mut body = BytesMut::with_capacity(lines.iter().map(Bytes::len).sum());
-    for line in lines {
-        body.extend_from_slice(line);
-    }
-    let body = body.freeze();
+    let body = client.encode(lines);
     loop {
         let index = match rota.turn(Instant::now()) {
             Turn::Try(index) => index,
@@ -90,7 +86,7 @@ async fn deliver(
             }
         };
         let Some(endpoint) = endpoints.get(index) else { return Delivered::Done };
-        match client.send(endpoint, body.clone()).await {
+        match client.send(endpoint, &body).await {
             Outcome::Accepted => {
                 rota.succeeded(index);
                 let mut state = lock(&shared.state);
@@ -101,6 +97,18 @@ async fn deliver(
                 state.last_error = None;
                 state.sent_batches += 1;
                 state.sent_events += lines.len() as u64;
+                state.under_way -= lines.len();
+                return Delivered::Done;
+            }
+            Outcome::Partial { rejected, why } => {
+                rota.succeeded(index);
+                tracing::warn!(collector = %endpoint, %why, rejected, "the collector takes a part of a batch; the rest is dropped");
+                let mut state = lock(&shared.state);
+                state.tally.add("rejected", rejected);
+                state.failures += 1;
+                state.last_error = Some(format!("{endpoint}: {why}"));
+                state.sent_batches += 1;
+                state.sent_events += lines.len() as u64 - rejected;
                 state.under_way -= lines.len();
                 return Delivered::Done;
             }

@@ -20,6 +20,7 @@ mod outlets;
 mod privileges;
 pub mod recorder;
 mod reload;
+mod snapshots;
 mod start;
 mod stop;
 
@@ -38,6 +39,7 @@ use crate::host::measures::Measures;
 use crate::kernel::loader::LoadError;
 use crate::kernel::sampler::SampleError;
 use crate::output::Format;
+use crate::serve::http::Http;
 use crate::serve::{BindError, Query};
 use crate::stamp::OpenError;
 use crate::time::KTime;
@@ -118,6 +120,9 @@ struct Daemon {
     acting: Acting,
     measures: Measures,
     outlets: Outlets,
+    http: Http,
+    /// For those of our own who ask.
+    queries: mpsc::Sender<Query>,
     prepared: Prepared,
     degraded: Vec<String>,
     began: KTime,

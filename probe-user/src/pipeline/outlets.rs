@@ -4,16 +4,21 @@
 //! and tells as an event of its own.
 
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::mpsc;
+
 use super::clock::{self, Steady};
+use super::snapshots;
 use crate::agent;
 use crate::event::{Event, Severity, Stamped};
-use crate::forward::{self, Forwarder};
+use crate::forward::{self, Forwarder, Reporter};
 use crate::notify::{self, Notifier};
 use crate::outlet::Dropped;
 use crate::output::{Format, Sink};
 use crate::policy::spec::PolicySet;
+use crate::serve::Query;
 use crate::stamp::{Stamper, line};
 use crate::time::KTime;
 
@@ -28,6 +33,7 @@ pub(super) struct Outlets {
     clock: Steady,
     sink: Sink,
     forwarders: Vec<Forwarder>,
+    reporters: Vec<Reporter>,
     notifier: Notifier,
 }
 
@@ -39,7 +45,27 @@ impl Outlets {
         notifier: Notifier,
     ) -> Result<Self, PipelineError> {
         let forwarders = collectors.iter().cloned().map(Forwarder::spawn).collect::<Result<_, _>>()?;
-        Ok(Self { stamper, clock: Steady::default(), sink: Sink::stdout(format)?, forwarders, notifier })
+        Ok(Self {
+            stamper,
+            clock: Steady::default(),
+            sink: Sink::stdout(format)?,
+            forwarders,
+            reporters: Vec::new(),
+            notifier,
+        })
+    }
+
+    /// Sends collectors metrics, where they take some; in the place of those that were sent them before.
+    pub(super) fn report_metrics(
+        &mut self,
+        collectors: &[forward::Settings],
+        queries: &mpsc::Sender<Query>,
+    ) -> Result<(), PipelineError> {
+        let host = self.stamper.host();
+        let spawn = |settings| Reporter::spawn(settings, snapshots::ask(queries.clone(), Arc::clone(host)));
+        let reporters: Vec<Option<Reporter>> = collectors.iter().map(spawn).collect::<Result<_, _>>()?;
+        self.reporters = reporters.into_iter().flatten().collect();
+        Ok(())
     }
 
     /// Gives an event its place and sends it off.
@@ -66,6 +92,7 @@ impl Outlets {
         let now = clock::now();
         let mut untold = self.sink.untold(now);
         untold.extend(self.forwarders.iter().flat_map(|forwarder| forwarder.untold(now)));
+        untold.extend(self.reporters.iter().flat_map(|reporter| reporter.untold(now)));
         untold.extend(self.notifier.untold(now));
         for dropped in &untold {
             self.tell(agent::lost(now, dropped));
@@ -123,6 +150,7 @@ impl Outlets {
     pub(super) fn dropped(&self) -> Vec<Dropped> {
         let mut dropped = self.sink.dropped();
         dropped.extend(self.collectors().into_iter().flat_map(|status| status.dropped));
+        dropped.extend(self.reporters.iter().flat_map(Reporter::dropped));
         dropped.extend(self.notifier.dropped());
         dropped
     }

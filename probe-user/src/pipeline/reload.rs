@@ -40,6 +40,11 @@ impl Daemon {
             tracing::warn!("{note}");
             self.prepared.notes.push(note);
         }
+        self.http.reload(&self.prepared.config.http, &self.queries);
+        if let Some(note) = self.http.note() {
+            tracing::warn!("{note}");
+            self.prepared.notes.push(note);
+        }
         self.core.input(Input::Policies(self.prepared.policies.clone(), self.prepared.users.clone()))?;
         let notes = self.logs.watch(&self.prepared.policies, &self.prepared.config.state_dir, &self.feed);
         for note in notes {

@@ -8,6 +8,7 @@
 //! start, and who killed it, whether or not the policies would have had it watched; so it can say more, never less.
 
 mod decode;
+mod durations;
 pub mod history;
 mod lane;
 mod lines;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::decode::{self, Decoder, Delivery, End, Step};
+use super::durations::Durations;
 use super::history::History;
 use super::lane::{Lane, Usage};
 use super::lines::Lines;
@@ -36,7 +37,7 @@ pub struct Options {
 pub struct Outcome {
     /// Each bound, and how much was replayed.
     pub summary: Summary,
-    /// What the groups came to, where it was asked for.
+    /// What the groups and the runs of jobs came to, where it was asked for.
     pub history: Option<History>,
 }
 
@@ -90,6 +91,7 @@ struct Runner {
     records: u64,
     lost: u64,
     lines: Lines,
+    durations: Durations,
     /// A second engine, whose bounds never fire, to see the values of measures that have no bound.
     history: Option<(Lane, History)>,
 }
@@ -111,6 +113,7 @@ impl Runner {
             let quiet = Settings { processes: Processes::None, ..settings.clone() };
             (Lane::new(quiet, &probes, &users), History::new(&probes))
         });
+        let durations = Durations::new(policies);
         let mut policies = observing(policies);
         let lines = Lines::new(&mut policies, &facts.logs);
         let lane = Lane::new(settings, &Arc::new(policies), &users);
@@ -126,6 +129,7 @@ impl Runner {
             records: 0,
             lost: 0,
             lines,
+            durations,
             history,
         }
     }
@@ -136,9 +140,10 @@ impl Runner {
         if let Step::Input(_, Input::Clock(clock)) = &step {
             self.clock = *clock;
         }
-        let (tally, clock) = (&mut self.tally, &self.clock);
+        let (tally, durations, clock) = (&mut self.tally, &mut self.durations, &self.clock);
         let mut tell = |event: Event| {
             tally.note(&event);
+            durations.note(&event);
             heard = heard && tell(event, clock);
         };
         match step {
@@ -203,7 +208,8 @@ impl Runner {
             bounds,
             clock: host,
         };
-        Outcome { summary, history: self.history.map(|(lane, history)| history.close(lane.engine())) }
+        let history = self.history.map(|(lane, history)| history.close(lane.engine(), self.durations));
+        Outcome { summary, history }
     }
 }
 

@@ -14,6 +14,9 @@ use crate::event::clean;
 pub(super) fn text(report: &Value) -> String {
     let mut page = String::new();
     agent(&mut page, &report["agent"], &report["engine"]);
+    for reason in list(&report["unhealthy"]) {
+        let _ = writeln!(page, "unhealthy: {}", word(reason));
+    }
     page.push('\n');
     groups(&mut page, &report["engine"]);
     logs::logs(&mut page, &report["engine"], &report["log_files"]);
@@ -74,6 +77,9 @@ fn agent(page: &mut String, agent: &Value, engine: &Value) {
         .collect();
     if !records.is_empty() {
         let _ = writeln!(page, "records: {}", records.join(", "));
+    }
+    if let Some(address) = agent["http"].as_str() {
+        let _ = writeln!(page, "metrics: http://{}/metrics", clean(address));
     }
     for note in list(&agent["degraded"]) {
         let _ = writeln!(page, "degraded: {}", word(note));

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use proptest::prelude::*;
 
 use super::*;
-use crate::policy::spec::Limit;
+use crate::policy::spec::{Limit, Per};
 
 fn app(bounds: Vec<Bound>) -> Vec<Group> {
     vec![group("app", exe("/bin/app"), bounds)]
@@ -91,6 +91,36 @@ fn an_empty_group_uses_nothing_which_needs_no_sample() {
         "5 firing app: 0 cores of CPU, minimum 0.1 cores",
     );
     assert!(world.asked.is_empty(), "{:?}", world.asked);
+}
+
+#[test]
+fn who_was_there_before_has_not_used_nothing() {
+    // What 10 used between the first scan and the first sample is not known; a minimum must not take it for nothing.
+    let bounds = || vec![min(Measure::Cpu, 0.5), Bound { per: Per::Process, ..min(Measure::Cpu, 0.5) }];
+    check(
+        app(bounds()),
+        "0 have 10 /bin/app
+         0 scan
+         1 use 10 cpu=90900
+         1 sample
+         2 use 10 cpu=91800
+         2 sample
+         3 use 10 cpu=92000
+         3 sample",
+        "3 firing app: 0.2 cores of CPU, minimum 0.5 cores; most by 10 (app): 0.2 cores
+         3 firing app: app (10): 0.2 cores of CPU, minimum 0.5 cores",
+    );
+    // What it shares the group with is known, and a lower limit that is too much is too much.
+    check(
+        app(vec![max(Measure::Cpu, 0.5), min(Measure::Cpu, 0.1)]),
+        "0 have 10 /bin/app
+         0 scan
+         0 run 11 /bin/app
+         1 use 10 cpu=90900
+         1 use 11 cpu=600
+         1 sample",
+        "1 firing app: 0.6 cores of CPU, maximum 0.5 cores; most by 11 (app): 0.6 cores",
+    );
 }
 
 #[test]
