@@ -45,7 +45,9 @@ use regex::Regex;
 pub use self::explain::{Explanation, Verdict};
 pub use self::hosts::{HostBoundStatus, HostInstanceStatus};
 pub(crate) use self::reread::{Hope, next_look};
-pub use self::status::{BoundStatus, Each, GroupStatus, GroupUsage, LogStatus, LossStatus, State, Status};
+pub use self::status::{
+    ActionStatus, BoundStatus, Each, GroupStatus, GroupUsage, LogStatus, LossStatus, State, Status,
+};
 
 use self::act::Acts;
 use self::group::GroupState;

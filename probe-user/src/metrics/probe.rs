@@ -123,9 +123,8 @@ fn losses(report: &StatusReport, out: &mut Gathered) {
 }
 
 fn collectors(collectors: &[forward::Status], out: &mut Gathered) {
-    let names = names_of(collectors);
     let mut put = |family: Family, value: fn(&forward::Status) -> f64| {
-        let points = collectors.iter().zip(&names).map(|(status, name)| point(&[("collector", name)], value(status)));
+        let points = collectors.iter().map(|status| point(&[("collector", &status.name)], value(status)));
         out.put(family, points.collect::<Vec<Point>>());
     };
     put(
@@ -135,6 +134,10 @@ fn collectors(collectors: &[forward::Status], out: &mut Gathered) {
     put(
         Family::gauge("procprobe_collector_failures_in_a_row", "{failure}", "Requests that failed since one did not."),
         |status| status.failures as f64,
+    );
+    put(
+        Family::gauge("procprobe_collector_unreached_seconds", "s", "For so long all requests failed; 0 while not."),
+        |status| status.unreached_seconds.unwrap_or_default(),
     );
     put(
         Family::gauge("procprobe_collector_waiting_events", "{event}", "Events that the collector has not got yet."),
@@ -152,17 +155,6 @@ fn collectors(collectors: &[forward::Status], out: &mut Gathered) {
         ),
         |status| status.sent_batches as f64,
     );
-}
-
-/// Each collector's URLs; with a number where two have the same.
-pub(crate) fn names_of(collectors: &[forward::Status]) -> Vec<String> {
-    let mut names: Vec<String> = Vec::new();
-    for status in collectors {
-        let urls = status.urls.join(" ");
-        let same = names.iter().filter(|name| name.split(" #").next() == Some(&urls)).count();
-        names.push(if same == 0 { urls } else { format!("{urls} #{}", same + 1) });
-    }
-    names
 }
 
 fn destinations(destinations: &[notify::Status], out: &mut Gathered) {
