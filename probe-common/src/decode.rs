@@ -180,6 +180,15 @@ impl<'a> Reader<'a> {
         self.bytes = rest;
         Ok(taken)
     }
+
+    #[inline]
+    fn array<const LENGTH: usize>(&mut self) -> Result<[u8; LENGTH], DecodeError> {
+        let Some((taken, rest)) = self.bytes.split_first_chunk() else {
+            return Err(DecodeError::Short { needed: LENGTH, found: self.bytes.len() });
+        };
+        self.bytes = rest;
+        Ok(*taken)
+    }
 }
 
 trait Wire: Sized {
@@ -191,9 +200,7 @@ macro_rules! numbers {
         impl Wire for $number {
             #[inline]
             fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-                let mut bytes = [0; size_of::<$number>()];
-                bytes.copy_from_slice(reader.take(size_of::<$number>())?);
-                Ok(<$number>::from_ne_bytes(bytes))
+                Ok(<$number>::from_ne_bytes(reader.array()?))
             }
         }
     )*};
@@ -203,9 +210,7 @@ numbers!(u16, u32, u64, i32);
 
 impl Wire for [u8; COMM_LEN] {
     fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let mut bytes = [0; COMM_LEN];
-        bytes.copy_from_slice(reader.take(COMM_LEN)?);
-        Ok(bytes)
+        reader.array()
     }
 }
 

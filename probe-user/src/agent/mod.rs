@@ -6,7 +6,7 @@ mod tell;
 
 pub use cost::{Cost, KernelCost, ProgramCost, own_cost};
 pub use paths::{Paths, Seen};
-pub use tell::{Heartbeat, Held, Started, heartbeat, lost, reload_failed, reloaded, started, stopped};
+pub use tell::{Heartbeat, Held, Started, heartbeat, lost, lost_numbers, reload_failed, reloaded, started, stopped};
 
 use std::time::Duration;
 

@@ -55,6 +55,8 @@ pub(super) struct GroupState {
     pub(super) settled: bool,
     /// Something counted has changed in this step.
     pub(super) dirty: bool,
+    /// Some bound judges each member by itself.
+    pub(super) judges_each: bool,
 }
 
 /// What happened within a window.
@@ -126,6 +128,7 @@ impl GroupState {
             response: Arc::new(spec.response.clone()),
             except,
             members: BTreeSet::new(),
+            judges_each: bounds.iter().any(BoundState::is_per_process),
             bounds,
             windows,
             used: Totals::default(),
@@ -161,6 +164,11 @@ impl GroupState {
         for counted in self.windows.iter_mut().filter(|counted| counted.measure == measure) {
             counted.window.add(at);
         }
+    }
+
+    /// Some bound is about how often this happens.
+    pub(super) fn counts(&self, measure: Measure) -> bool {
+        self.windows.iter().any(|counted| counted.measure == measure)
     }
 
     /// When a firing alarm is told again; never more often than each second.

@@ -35,6 +35,7 @@ mod tell;
 pub(crate) mod text;
 mod timers;
 mod track;
+mod verdicts;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -57,6 +58,7 @@ use self::reread::Rereads;
 use self::seen::Seen;
 use self::timers::Timers;
 use self::track::{Source, Track};
+use self::verdicts::Verdicts;
 use crate::event::Event;
 use crate::model::hash::Map;
 use crate::model::{Change, Process, Table};
@@ -198,6 +200,8 @@ pub struct Engine {
     table: Table,
     groups: Vec<GroupState>,
     index: Index,
+    /// What `groups` made of programs lately.
+    verdicts: Verdicts,
     /// What the engine knows of each process of the table.
     tracks: Map<ProcessKey, Track>,
     timers: Timers,
@@ -248,6 +252,7 @@ impl Engine {
             table: Table::new(),
             groups,
             index,
+            verdicts: Verdicts::default(),
             tracks: Map::default(),
             timers: Timers::default(),
             rereads: Rereads::default(),

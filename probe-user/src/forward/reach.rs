@@ -53,13 +53,17 @@ impl Reach {
     }
 }
 
-/// What people know each collector by: its URLs, with a number where two have the same.
+/// What people know each collector by, as [`super::Settings::names`] has it.
 pub fn names_of(collectors: &[Status]) -> Vec<String> {
+    numbered(collectors.iter().map(|status| status.urls.first().cloned()))
+}
+
+/// The first URL of each, numbered where that is not enough.
+pub(super) fn numbered(urls: impl Iterator<Item = Option<String>>) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
-    for status in collectors {
-        let urls = status.urls.join(" ");
-        let same = names.iter().filter(|name| name.split(" #").next() == Some(&urls)).count();
-        names.push(if same == 0 { urls } else { format!("{urls} #{}", same + 1) });
+    for url in urls.map(Option::unwrap_or_default) {
+        let again = names.iter().filter(|name| name.split(' ').next() == Some(&url)).count();
+        names.push(if again == 0 { url } else { format!("{url} {}", again + 1) });
     }
     names
 }

@@ -52,6 +52,13 @@ pub struct Client {
     told_garbage: bool,
 }
 
+/// What of OTLP is sent.
+#[derive(Clone, Copy, Debug)]
+enum Signal {
+    Logs,
+    Metrics,
+}
+
 impl StartError {
     pub(super) fn file(key: &'static str, path: &Path, why: String) -> Self {
         Self::File { key, path: path.to_owned(), why }
@@ -85,9 +92,19 @@ impl Client {
 
     /// Posts events. A 401 reads the token again and tries once more when it is another one.
     pub(super) async fn send(&mut self, endpoint: &Endpoint, body: &Body) -> Outcome {
-        let to = match self.wire.protocol {
-            Protocol::Ndjson => endpoint.clone(),
-            Protocol::Otlp => endpoint.otlp("logs"),
+        self.post(endpoint, Signal::Logs, body).await
+    }
+
+    /// Posts metrics; for OTLP alone.
+    pub(super) async fn send_metrics(&mut self, endpoint: &Endpoint, body: &Body) -> Outcome {
+        self.post(endpoint, Signal::Metrics, body).await
+    }
+
+    async fn post(&mut self, endpoint: &Endpoint, signal: Signal, body: &Body) -> Outcome {
+        let to = match (self.wire.protocol, signal) {
+            (Protocol::Ndjson, _) => endpoint.clone(),
+            (Protocol::Otlp, Signal::Logs) => endpoint.otlp("logs"),
+            (Protocol::Otlp, Signal::Metrics) => endpoint.otlp("metrics"),
         };
         let outcome = self.exchange(&to, body).await;
         if matches!(outcome, (Some(StatusCode::UNAUTHORIZED), _))

@@ -224,7 +224,7 @@ fn ways_out_are_told_apart() {
         &[
             r#"procprobe_collector_up{collector="http://a/"} 1"#,
             r#"procprobe_collector_up{collector="http://b/"} 0"#,
-            r#"procprobe_collector_up{collector="http://a/ #2"} 0"#,
+            r#"procprobe_collector_up{collector="http://a/ 2"} 0"#,
         ],
     );
     check(&report, "procprobe_notify_up", &[r#"procprobe_notify_up{destination="ops",kind="webhook"} 1"#]);

@@ -20,6 +20,7 @@ mod outlets;
 mod privileges;
 pub mod recorder;
 mod reload;
+mod snapshots;
 mod start;
 mod stop;
 
@@ -273,7 +274,6 @@ impl Daemon {
         self.core.check_misses()?;
         self.core.drain()?;
         let clock = clock::read();
-        let (queued_events, queued_bytes) = self.outlets.queued();
         let heartbeat = agent::heartbeat(
             clock.mono,
             &agent::Heartbeat {
@@ -282,8 +282,9 @@ impl Daemon {
                 cost: agent::own_cost()?,
                 kernel: &self.kernel_cost(),
                 processes: self.core.engine().table().len(),
-                queued_events,
-                queued_bytes,
+                queued_events: self.outlets.queued(),
+                queued_age: self.outlets.queued_age(),
+                spool_bytes: self.outlets.spool().bytes,
             },
         );
         self.outlets.tell(heartbeat);

@@ -69,7 +69,9 @@ pub async fn run(start: Start, orders: mpsc::Receiver<Order>) -> Result<(), Pipe
     http.serve(server.queries());
     let (notifier, notes) = Notifier::open(&config.state_dir, &prepared.policies, clock::now(), config.start_grace);
     degraded.extend(notes);
-    let mut outlets = Outlets::open(stamper, format, &config.collectors, notifier)?;
+    let (mut outlets, notes) = Outlets::open(stamper, format, config, notifier)?;
+    degraded.extend(notes);
+    outlets.report_metrics(&config.collectors, server.queries())?;
 
     let mut measures = Measures::new(&prepared.policies);
     degraded.extend(prepared.notes.iter().cloned());
@@ -83,6 +85,7 @@ pub async fn run(start: Start, orders: mpsc::Receiver<Order>) -> Result<(), Pipe
         tracing::info!("{note}");
     }
     let kernel = kernel_release();
+    outlets.tell_gap();
     let sequence = outlets.sequence();
     outlets.tell(agent::started(
         began,

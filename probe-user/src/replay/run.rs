@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::decode::{self, Delivery, End, Step};
+use super::decode::{self, Decoder, Delivery, End, Step};
 use super::durations::Durations;
 use super::history::History;
 use super::lane::{Lane, Usage};
@@ -50,8 +50,8 @@ pub enum ReplayError {
     /// There is no thread to be had.
     #[error("cannot start a thread: {0}")]
     Thread(#[from] io::Error),
-    /// The thread that decodes is gone without a word.
-    #[error("the recording could not be decoded to its end")]
+    /// The thread that reads is gone without a word.
+    #[error("the recording could not be read to its end")]
     Gone,
 }
 
@@ -63,19 +63,19 @@ pub fn replay<R: Read + Send + 'static>(
     mut tell: impl FnMut(Event, &ClockReading) -> bool,
 ) -> Result<Outcome, ReplayError> {
     let mut runner = Runner::new(reader.facts(), policies, options);
-    let deliveries = decode::spawn(reader)?;
+    let mut decoder = Decoder::new(reader.facts().page_bytes);
+    let frames = decode::spawn(reader)?;
     loop {
-        match deliveries.recv() {
-            Ok(Delivery::Steps(steps)) => {
-                for step in steps {
-                    if !runner.step(step, &mut tell) {
-                        return Ok(runner.finish(None));
-                    }
+        match frames.next() {
+            Some(Delivery::Frame(at, entries)) => {
+                if !decoder.entries(at, &entries, |step| runner.step(step, &mut tell))? {
+                    return Ok(runner.finish(None));
                 }
+                frames.give_back(entries);
             }
-            Ok(Delivery::Ended(Ok(end))) => return Ok(runner.finish(Some(end))),
-            Ok(Delivery::Ended(Err(error))) => return Err(error.into()),
-            Err(_) => return Err(ReplayError::Gone),
+            Some(Delivery::Ended(Ok(end))) => return Ok(runner.finish(Some(end))),
+            Some(Delivery::Ended(Err(error))) => return Err(error.into()),
+            None => return Err(ReplayError::Gone),
         }
     }
 }

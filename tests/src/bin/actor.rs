@@ -67,6 +67,8 @@ fn act(arguments: &[String]) -> Outcome {
         // spawn COUNT AT_ONCE MODE...: children `actor MODE...`, so many at a time; `{}` stands for a child's number,
         // `{byte}` for that modulo 256.
         "spawn" => spawn(number(rest, 0)?, number(rest, 1)?, rest.get(2..).unwrap_or_default(), marks),
+        // forks: children that end before they execute anything, one after the other, until our stdin is closed.
+        "forks" => forks(),
         // herd COUNT MODE...: children that live until our stdin is closed (or they end by themselves).
         "herd" => herd(number(rest, 0)?, rest.get(1..).unwrap_or_default(), marks),
         // pace PER_SECOND MS: short children at an even pace.
@@ -225,6 +227,20 @@ fn spawn(count: u64, at_once: usize, mode: &[String], marks: &[String]) -> Outco
     let elapsed = u64::try_from(started.elapsed().as_nanos())?;
     let cpu = cpu_ns(&getrusage(UsageWho::RUSAGE_CHILDREN)?);
     tell(&[("count", count), ("signalled", signalled), ("elapsed_ns", elapsed), ("children_cpu_ns", cpu)])?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What cannot be executed is forked all the same, and gone at once.
+fn forks() -> Outcome {
+    let closed = thread::spawn(|| std::io::copy(&mut stdin().lock(), &mut std::io::sink()));
+    let mut count = 0;
+    while !closed.is_finished() {
+        if Command::new("/nonexistent/program").stdin(Stdio::null()).spawn().is_ok() {
+            return Err("there should be no such program".into());
+        }
+        count += 1;
+    }
+    tell(&[("count", count)])?;
     Ok(ExitCode::SUCCESS)
 }
 

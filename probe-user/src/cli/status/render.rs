@@ -27,6 +27,7 @@ pub(super) fn text(report: &Value) -> String {
     if list(&report["collectors"]).is_empty() {
         page.push_str("collector: none\n");
     }
+    spool(&mut page, &report["spool"]);
     for destination in list(&report["notify"]) {
         self::destination(&mut page, destination);
     }
@@ -143,15 +144,25 @@ fn collector(page: &mut String, collector: &Value) {
     let state = if collector["healthy"].as_bool() == Some(true) { "takes events" } else { "does not take events" };
     let _ = writeln!(
         page,
-        "collector {}: {state}; {} sent, {} waiting ({})",
+        "collector {}: {state}; {} sent, {} waiting{}",
         urls.join(", "),
         collector["sent_events"],
         collector["queued_events"],
-        bytes(collector["queued_bytes"].as_f64().unwrap_or(0.0)),
+        collector["queued_age"].as_f64().map(|age| format!(" for {}", span(age))).unwrap_or_default(),
     );
     if let Some(error) = collector["last_error"].as_str() {
         let _ = writeln!(page, "  {}", clean(error));
     }
+}
+
+fn spool(page: &mut String, spool: &Value) {
+    let Some(most) = spool["max_bytes"].as_f64() else { return };
+    let held = spool["bytes"].as_f64().unwrap_or(0.0);
+    let _ = write!(page, "spool: {} of {} on disk", bytes(held), bytes(most));
+    if let Some(why) = spool["failing"].as_str() {
+        let _ = write!(page, "; cannot be written, {} events wait in memory: {}", spool["unwritten"], clean(why));
+    }
+    page.push('\n');
 }
 
 fn destination(page: &mut String, destination: &Value) {
@@ -283,7 +294,8 @@ mod tests {
                      "within_seconds": 60.0, "lower_limit": true, "state": "healthy"}]},
                 {"name": "idle", "members": 0, "bounds": []}]},
             "collectors": [{"urls": ["http://c/"], "healthy": false, "sent_events": 3, "queued_events": 2,
-                "queued_bytes": 2048, "last_error": "http://c/: HTTP 503"}],
+                "queued_age": 75.4, "last_error": "http://c/: HTTP 503"}],
+            "spool": {"bytes": 2048, "max_bytes": 1 << 20, "unwritten": 3, "failing": "No space left on device"},
             "notify": [{"name": "ops", "kind": "webhook", "url": "https://h/", "healthy": false, "pending": 2, "sent": 1,
                     "failed": 0, "last_error": "HTTP 500"},
                 {"name": "pager", "kind": "alertmanager", "url": "http://a/", "healthy": true, "pending": 0, "active": 3,
@@ -306,8 +318,9 @@ mod tests {
         idle   0        -
         firing: nginx.count.min
 
-        collector http://c/: does not take events; 3 sent, 2 waiting (2.0 KiB)
+        collector http://c/: does not take events; 3 sent, 2 waiting for 1m15s
           http://c/: HTTP 503
+        spool: 2.0 KiB of 1.0 MiB on disk; cannot be written, 3 events wait in memory: No space left on device
         notify ops (webhook https://h/): does not take alarms; 1 sent, 2 waiting, 0 refused
           HTTP 500
         notify pager (alertmanager http://a/): takes alarms; 9 sent, 0 waiting, 0 refused, 3 on

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::policy::spec::{Limit, Per};
+use crate::time::KTime;
 
 fn app(bounds: Vec<Bound>) -> Vec<Group> {
     vec![group("app", exe("/bin/app"), bounds)]

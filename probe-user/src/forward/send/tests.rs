@@ -59,13 +59,13 @@ async fn server(act: Act) -> (String, Heard) {
     (format!("http://{address}/events"), heard)
 }
 
-async fn play(mut stream: impl AsyncRead + AsyncWrite + Unpin, act: Act, heard: &Heard) -> std::io::Result<()> {
+async fn play(mut stream: impl AsyncRead + AsyncWrite + Unpin, act: Act, log: &Heard) -> std::io::Result<()> {
     match act {
         Act::Close => Ok(()),
         Act::Ignore => std::future::pending().await,
-        Act::ReadAndClose => request(&mut stream, heard).await.map(drop),
+        Act::ReadAndClose => request(&mut stream, log).await.map(drop),
         Act::Say(after, answer) => {
-            while request(&mut stream, heard).await? {
+            while request(&mut stream, log).await? {
                 tokio::time::sleep(after).await;
                 stream.write_all(answer.as_bytes()).await?;
                 stream.flush().await?;
@@ -73,13 +73,13 @@ async fn play(mut stream: impl AsyncRead + AsyncWrite + Unpin, act: Act, heard: 
             Ok(())
         }
         Act::SayAndStall(answer) => {
-            request(&mut stream, heard).await?;
+            request(&mut stream, log).await?;
             stream.write_all(answer.as_bytes()).await?;
             stream.flush().await?;
             std::future::pending().await
         }
         Act::Endless(head, piece, between) => {
-            request(&mut stream, heard).await?;
+            request(&mut stream, log).await?;
             stream.write_all(head.as_bytes()).await?;
             loop {
                 stream.write_all(piece).await?;
@@ -91,7 +91,7 @@ async fn play(mut stream: impl AsyncRead + AsyncWrite + Unpin, act: Act, heard: 
 }
 
 /// Reads one request; false at the end of the connection.
-async fn request(stream: &mut (impl AsyncRead + Unpin), heard: &Heard) -> std::io::Result<bool> {
+async fn request(stream: &mut (impl AsyncRead + Unpin), log: &Heard) -> std::io::Result<bool> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         let mut byte = [0];
@@ -104,7 +104,7 @@ async fn request(stream: &mut (impl AsyncRead + Unpin), heard: &Heard) -> std::i
     let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap().parse().unwrap();
     let mut body = vec![0; length];
     stream.read_exact(&mut body).await?;
-    lock(heard).push((head, body));
+    lock(log).push((head, body));
     Ok(true)
 }
 

@@ -1,8 +1,8 @@
 //! What goes over the network: events as they are stored, turned into a request's body once a batch.
 //!
 //! - [`Protocol::Ndjson`]: the lines as they are, one event a line.
-//! - [`Protocol::Otlp`]: an `ExportLogsServiceRequest` in protobuf ([`otlp_logs`]). What the answer says of it is read in
-//!   [`answer`].
+//! - [`Protocol::Otlp`]: an `ExportLogsServiceRequest` in protobuf ([`otlp_logs`]), and metrics beside it
+//!   ([`otlp_metrics`]). What the answer says of it is read in [`answer`].
 //!
 //! Pure: bytes in, bytes out. Encoding cannot fail: a line that is no event (nobody writes one) goes as the body of a
 //! record, and a body that cannot be compressed goes as it is.
@@ -11,6 +11,7 @@ pub(super) mod answer;
 mod any;
 mod compress;
 mod otlp_logs;
+pub(super) mod otlp_metrics;
 #[cfg(test)]
 mod tests;
 
@@ -111,7 +112,7 @@ impl Wire {
     }
 
     /// Of an OTLP request.
-    fn protobuf(&self, message: &impl Message, records: u64) -> Body {
+    pub(super) fn protobuf(&self, message: &impl Message, records: u64) -> Body {
         self.body(message.encode_to_vec().into(), "application/x-protobuf", records)
     }
 

@@ -186,12 +186,12 @@ async fn what_is_sent_says_what_it_is() {
         for (compression, name) in
             [(Compression::None, None), (Compression::Gzip, Some("gzip")), (Compression::Zstd, Some("zstd"))]
         {
-            let (url, heard) = server(say("200 OK", "", "")).await;
+            let (url, log) = server(say("200 OK", "", "")).await;
             let mut settings = settings(&url, protocol);
             settings.wire.compression = compression;
             assert_eq!(send(&settings, &lines(5)).await, Outcome::Accepted);
-            let heard = lock(&heard);
-            let (head, body) = &heard[0];
+            let requests = lock(&log);
+            let (head, body) = &requests[0];
             let header = |name: &str| head.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
             assert_eq!(head.lines().next(), Some(path));
             assert_eq!((header("content-type"), header("content-encoding")), (Some(kind), name));

@@ -93,11 +93,11 @@ impl Files {
         path
     }
 
-    fn client(&self, signed: &Signed) -> Option<ClientFiles> {
-        Some(ClientFiles {
+    fn client(&self, signed: &Signed) -> ClientFiles {
+        ClientFiles {
             cert_file: self.put("own.pem", &signed.certificate.pem()),
             key_file: self.put("own.key", &signed.key.serialize_pem()),
-        })
+        }
     }
 }
 
@@ -165,10 +165,10 @@ async fn a_client_certificate_is_shown_where_it_is_demanded() {
     let outcome = send_with(&url, ca_file.clone(), None).await;
     assert_refused(&outcome, &heard, &["CertificateRequired"]);
     let stranger = Authority::new("strangers").sign("host", |_| {});
-    let outcome = send_with(&url, ca_file.clone(), files.client(&stranger)).await;
+    let outcome = send_with(&url, ca_file.clone(), Some(files.client(&stranger))).await;
     assert_refused(&outcome, &heard, &["fatal alert"]);
     let own = clients.sign("host", |_| {});
-    assert_eq!(send_with(&url, ca_file, files.client(&own)).await, Outcome::Accepted);
+    assert_eq!(send_with(&url, ca_file, Some(files.client(&own))).await, Outcome::Accepted);
 }
 
 #[tokio::test]

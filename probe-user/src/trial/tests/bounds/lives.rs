@@ -18,7 +18,7 @@ struct Lives {
     limit: Nanos,
     hold: Nanos,
     grace: Nanos,
-    lives: Vec<(Nanos, Option<Nanos>)>,
+    all: Vec<(Nanos, Option<Nanos>)>,
 }
 
 const AGE: &str = "groups: { g: { match: { comm: x }, age: { BOUND } } }";
@@ -31,7 +31,7 @@ impl Lives {
             let _ = write!(bound, ", for: {}", words(self.hold));
         }
         let mut steps = Vec::new();
-        for ((begins, ends), pid) in self.lives.iter().zip(100..) {
+        for ((begins, ends), pid) in self.all.iter().zip(100..) {
             steps.push((*begins, start(pid, "x")));
             steps.extend(ends.map(|ends| (ends, exit(pid, 0))));
         }
@@ -49,7 +49,7 @@ impl Lives {
                 turns.extend(to.map(|to| (to, (name.clone(), pid), false)));
             }
         };
-        for ((begins, ends), pid) in self.lives.iter().zip(100..) {
+        for ((begins, ends), pid) in self.all.iter().zip(100..) {
             if !self.is_min {
                 let too_long = begins + self.limit + PAST;
                 // Who ends before, or at the very moment, never was in breach.
@@ -64,7 +64,7 @@ impl Lives {
         if self.is_min && !is_age {
             // The next run that is long enough ends the alarm.
             let mut ends: Vec<(Nanos, i64)> = self
-                .lives
+                .all
                 .iter()
                 .filter_map(|(begins, ends)| Some(((*ends)?, i64::try_from((*ends)? - begins).unwrap())))
                 .collect();
@@ -90,7 +90,7 @@ fn lives() -> impl Strategy<Value = Lives> {
             // A minimum is judged at the end of a life: nothing can last.
             hold: if is_age && !is_min { hold * TICK } else { 0 },
             grace: grace * TICK,
-            lives: lives
+            all: lives
                 .into_iter()
                 .map(|(begins, lasts)| (begins * TICK, lasts.map(|lasts| (begins + lasts) * TICK)))
                 .collect(),
@@ -114,7 +114,7 @@ proptest! {
 fn check(what: &'static str, is_min: bool, hold: u64, more: Option<i64>, expected: &[(Nanos, bool)]) {
     let begin = 5 * SECOND;
     let ends = more.map(|more| (begin + 10 * SECOND).checked_add_signed(more).unwrap());
-    let lives = Lives { what, is_min, limit: 10 * SECOND, hold: hold * SECOND, grace: 0, lives: vec![(begin, ends)] };
+    let lives = Lives { what, is_min, limit: 10 * SECOND, hold: hold * SECOND, grace: 0, all: vec![(begin, ends)] };
     let instance = if what == DURATION && is_min { None } else { Some(100) };
     let alarm = (format!("g.{}.{}", if what == AGE { "age" } else { "duration" }, side(is_min)), instance);
     let turns: Vec<Turn> = expected.iter().map(|(at, on)| (begin + at, alarm.clone(), *on)).collect();

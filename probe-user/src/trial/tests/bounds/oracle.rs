@@ -49,7 +49,7 @@ impl Words {
             let before: Vec<Seen> = seen.iter().copied().filter(|(at, _)| *at < now).collect();
             if on {
                 let clear = lasts_since(&before, |value| self.is_clear(value));
-                turn(&mut on, !clear.is_some_and(|since| since + self.keep <= now));
+                turn(&mut on, clear.is_none_or(|since| since + self.keep > now));
             } else {
                 let breach = lasts_since(&before, |value| self.breached(value));
                 turn(&mut on, breach.is_some_and(|since| since + self.hold <= now && now >= self.gate));

@@ -63,15 +63,16 @@ fn case(kind: Kind, is_min: bool) -> impl Strategy<Value = Case> {
     )
 }
 
+/// Long enough for whatever is pending to fire and to end.
+fn end() -> Nanos {
+    at(TICKS) + 6 * SECOND
+}
+
 fn at(tick: usize) -> Nanos {
     u64::try_from(tick).unwrap() * TICK
 }
 
 impl Case {
-    fn end(&self) -> Nanos {
-        at(TICKS) + 6 * SECOND
-    }
-
     /// What one process, or the one thing there is, stands at from when on.
     fn history(&self, process: usize) -> Vec<(Nanos, u32)> {
         let ends = self.ends.filter(|_| process == 1);
@@ -107,7 +108,7 @@ impl Case {
             }
         }
         let policy = self.kind.policy(self.is_min, self.limit, &self.conditions);
-        Scene { policy, steps, grace: self.grace, end: self.end() }
+        Scene { policy, steps, grace: self.grace, end: end() }
     }
 
     fn turns(&self) -> Vec<Turn> {
@@ -121,11 +122,11 @@ impl Case {
             gate: self.grace,
         };
         let name = self.kind.alarm(self.is_min);
-        let seen = |history: &[(Nanos, u32)]| self.kind.seen(history, self.conditions.within, self.is_min, self.end());
+        let seen = |history: &[(Nanos, u32)]| self.kind.seen(history, self.conditions.within, self.is_min, end());
         let of = |seen: &[Seen], gone: Option<Nanos>, instance: Option<u32>| -> Vec<Turn> {
             // Of who was there before the daemon, the first sample only says where it stands.
             let unknown = self.kind.nature == Nature::Flow(1) && seen.first().is_some_and(|(_, value)| *value > 0);
-            let turns = words.turns(&seen[usize::from(unknown)..], gone, self.end());
+            let turns = words.turns(&seen[usize::from(unknown)..], gone, end());
             turns.into_iter().map(|(at, on)| (at, (name.clone(), instance), on)).collect()
         };
         if self.conditions.per_process {
