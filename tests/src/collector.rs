@@ -60,12 +60,6 @@ impl Collector {
         Down::reserve().up(answers)
     }
 
-    /// The same at an address.
-    pub fn start_on(address: SocketAddr, answers: impl IntoIterator<Item = u16>) -> Self {
-        let listener = TcpListener::bind(address).unwrap_or_else(|error| panic!("listen on {address}: {error}"));
-        Self::listening(listener, answers)
-    }
-
     fn listening(listener: TcpListener, answers: impl IntoIterator<Item = u16>) -> Self {
         let address = listener.local_addr().unwrap_or_else(|error| panic!("listen: {error}"));
         let heard = Arc::new(Mutex::new(Heard { answers: answers.into_iter().collect(), ..Heard::default() }));

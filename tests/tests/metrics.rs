@@ -11,7 +11,7 @@ use nix::sys::ptrace;
 use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::Pid;
 use procprobe_tests::actor::{self, Actor};
-use procprobe_tests::collector::Collector;
+use procprobe_tests::collector::Down;
 use procprobe_tests::daemon::{Daemon, PATIENCE, Setup};
 use procprobe_tests::mark;
 use procprobe_tests::prometheus::{Prometheus, lint};
@@ -142,9 +142,8 @@ fn a_pipeline_that_stands_still_is_unhealthy_until_it_goes_on() {
 
 #[test]
 fn a_collector_out_of_reach_is_told_and_so_is_its_return() {
-    // Nobody else takes this port in the meantime.
-    let address = TcpListener::bind("127.0.0.79:0").unwrap().local_addr().unwrap();
-    let url = format!("http://{address}/events");
+    let collector = Down::reserve();
+    let url = collector.url();
     let daemon = Setup::new().args(["--collector", &url]).start();
     // Half a minute until it counts, and then up to another one until the collector is tried again.
     let bound = Duration::from_secs(120);
@@ -154,7 +153,7 @@ fn a_collector_out_of_reach_is_told_and_so_is_its_return() {
     let down = find("procprobe.path.down").0["attributes"].clone();
     assert_eq!(down["collector"], json!(url));
     assert!(down["why"].as_str().unwrap().contains("refused"), "{down}");
-    let collector = Collector::start_on(address, []);
+    let collector = collector.up([]);
     let restored = find("procprobe.path.restored").0["attributes"].clone();
     assert_eq!(restored["collector"], json!(url));
     assert!(restored["duration"].as_f64().unwrap() >= 30.0, "{restored}");

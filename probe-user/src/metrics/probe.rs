@@ -9,11 +9,13 @@ use crate::notify;
 use crate::outlet::Dropped;
 use crate::record::Lost;
 use crate::serve::StatusReport;
+use crate::spool;
 
 pub(super) fn put(report: &StatusReport, out: &mut Gathered) {
     life(report, out);
     kernel(report, out);
     losses(report, out);
+    spool(&report.spool, out);
     collectors(&report.collectors, out);
     destinations(&report.notify, out);
 }
@@ -122,6 +124,20 @@ fn losses(report: &StatusReport, out: &mut Gathered) {
     );
 }
 
+fn spool(spool: &spool::Status, out: &mut Gathered) {
+    let mut put = |family: Family, value: f64| out.put(family, [point(&[], value)]);
+    put(Family::gauge("procprobe_spool_bytes", "By", "Size of the files that events lie in."), spool.bytes as f64);
+    put(Family::gauge("procprobe_spool_limit_bytes", "By", "What they may grow to."), spool.max_bytes as f64);
+    put(
+        Family::gauge("procprobe_spool_unwritten_events", "{event}", "Events that are not on disk yet."),
+        spool.unwritten as f64,
+    );
+    put(
+        Family::gauge("procprobe_spool_failing", "1", "1 while the disk does not take events."),
+        flag(spool.failing.is_some()),
+    );
+}
+
 fn collectors(collectors: &[forward::Status], out: &mut Gathered) {
     let mut put = |family: Family, value: fn(&forward::Status) -> f64| {
         let points = collectors.iter().map(|status| point(&[("collector", &status.name)], value(status)));
@@ -142,6 +158,14 @@ fn collectors(collectors: &[forward::Status], out: &mut Gathered) {
     put(
         Family::gauge("procprobe_collector_waiting_events", "{event}", "Events that the collector has not got yet."),
         |status| status.queued_events as f64,
+    );
+    put(
+        Family::gauge(
+            "procprobe_collector_waiting_age_seconds",
+            "s",
+            "Since the oldest of them happened; 0 without any.",
+        ),
+        |status| status.queued_age.unwrap_or_default(),
     );
     put(
         Family::counter("procprobe_collector_sent_events_total", "{event}", "Events that the collector acknowledged."),

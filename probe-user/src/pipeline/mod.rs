@@ -282,6 +282,7 @@ impl Daemon {
                 kernel: &self.kernel_cost(),
                 processes: self.core.engine().table().len(),
                 queued_events: self.outlets.queued(),
+                queued_age: self.outlets.queued_age(),
                 spool_bytes: self.outlets.spool().bytes,
             },
         );

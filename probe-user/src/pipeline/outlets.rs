@@ -42,11 +42,11 @@ pub(super) struct Outlets {
     reported: Vec<forward::Settings>,
     dead: Arc<DeadLetters>,
     notifier: Notifier,
+    /// Numbers that no event has, until that is told.
+    gap: Option<Gap>,
     /// Rung when a collector goes out of reach or comes back.
     bell: Arc<Notify>,
     paths: Paths,
-    /// Numbers that no event has, until that is told.
-    gap: Option<Gap>,
 }
 
 /// The way to one collector.
@@ -267,6 +267,11 @@ impl Outlets {
     /// How many events wait for the collector that is furthest behind.
     pub(super) fn queued(&self) -> u64 {
         self.collectors().iter().map(|status| status.queued_events).max().unwrap_or_default()
+    }
+
+    /// Seconds since the oldest event happened that waits for a collector.
+    pub(super) fn queued_age(&self) -> Option<f64> {
+        self.collectors().iter().filter_map(|status| status.queued_age).max_by(f64::total_cmp)
     }
 
     /// How delivery to each collector stands.
