@@ -88,6 +88,10 @@ impl Setup {
         command.arg("--state-dir").arg(state).arg("--socket").arg(folder.join("api.sock"));
         command.args(["--http", "off", "--format", "json", "--start-grace", "0s"]).args(&self.arguments);
         command.stdin(Stdio::null());
+        // Collectors of tests are on this host; a test that is about proxies names its own.
+        for proxy in ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"] {
+            command.env_remove(proxy).env_remove(proxy.to_ascii_lowercase());
+        }
         command
     }
 

@@ -200,7 +200,6 @@ fn spawn_with(api: &Api, lifetime: Duration) -> Result<(Server, mpsc::Receiver<Q
     let (queries, inbox) = mpsc::channel(QUERIES);
     let router = routes::router(queries.clone());
     let listener = listener::Bounded::new(listener, lifetime);
-    let router = routes::router(queries.clone());
     let task = tokio::spawn(async move {
         // It only ends with its task.
         let _ = axum::serve(listener, router).await;
