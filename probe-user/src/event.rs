@@ -54,6 +54,11 @@ pub enum Severity {
 }
 
 impl Severity {
+    /// The one that is called so.
+    pub fn named(name: &str) -> Option<Self> {
+        [Self::Info, Self::Warning, Self::Critical].into_iter().find(|severity| severity.as_str() == name)
+    }
+
     /// As in policies and events.
     pub const fn as_str(self) -> &'static str {
         match self {

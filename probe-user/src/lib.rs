@@ -31,6 +31,7 @@ pub mod recording;
 pub mod replay;
 pub mod serve;
 pub mod signal;
+pub mod spool;
 pub mod stamp;
 pub mod telemetry;
 pub mod time;

@@ -4,7 +4,7 @@ mod cost;
 mod tell;
 
 pub use cost::{Cost, KernelCost, ProgramCost, own_cost};
-pub use tell::{Heartbeat, Held, Started, heartbeat, lost, reload_failed, reloaded, started, stopped};
+pub use tell::{Heartbeat, Held, Started, heartbeat, lost, lost_numbers, reload_failed, reloaded, started, stopped};
 
 use std::time::Duration;
 

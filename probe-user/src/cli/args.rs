@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::config::{DEFAULT_SOCKET, values};
 use crate::engine::Processes;
 use crate::forward::{Endpoint, Protocol};
+use crate::policy::glob::Glob;
 use crate::telemetry::LogFormat;
 use crate::{output, yaml};
 
@@ -35,6 +36,8 @@ pub enum Command {
     Record(RecordArgs),
     /// Hold policies against a recording: the events they would have raised, and how near each bound came
     Replay(ReplayArgs),
+    /// Print what the daemon told, from its local history
+    Events(EventsArgs),
     /// Say how the daemon stands: groups, alarms, losses, its own cost
     Status(StatusArgs),
     /// Say what this kernel and these capabilities allow, with the remedy
@@ -213,6 +216,26 @@ pub struct ReplayArgs {
     pub start_grace: Duration,
 }
 
+/// `events`
+#[derive(Debug, Args)]
+pub struct EventsArgs {
+    /// Only events of so long ago or later [default: all that is kept, with --follow what comes]
+    #[arg(long, value_name = "DURATION", value_parser = past)]
+    pub since: Option<String>,
+    /// Only events whose name matches, such as `*.policy.*`
+    #[arg(long, value_name = "GLOB", value_parser = name_glob)]
+    pub name: Option<String>,
+    /// Go on with what comes, until interrupted
+    #[arg(long)]
+    pub follow: bool,
+    /// How events look on stdout [default: text on a terminal, else json]
+    #[arg(long)]
+    pub format: Option<Format>,
+    /// Socket of the daemon to ask
+    #[arg(long, value_name = "PATH", value_parser = socket, default_value = DEFAULT_SOCKET)]
+    pub socket: PathBuf,
+}
+
 /// `status`
 #[derive(Debug, Args)]
 pub struct StatusArgs {
@@ -325,6 +348,14 @@ fn endpoint(text: &str) -> Result<Endpoint, String> {
 
 fn socket(text: &str) -> Result<PathBuf, String> {
     values::socket(PathBuf::from(text))
+}
+
+fn past(text: &str) -> Result<String, String> {
+    yaml::units::duration(text).map(|_| text.to_owned())
+}
+
+fn name_glob(text: &str) -> Result<String, String> {
+    Glob::name(text).map(|_| text.to_owned()).map_err(|error| error.to_string())
 }
 
 fn sample_interval(text: &str) -> Result<Duration, String> {

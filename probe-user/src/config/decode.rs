@@ -10,7 +10,9 @@ use super::{Api, Config, Events, Http, Node as HostNode, values};
 use crate::diagnostic::{Diagnostics, Source};
 use crate::engine::Processes;
 use crate::forward::{ClientFiles, Compression, Endpoint, Protocol, Settings, Tls, Wire};
+use crate::spool::WhenFull;
 use crate::yaml::keys::Kind;
+use crate::yaml::units;
 use crate::yaml::{Decoder, Fields, Node, parse};
 use probe_common::record::ARGS_CAP;
 
@@ -53,10 +55,8 @@ fn whole(decoder: &mut Decoder<'_>, fields: &Fields<'_>, config: &mut Config) {
             config.collectors.extend(collector(decoder, item));
         }
     }
-    if let Some(fields) = table(decoder, fields, "state")
-        && let Some(given) = fields.get("dir")
-    {
-        set(&mut config.state_dir, path(decoder, given));
+    if let Some(fields) = table(decoder, fields, "state") {
+        state(decoder, &fields, config);
     }
     if let Some(fields) = table(decoder, fields, "api") {
         api(decoder, &fields, &mut config.api);
@@ -187,7 +187,10 @@ fn collector(decoder: &mut Decoder<'_>, given: &Node) -> Option<Settings> {
         }
     }
     let token_file = fields.get("token_file").and_then(|given| path(decoder, given));
-    Some(Settings { token_file, wire, ..Settings::to(endpoints) })
+    let rate = |text: &str| units::rate(text).and_then(values::catch_up);
+    let catch_up = fields.get("catch_up").and_then(|given| decoder.form(given, &units::RATE, rate));
+    let alarms_first = fields.get("first").and_then(|given| decoder.choice(given, &keys::FIRST)) == Some(1);
+    Some(Settings { token_file, wire, catch_up, alarms_first, ..Settings::to(endpoints) })
 }
 
 fn wire(decoder: &mut Decoder<'_>, fields: &Fields<'_>) -> Wire {
@@ -222,6 +225,25 @@ fn tls(decoder: &mut Decoder<'_>, fields: &Fields<'_>) -> Tls {
     }
     let client = cert_file.zip(key_file).map(|(cert_file, key_file)| ClientFiles { cert_file, key_file });
     Tls { ca_file, client }
+}
+
+fn state(decoder: &mut Decoder<'_>, fields: &Fields<'_>, config: &mut Config) {
+    if let Some(given) = fields.get("dir") {
+        set(&mut config.state_dir, path(decoder, given));
+    }
+    if let Some(given) = fields.get("spool_max")
+        && let Some(size) = decoder.size(given)
+    {
+        match values::spool_max(size) {
+            Ok(size) => config.spool_max = size,
+            Err(why) => decoder.error(given.span, why),
+        }
+    }
+    if let Some(given) = fields.get("when_full") {
+        let choices = [WhenFull::DropOldest, WhenFull::DropNewest];
+        let chosen = decoder.choice(given, &keys::WHEN_FULL);
+        set(&mut config.when_full, chosen.and_then(|index| choices.get(index).copied()));
+    }
 }
 
 /// Errors never repeat the URL.

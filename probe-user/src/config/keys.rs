@@ -97,6 +97,8 @@ static COLLECTOR: Table = Table {
         Key::required("url", Kind::OneOrMany(&Kind::Form(&URL)), "where; of several the first that answers"),
         Key::new("protocol", Kind::Choice(&PROTOCOLS), "what is sent"),
         Key::new("compression", Kind::Choice(&COMPRESSIONS), "of the request's body"),
+        Key::new("catch_up", Kind::Form(&units::RATE), "most that is sent while more than a batch waits [no limit]"),
+        Key::new("first", Kind::Choice(&FIRST), "what goes first of what waits [oldest]"),
         Key::new("token_file", Kind::Form(&PATH), "a file with a bearer token, readable by its owner and group only"),
         Key::new("tls", Kind::Table(&TLS), "certificate authorities or a client certificate of your own"),
         Key::new("metrics_interval", Kind::Form(&INTERVAL), "how often metrics are sent by otlp, 1s to 1h, or off"),
@@ -126,17 +128,28 @@ pub(super) static PROTOCOLS: [Choice; 2] = [
 pub(super) static COMPRESSIONS: [Choice; 3] =
     [Choice::new("none", "as it is"), Choice::new("gzip", "gzip"), Choice::new("zstd", "zstd")];
 
+pub(super) static FIRST: [Choice; 2] = [
+    Choice::new("oldest", "everything in order"),
+    Choice::new("alarms", "alarms and what the daemon says of itself, then the rest"),
+];
+
 static STATE: Table = Table {
     what: "`state`",
     doc: "what outlives the daemon",
     example: "{ dir: /var/lib/procprobe }",
     keys: &[
         Key::new("dir", Kind::Form(&PATH), "the directory"),
-        Key::later("spool_max", "the size of the durable queue"),
-        Key::later("when_full", "what a full durable queue does"),
+        Key::new("spool_max", Kind::Form(&units::SIZE), "most that events take on disk, 1MiB to 1TiB [256MiB]"),
+        Key::new("when_full", Kind::Choice(&WHEN_FULL), "what goes when they would take more"),
     ],
     one_of: &[],
 };
+
+/// In the order of [`crate::spool::WhenFull`]'s use in the decoder.
+pub(super) static WHEN_FULL: [Choice; 2] = [
+    Choice::new("drop_oldest", "the oldest, starts and exits of processes before all others"),
+    Choice::new("drop_newest", "what comes"),
+];
 
 static HTTP: Table = Table {
     what: "`http`",

@@ -158,8 +158,9 @@ impl Config {
         let differences = [
             ("node", self.node != other.node),
             ("events.args_max", self.events.args_max != other.events.args_max),
-            ("collector", self.collectors != other.collectors),
             ("state.dir", self.state_dir != other.state_dir),
+            ("state.spool_max", self.spool_max != other.spool_max),
+            ("state.when_full", self.when_full != other.when_full),
             ("api", self.api != other.api),
         ];
         differences.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name).collect()

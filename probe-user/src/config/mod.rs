@@ -22,6 +22,7 @@ use regex::Regex;
 
 use crate::engine::Processes;
 use crate::forward;
+use crate::spool::WhenFull;
 pub use keys::CONFIG;
 
 /// Where the configuration is looked for when no `--config` is given.
@@ -34,6 +35,8 @@ pub const DEFAULT_SOCKET: &str = "/run/procprobe/api.sock";
 pub const DEFAULT_STATE: &str = "/var/lib/procprobe";
 /// Where metrics are.
 pub const DEFAULT_HTTP: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9464);
+/// Most bytes that events take on disk.
+pub const DEFAULT_SPOOL_MAX: u64 = 256 << 20;
 /// The group that may use the local API, where the host has it and no other is configured.
 pub const DEFAULT_GROUP: &str = "procprobe";
 
@@ -54,6 +57,10 @@ pub struct Config {
     pub collectors: Vec<forward::Settings>,
     /// Where the daemon keeps what must outlive it.
     pub state_dir: PathBuf,
+    /// Most bytes that events take on disk.
+    pub spool_max: u64,
+    /// What happens when they would take more.
+    pub when_full: WhenFull,
     /// The local API.
     pub api: Api,
     /// Metrics and health over HTTP.
@@ -114,6 +121,8 @@ impl Default for Config {
             events: Events::default(),
             collectors: Vec::new(),
             state_dir: DEFAULT_STATE.into(),
+            spool_max: DEFAULT_SPOOL_MAX,
+            when_full: WhenFull::default(),
             api: Api::default(),
             http: Http::default(),
         }

@@ -41,10 +41,10 @@ fn everything_of_this_version() {
          events: { processes: all, forks: true, args: false, args_max: 4KiB, redact: ['(?i)token=\\S+'] }\n\
          collector:\n\
          - { url: [http://a.example:1/x, https://b.example], token_file: /etc/procprobe/token }\n\
-         - { url: http://c.example, protocol: ndjson, compression: none }\n\
+         - { url: http://c.example, protocol: ndjson, compression: none, catch_up: 10MiB/s, first: alarms }\n\
          - { url: https://d.example:4318, protocol: otlp, compression: zstd, metrics_interval: 1m,\n    \
              tls: { ca_file: /etc/ca.pem, cert_file: /etc/own.pem, key_file: /etc/own.key } }\n\
-         state: { dir: /srv/state }\n\
+         state: { dir: /srv/state, spool_max: 1GiB, when_full: drop_newest }\n\
          api: { socket: /srv/api.sock, mode: \"0600\", group: ops }\n\
          http: { listen: 0.0.0.0:80, token_file: /etc/procprobe/http.token }\n",
     )
@@ -72,7 +72,10 @@ fn everything_of_this_version() {
     };
     assert_eq!(config.collectors[2].wire, wire);
     assert_eq!(config.collectors[0].token_file.as_deref(), Some(Path::new("/etc/procprobe/token")));
+    let paces: Vec<_> = config.collectors.iter().map(|one| (one.catch_up, one.alarms_first)).collect();
+    assert_eq!(paces, [(None, false), (Some(10 << 20), true)]);
     assert_eq!(config.state_dir, Path::new("/srv/state"));
+    assert_eq!((config.spool_max, config.when_full), (1 << 30, WhenFull::DropNewest));
     assert_eq!(config.api, Api { socket: "/srv/api.sock".into(), mode: 0o600, group: Some("ops".into()) });
 }
 
@@ -85,7 +88,8 @@ fn every_error_at_once() {
          policies: relative.yaml\n\
          events: { processes: some, args_max: 5KiB, redact: '(' }\n\
          api: { mode: \"0999\", socket: here }\n\
-         collector: { protocol: ndjson }\n",
+         state: { spool_max: 1KiB, when_full: panic }\n\
+         collector: { protocol: ndjson, catch_up: 1KiB/s }\n",
         &[
             "1:1: unknown key `nodes`",
             "2:18: a sample interval is from 100ms to 1h, not 1ms",
@@ -96,7 +100,9 @@ fn every_error_at_once() {
             "5:52: the regular expression does not compile: unclosed group",
             "6:14: expected a file mode in octal digits such as `0660`, found the quoted text `0999`",
             "6:30: expected an absolute path such as `/var/lib/procprobe`, found `here`",
-            "7:12: a collector needs the key `url`",
+            "7:21: events take from 1MiB to 1TiB on disk, not 1024 bytes",
+            "7:38: expected one of `drop_oldest`, `drop_newest`, found `panic`",
+            "8:12: a collector needs the key `url`",
         ],
     );
     let help = read("nodes: {}").unwrap_err().to_string();
@@ -107,10 +113,6 @@ fn every_error_at_once() {
 fn what_this_version_lacks_is_refused_by_name() {
     check("peers: { listen: 0.0.0.0:7946 }", &["1:1: `peers` is not in this version"]);
     check("limits: { cpu: 1% }", &["1:1: `limits` is not in this version"]);
-    check(
-        "state: { spool_max: 1GiB, when_full: drop_oldest }",
-        &["1:10: `spool_max` is not in this version", "1:27: `when_full` is not in this version"],
-    );
 }
 
 #[test]

@@ -54,6 +54,23 @@ pub fn metrics_interval(text: &str) -> Result<Option<Duration>, String> {
     }
 }
 
+/// Room for some thousand events at least, and for no more than a disk has.
+pub fn spool_max(bytes: u64) -> Result<u64, String> {
+    const SMALLEST: u64 = 1 << 20;
+    const LARGEST: u64 = 1 << 40;
+    if (SMALLEST..=LARGEST).contains(&bytes) {
+        Ok(bytes)
+    } else {
+        Err(format!("events take from 1MiB to 1TiB on disk, not {bytes} bytes"))
+    }
+}
+
+/// Bytes a second with which a backlog gets smaller at all.
+pub fn catch_up(rate: u64) -> Result<u64, String> {
+    const SLOWEST: u64 = 10 << 10;
+    if rate >= SLOWEST { Ok(rate) } else { Err("less than 10KiB/s never catches up".into()) }
+}
+
 /// A path that fits into a socket's address.
 pub fn socket(path: PathBuf) -> Result<PathBuf, String> {
     match path.as_os_str().len() {

@@ -10,6 +10,7 @@ impl Daemon {
     pub(super) fn answer(&mut self, query: Query) {
         match query {
             Query::Status { reply } => drop(reply.send(self.status())),
+            Query::Events { since, follow, reply } => drop(reply.send(self.outlets.history(since, follow))),
             Query::Match { subject, reply } => drop(reply.send(self.matches(&subject))),
         }
     }
@@ -55,6 +56,7 @@ impl Daemon {
             log_files: self.logs.report(),
             engine: status,
             collectors: self.outlets.collectors(),
+            spool: self.outlets.spool(),
             notify: self.outlets.destinations(),
             dropped: self.outlets.dropped(),
         };

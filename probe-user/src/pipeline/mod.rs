@@ -169,8 +169,7 @@ impl Daemon {
                 ready = self.core.kernel().records.ready() => {
                     ready?;
                     let drained = self.core.drain()?;
-                    // A wake-up without a record is not yet quiet.
-                    self.storm.drained(drained.max(1));
+                    self.storm.woken(drained);
                     self.times.drain = Some(self.next_look());
                 }
                 rings = alarm.rings() => {
@@ -244,7 +243,7 @@ impl Daemon {
         if self.measures.every(Duration::ZERO).is_some() {
             let every = self.sample_every().unwrap_or_default();
             let sample = self.measures.sample(clock::now(), every);
-            self.core.input(Input::Host(sample))?;
+            self.core.input(Input::Host(Box::new(sample)))?;
         }
         Ok(())
     }
@@ -270,7 +269,6 @@ impl Daemon {
         self.core.check_misses()?;
         self.core.drain()?;
         let clock = clock::read();
-        let (queued_events, queued_bytes) = self.outlets.queued();
         let heartbeat = agent::heartbeat(
             clock.mono,
             &agent::Heartbeat {
@@ -279,8 +277,8 @@ impl Daemon {
                 cost: agent::own_cost()?,
                 kernel: &self.kernel_cost(),
                 processes: self.core.engine().table().len(),
-                queued_events,
-                queued_bytes,
+                queued_events: self.outlets.queued(),
+                spool_bytes: self.outlets.spool().bytes,
             },
         );
         self.outlets.tell(heartbeat);

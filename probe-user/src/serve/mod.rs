@@ -2,6 +2,7 @@
 //! TCP is [`http`]'s.
 //!
 //! - `GET /v1/status`: [`StatusReport`];
+//! - `GET /v1/events?since=10m&name=GLOB&follow=true`: the local history, one event a line ([`events`]);
 //! - `GET /v1/match?pid=N`, or `?exe=..&args=..&user=..&comm=..&cgroup=..`: a [`MatchReport`].
 //!
 //! The pipeline owns all state: a request becomes a [`Query`] with a place for the answer, and the pipeline answers
@@ -9,6 +10,7 @@
 //! queries waiting, each so long ([`routes`]). Who may connect is decided by the socket's permissions ([`socket`]).
 
 pub mod client;
+mod events;
 pub mod explain;
 mod health;
 pub mod http;
@@ -36,6 +38,7 @@ use crate::logs::LogsReport;
 use crate::notify;
 use crate::outlet::Dropped;
 use crate::time::Wall;
+use crate::spool::{self, View};
 
 /// Queries that may wait for the pipeline.
 const QUERIES: usize = 8;
@@ -49,6 +52,15 @@ pub enum Query {
     Status {
         /// Where the answer goes.
         reply: oneshot::Sender<StatusReport>,
+    },
+    /// The local history.
+    Events {
+        /// Only what is not older; `None`: everything, or what comes from now on where it is followed.
+        since: Option<Duration>,
+        /// What comes is wanted too.
+        follow: bool,
+        /// Where the way to it goes.
+        reply: oneshot::Sender<View>,
     },
     /// Which groups a process belongs to.
     Match {
@@ -105,9 +117,12 @@ pub struct StatusReport {
     pub log_files: Option<LogsReport>,
     /// Each collector.
     pub collectors: Vec<forward::Status>,
+    /// The durable queue.
+    #[serde(default)]
+    pub spool: spool::Status,
     /// Each destination of notifications.
     pub notify: Vec<notify::Status>,
-    /// Events dropped on the way to stdout and to collectors since the start.
+    /// Events dropped on the way to stdout, to disk and to collectors since the start.
     pub dropped: Vec<Dropped>,
     /// Records lost inside the kernel or on the way from it, by reason, since the start.
     pub lost: Vec<Dropped>,
@@ -198,11 +213,11 @@ pub fn spawn(api: &Api) -> Result<(Server, mpsc::Receiver<Query>), BindError> {
 fn spawn_with(api: &Api, lifetime: Duration) -> Result<(Server, mpsc::Receiver<Query>), BindError> {
     let (listener, socket) = socket::bind(api)?;
     let (queries, inbox) = mpsc::channel(QUERIES);
-    let router = routes::router(queries.clone());
     let listener = listener::Bounded::new(listener, lifetime);
+    let routes = routes::router(queries.clone()).into_make_service_with_connect_info::<listener::Lease>();
     let task = tokio::spawn(async move {
         // It only ends with its task.
-        let _ = axum::serve(listener, router).await;
+        let _ = axum::serve(listener, routes).await;
     });
     Ok((Server { queries, task, socket }, inbox))
 }
