@@ -51,11 +51,11 @@ fn events_and_metrics_arrive_as_they_were_told() {
     assert!(!alarm.evidence().is_empty(), "lists of maps travel, too: {}", alarm.0);
     let living = |receiver: &Receiver, count: f64| {
         let points = receiver.points("procprobe_group_processes");
-        let last = points.into_iter().rfind(|(labels, _, _)| labels["policy"] == "herd")?;
+        let last = points.into_iter().rfind(|(labels, _, _)| labels["group"] == "herd")?;
         (last.1 == count).then_some(last)
     };
     let (labels, _, metric) = behind.wait_for("three of them", |receiver| living(receiver, 3.0));
-    assert_eq!((labels, &metric["unit"]), (json!({"policy": "herd"}), &json!("{process}")));
+    assert_eq!((labels, &metric["unit"]), (json!({"group": "herd"}), &json!("{process}")));
     assert!(metric["gauge"].is_object(), "{metric}");
     herd.finish();
     behind.wait_for("none of them", |receiver| living(receiver, 0.0));
