@@ -8,6 +8,7 @@
 //! other threads were started. Mappings are therefore looked up once, before that: those of the executable and its
 //! libraries stay where they are for as long as the process lives.
 
+use std::collections::BTreeSet;
 use std::ffi::c_void;
 
 use rustix::mm::{Advice, madvise};
@@ -16,9 +17,11 @@ use rustix::mm::{Advice, madvise};
 pub(super) fn trim() -> Storm {
     return_heap();
     let smaps = std::fs::read_to_string("/proc/self/smaps").unwrap_or_default();
-    let code = clean_file_mappings(&smaps);
-    code.iter().copied().for_each(return_pages);
-    Storm { records: STORM, code }
+    let clean = clean_file_mappings(&smaps);
+    for (range, _) in &clean {
+        return_pages(*range);
+    }
+    Storm { records: STORM, code: of_code(&smaps, clean) }
 }
 
 /// Records that a storm has at least. Walking the heap takes less than reading a hundred of them.
@@ -80,12 +83,13 @@ fn return_pages(range: Range) {
 }
 
 /// The read-only private mappings of files in /proc/PID/smaps without a page of their own (relocated tables have some).
-fn clean_file_mappings(smaps: &str) -> Vec<Range> {
+fn clean_file_mappings(smaps: &str) -> Vec<(Range, &str)> {
     let mut clean = Vec::new();
     let mut present = None;
     for line in smaps.lines() {
-        if let Some((range, may_go)) = header(line) {
-            present = may_go.then_some(range);
+        if let Some(Mapping { range, permissions, path }) = header(line) {
+            let may_go = matches!(permissions, "r--p" | "r-xp") && path.starts_with('/') && range.start < range.end;
+            present = may_go.then_some((range, path));
         } else if line.starts_with("Anonymous:") && line.ends_with(" 0 kB") {
             clean.extend(present.take());
         }
@@ -93,15 +97,28 @@ fn clean_file_mappings(smaps: &str) -> Vec<Range> {
     clean
 }
 
-/// The mapping that a header line begins, and whether it is of the right kind; `None` for other lines.
-fn header(line: &str) -> Option<(Range, bool)> {
+/// Those of files that are mapped to be executed: nobody unmaps them, so that no other mapping can take their place.
+fn of_code(smaps: &str, clean: Vec<(Range, &str)>) -> Vec<Range> {
+    let executed: BTreeSet<&str> =
+        smaps.lines().filter_map(header).filter(|mapping| mapping.permissions == "r-xp").map(|m| m.path).collect();
+    clean.into_iter().filter(|(_, path)| executed.contains(path)).map(|(range, _)| range).collect()
+}
+
+/// One mapping as its first line describes it.
+struct Mapping<'a> {
+    range: Range,
+    permissions: &'a str,
+    path: &'a str,
+}
+
+/// The mapping that a header line begins; `None` for other lines.
+fn header(line: &str) -> Option<Mapping<'_>> {
     let mut words = line.split_whitespace();
     let (start, end) = words.next()?.split_once('-')?;
     let range = Range { start: usize::from_str_radix(start, 16).ok()?, end: usize::from_str_radix(end, 16).ok()? };
     let permissions = words.next()?;
     let path = words.nth(3).unwrap_or_default();
-    let may_go = matches!(permissions, "r--p" | "r-xp") && path.starts_with('/') && range.start < range.end;
-    Some((range, may_go))
+    Some(Mapping { range, permissions, path })
 }
 
 #[cfg(test)]
@@ -126,10 +143,16 @@ Anonymous:             0 kB
 Anonymous:             0 kB
 9000-a000 r--s 00000000 00:00 9 anon_inode:bpf-map
 Anonymous:             0 kB
+a000-b000 r--p 00000000 fe:00 2 /etc/table
+Anonymous:             0 kB
 nonsense
 ";
         let range = |start, end| Range { start, end };
-        assert_eq!(clean_file_mappings(smaps), [range(0x1000, 0x3000), range(0x3000, 0x5000)]);
+        let clean = clean_file_mappings(smaps);
+        let ranges: Vec<Range> = clean.iter().map(|(range, _)| *range).collect();
+        let code = [range(0x1000, 0x3000), range(0x3000, 0x5000)];
+        assert_eq!(ranges, [&code[..], &[range(0xa000, 0xb000)]].concat());
+        assert_eq!(of_code(smaps, clean), code);
     }
 
     #[test]
