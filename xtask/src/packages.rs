@@ -1,4 +1,4 @@
-//! Programs of others that the tests run against: the real logrotate, the real Alertmanager.
+//! Programs of others that the tests run against: the real logrotate, the real Alertmanager, the real Prometheus.
 //!
 //! What is on PATH is taken as it is. Else Debian's package is fetched: installed where that only adds a program, and
 //! unpacked under target/ where installing would start a service that nobody asked for. Without apt or root the error
@@ -27,7 +27,7 @@ enum How {
     Unpack,
 }
 
-const PROGRAMS: [Program; 2] = [
+const PROGRAMS: [Program; 3] = [
     Program { name: "logrotate", package: "logrotate", why: "rotates what is read meanwhile", how: How::Install },
     Program {
         name: "prometheus-alertmanager",
@@ -35,6 +35,7 @@ const PROGRAMS: [Program; 2] = [
         why: "takes alarms and shows them",
         how: How::Unpack,
     },
+    Program { name: "prometheus", package: "prometheus", why: "scrapes metrics", how: How::Unpack },
 ];
 
 /// Sees to it that all are there; returns the PATH on which the tests find them.
