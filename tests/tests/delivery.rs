@@ -201,11 +201,11 @@ fn outage(events: u64, at_most: Duration) {
 
 #[test]
 fn an_outage_with_five_deaths_loses_nothing_that_was_accepted() {
-    outage(200_000, Duration::from_secs(30));
+    outage(200_000, Duration::from_secs(20));
 }
 
 #[test]
-#[ignore = "takes minutes on a small machine; the one above is the same as far as it gets in half a minute"]
+#[ignore = "takes minutes on a small machine; the one above is the same as far as it gets in twenty seconds"]
 fn the_same_with_all_of_200_000_events() {
     outage(200_000, Duration::from_mins(15));
 }
