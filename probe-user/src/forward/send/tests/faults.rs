@@ -199,3 +199,56 @@ async fn what_is_sent_says_what_it_is() {
         }
     }
 }
+
+/// One that knows no compression: it refuses a body that has one.
+async fn unknowing(refusal: &'static str, plain: &'static str) -> (String, Heard) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/events", listener.local_addr().unwrap());
+    let heard = Heard::default();
+    let log = Arc::clone(&heard);
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let log = Arc::clone(&log);
+            tokio::spawn(async move {
+                while request(&mut stream, &log).await? {
+                    let compressed = lock(&log).last().is_some_and(|(top, _)| top.contains("content-encoding"));
+                    let answer = answer(if compressed { refusal } else { plain }, "", "");
+                    stream.write_all(answer.as_bytes()).await?;
+                }
+                std::io::Result::Ok(())
+            });
+        }
+    });
+    (url, heard)
+}
+
+/// Sends twice; gives the outcomes, and for each request whether it was compressed.
+async fn check_unknowing(refusal: &'static str, plain: &'static str) -> (Vec<Outcome>, Vec<bool>) {
+    let (url, log) = unknowing(refusal, plain).await;
+    let mut settings = settings(&url, Protocol::Otlp);
+    settings.wire.compression = Compression::Zstd;
+    let mut client = Client::new(&settings).unwrap();
+    let body = client.encode(&lines(3));
+    let mut outcomes = Vec::new();
+    for _ in 0..2 {
+        outcomes.push(client.send(&settings.endpoints[0], &body).await);
+    }
+    let requests = lock(&log).iter().map(|(top, _)| top.contains("content-encoding: zstd")).collect();
+    (outcomes, requests)
+}
+
+#[tokio::test]
+async fn one_that_does_not_know_the_compression_gets_none() {
+    for refusal in ["400 What", "415 What"] {
+        let (outcomes, requests) = check_unknowing(refusal, "200 OK").await;
+        assert_eq!(outcomes, [Outcome::Accepted, Outcome::Accepted]);
+        assert_eq!(requests, [true, false, false]);
+    }
+    // What is refused either way is refused, and nothing is learnt of compression.
+    let (outcomes, requests) = check_unknowing("400 What", "400 What").await;
+    assert!(outcomes.iter().all(|outcome| matches!(outcome, Outcome::Rejected { .. })), "{outcomes:?}");
+    assert_eq!(requests, [true, false, true, false]);
+    let (outcomes, requests) = check_unknowing("422 What", "200 OK").await;
+    assert!(outcomes.iter().all(|outcome| matches!(outcome, Outcome::Rejected { .. })), "{outcomes:?}");
+    assert_eq!(requests, [true, true]);
+}
