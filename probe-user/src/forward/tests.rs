@@ -141,7 +141,7 @@ fn spawn(settings: Settings, spool: &Spool, dir: &tempfile::TempDir) -> Result<F
 
 /// Every tenth is an alarm.
 fn entry(seq: u64) -> Entry {
-    let class = if seq % 10 == 0 { Class::Alarm } else { Class::Process };
+    let class = if seq.is_multiple_of(10) { Class::Alarm } else { Class::Process };
     Entry { class, wall: 0, line: Bytes::from(format!("{seq}\n")) }
 }
 

@@ -187,7 +187,7 @@ impl Daemon {
                 Some(query) = queries.recv() => self.answer(query),
             }
         };
-        self.stop(reason, inputs).await
+        Box::pin(self.stop(reason, inputs)).await
     }
 
     /// When the ring is looked at if nothing wakes the daemon before.

@@ -133,7 +133,9 @@ impl Outlets {
             let way = match (before, client) {
                 (Some(way), None) => way,
                 (before, Some(client)) => {
-                    before.into_iter().for_each(|way| way.forwarder.abort());
+                    if let Some(way) = before {
+                        way.forwarder.abort();
+                    }
                     let dead = Arc::clone(&self.dead);
                     let forwarder = Forwarder::spawn(settings.clone(), client, &self.spool, &name, dead);
                     forwarder.ring(&self.bell);
@@ -144,7 +146,9 @@ impl Outlets {
             };
             self.ways.push(way);
         }
-        old.into_iter().for_each(|way| way.forwarder.abort());
+        for way in old {
+            way.forwarder.abort();
+        }
     }
 
     /// Gives an event its place and sends it off.
