@@ -185,7 +185,7 @@ fn event(record: &Value, resource: &Value) -> Value {
     let mut attributes = attributes(&record["attributes"]);
     let mut host = resource.clone();
     let (own, host_fields) = (attributes.as_object_mut(), host.as_object_mut());
-    let mut take = |from: Option<&mut Map<String, Value>>, name: &str| {
+    let take = |from: Option<&mut Map<String, Value>>, name: &str| {
         from.and_then(|fields| fields.shift_remove(name)).unwrap_or_else(|| panic!("no {name}: {record}"))
     };
     let host_fields =
