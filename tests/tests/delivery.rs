@@ -6,18 +6,22 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
 
-use procprobe_tests::actor::Actor;
+use procprobe_tests::actor::{Actor, group};
 use procprobe_tests::collector::{Collector, Down};
 use procprobe_tests::daemon::{Daemon, Setup};
 use procprobe_tests::event::Event;
 use procprobe_tests::mark;
 use rustix::process::Signal;
+use serde_json::Value;
 use tempfile::TempDir;
 
 const ACTOR: &str = env!("CARGO_BIN_EXE_actor");
 
 /// How often the daemon is killed.
 const KILLS: u32 = 5;
+
+/// Forks a second, two events each: what a busy machine with a daemon that is not optimised can follow.
+const PACE: u32 = 1500;
 
 /// State and configuration that outlive a daemon.
 struct Home {
@@ -77,6 +81,15 @@ fn history(daemon: &Daemon, since: Option<&str>) -> Vec<Event> {
         .collect()
 }
 
+/// None while the daemon is too busy to answer.
+fn status(daemon: &Daemon) -> Option<Value> {
+    serde_json::from_slice(&daemon.command(&["status", "--format", "json"]).stdout).ok()
+}
+
+fn is_caught_up(daemon: &Daemon) -> bool {
+    status(daemon).is_some_and(|status| status["collectors"][0]["queued_events"] == 0)
+}
+
 fn id(event: &Event) -> &str {
     event.0["id"].as_str().unwrap()
 }
@@ -90,19 +103,19 @@ fn wait_until(what: &str, within: Duration, mut holds: impl FnMut() -> bool) {
 }
 
 /// Repeats are the same events; without them the order holds, and every gap in the numbers is accounted for.
-fn check_stream(arrived: &[Event]) -> BTreeMap<u64, Event> {
-    let mut by_seq: BTreeMap<u64, Event> = BTreeMap::new();
+fn check_stream(arrived: &[Event]) -> BTreeMap<u64, &Event> {
+    let mut by_seq: BTreeMap<u64, &Event> = BTreeMap::new();
     let mut reached = 0;
     for event in arrived {
         if let Some(before) = by_seq.get(&event.seq()) {
-            assert_eq!(before, event, "a repeat is the same event");
+            assert_eq!(*before, event, "a repeat is the same event");
             continue;
         }
         assert!(event.seq() > reached, "{} comes behind {reached}", event.0);
         reached = event.seq();
-        by_seq.insert(event.seq(), event.clone());
+        by_seq.insert(event.seq(), event);
     }
-    let lost: Vec<&Event> = by_seq.values().filter(|event| event.name() == "procprobe.agent.lost").collect();
+    let lost: Vec<&Event> = by_seq.values().copied().filter(|event| event.name() == "procprobe.agent.lost").collect();
     let ranges: Vec<(u64, u64)> =
         lost.iter().filter_map(|event| Some((event.number("seq.first")?, event.number("seq.last")?))).collect();
     let missing: Vec<u64> = (1..reached)
@@ -132,14 +145,14 @@ fn outage(events: u64, at_most: Duration) {
     let mut daemon = home.setup().args(["--ring-bytes", "67108864"]).start();
     let began = Instant::now();
     let mark = mark();
-    let mut storm = Actor::start(ACTOR, "forks", &mark);
+    let mut storm = Actor::start(ACTOR, &format!("forks {PACE}"), &mark);
     let mut accepted = BTreeSet::new();
     let share = at_most / (KILLS + 1);
     for kill in 1..=KILLS {
         let pause = share.mul_f64(0.5 + random.below(1000) as f64 / 1000.0);
         let target = events * u64::from(kill) / u64::from(KILLS + 1);
         let until = Instant::now() + pause;
-        while Instant::now() < until && daemon.status()["agent"]["seq"].as_u64().unwrap() < target {
+        while Instant::now() < until && daemon.stream.last_seq() < target {
             std::thread::sleep(Duration::from_millis(200));
         }
         // What the history shows is on disk: whatever comes now, it has to arrive.
@@ -149,29 +162,27 @@ fn outage(events: u64, at_most: Duration) {
         std::thread::sleep(Duration::from_millis(random.below(1500)));
         daemon.crash(|| std::thread::sleep(Duration::from_millis(random.below(300))));
     }
-    while daemon.status()["agent"]["seq"].as_u64().unwrap() < events && began.elapsed() < at_most {
+    while daemon.stream.last_seq() < events && began.elapsed() < at_most {
         std::thread::sleep(Duration::from_millis(200));
     }
     storm.finish();
     // Until everything that was told lies on disk.
-    wait_until("the last event on disk", Duration::from_secs(60), || {
-        let status = daemon.status();
-        status["spool"]["unwritten"] == 0
+    wait_until("the last event on disk", Duration::from_secs(120), || {
+        status(&daemon).is_some_and(|status| status["spool"]["unwritten"] == 0)
     });
-    let kept = history(&daemon, None);
-    let waiting = daemon.status()["collectors"][0]["queued_events"].as_u64().unwrap();
+    let kept: Vec<String> = history(&daemon, None).iter().map(|event| id(event).to_owned()).collect();
+    let waiting = status(&daemon).and_then(|status| status["collectors"][0]["queued_events"].as_u64()).unwrap();
     assert!(waiting >= kept.len() as u64, "{waiting} wait, {} are kept", kept.len());
 
-    let collector = down.up([503, 429, 500]);
-    wait_until("the backlog at the collector", Duration::from_secs(120), || {
-        daemon.status()["collectors"][0]["queued_events"] == 0
-    });
+    // It is asked again within a minute at the latest.
+    let collector = down.up([]);
+    wait_until("the backlog at the collector", Duration::from_secs(180), || is_caught_up(&daemon));
     assert_eq!(daemon.stop(), Some(0));
-    assert_eq!((collector.faults(), collector.refused()), (Vec::new(), 3));
-    let arrived = collector.accepted();
+    assert_eq!(collector.faults(), Vec::<String>::new());
+    let arrived = collector.take_accepted();
     let by_seq = check_stream(&arrived);
-    accepted.extend(kept.iter().map(|event| id(event).to_owned()));
-    let ids: BTreeSet<&str> = by_seq.values().map(id).collect();
+    accepted.extend(kept);
+    let ids: BTreeSet<&str> = by_seq.values().map(|event| id(event)).collect();
     let missing: Vec<&String> = accepted.iter().filter(|accepted| !ids.contains(accepted.as_str())).collect();
     assert!(missing.is_empty(), "{} accepted events did not arrive, such as {:?}", missing.len(), missing.first());
     let crashes = by_seq.values().filter(|event| event.text("where") == "stamp" && event.text("reason") == "crash");
@@ -207,7 +218,7 @@ fn what_a_small_spool_drops_in_an_outage_is_told() {
         ));
         let mut daemon = home.setup().start();
         let mark = mark();
-        let mut storm = Actor::start(ACTOR, "forks", &mark);
+        let mut storm = Actor::start(ACTOR, &format!("forks {PACE}"), &mark);
         daemon.wait_for("the first drop", |event| {
             event.name() == "procprobe.agent.lost" && event.text("where") == "spool" && event.text("reason") == "full"
         });
@@ -217,14 +228,16 @@ fn what_a_small_spool_drops_in_an_outage_is_told() {
         assert!(bytes < (1 << 20) + (256 << 10), "{bytes} bytes on disk");
         daemon.crash(|| ());
         let collector = down.up([]);
-        wait_until("the backlog at the collector", Duration::from_secs(60), || {
-            daemon.status()["collectors"][0]["queued_events"] == 0
-        });
+        wait_until("the backlog at the collector", Duration::from_secs(60), || is_caught_up(&daemon));
         assert_eq!(daemon.stop(), Some(0));
-        let by_seq = check_stream(&collector.accepted());
+        // Drops are told together and not too often: what is left of them the next run tells.
+        let mut next = home.setup().start();
+        assert_eq!(next.stop(), Some(0));
+        let arrived = collector.take_accepted();
+        let by_seq = check_stream(&arrived);
         let starts = by_seq.values().filter(|event| event.name() == "procprobe.agent.started").count();
         // The daemon's own events outlive those of processes, unless it is what is new that goes.
-        assert!(starts == 2 || when_full == "drop_newest", "{starts}");
+        assert!(starts == 3 || when_full == "drop_newest", "{starts}");
     }
 }
 
@@ -249,7 +262,8 @@ fn what_a_collector_rejects_is_kept_as_dead_letters_and_told() {
 fn the_history_works_without_a_collector_and_can_be_followed_by_name() {
     let home = Home::new("");
     let mark = mark();
-    let mut daemon = home.setup().events("all").start();
+    let policy = group("some", "exit", &mark, "count: { max: 100 }");
+    let mut daemon = home.setup().policy(&policy).start();
     let child = Actor::start(ACTOR, "exit 3", &mark);
     let pid = child.pid();
     drop(child);
@@ -263,9 +277,9 @@ fn the_history_works_without_a_collector_and_can_be_followed_by_name() {
     let text = String::from_utf8(daemon.command(&["events", "--format", "text"]).stdout).unwrap();
     assert!(text.starts_with("--- ") && text.contains("agent.started"), "{text}");
     daemon.crash(|| ());
-    let again = history(&daemon, None);
-    let starts = again.iter().filter(|event| event.name() == "procprobe.agent.started").count();
-    assert_eq!(starts, 2, "the history outlives the daemon");
+    wait_until("both starts in the history, which outlives the daemon", Duration::from_secs(20), || {
+        history(&daemon, None).iter().filter(|event| event.name() == "procprobe.agent.started").count() == 2
+    });
     daemon.signal(Signal::TERM);
     daemon.wait();
 }

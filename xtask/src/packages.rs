@@ -1,5 +1,5 @@
-//! Programs of others that the tests run against: the real logrotate, the real Alertmanager, a real OpenTelemetry
-//! collector.
+//! Programs of others that the tests run against: the real logrotate, the real Alertmanager, the real Prometheus, a real
+//! OpenTelemetry collector.
 //!
 //! What is on PATH is taken as it is. Else Debian's package is fetched: installed where that only adds a program, and
 //! unpacked under target/ where installing would start a service that nobody asked for. Without apt or root the error
@@ -28,7 +28,7 @@ enum How {
     Unpack,
 }
 
-const PROGRAMS: [Program; 2] = [
+const PROGRAMS: [Program; 3] = [
     Program { name: "logrotate", package: "logrotate", why: "rotates what is read meanwhile", how: How::Install },
     Program {
         name: "prometheus-alertmanager",
@@ -36,6 +36,7 @@ const PROGRAMS: [Program; 2] = [
         why: "takes alarms and shows them",
         how: How::Unpack,
     },
+    Program { name: "prometheus", package: "prometheus", why: "scrapes metrics", how: How::Unpack },
 ];
 
 /// From PyPI, each of this version: an OpenTelemetry collector, and code that is not ours to decode what leaves it.

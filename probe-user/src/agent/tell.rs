@@ -83,6 +83,8 @@ pub struct Heartbeat<'a> {
     pub processes: usize,
     /// Events that wait for the collector.
     pub queued_events: u64,
+    /// Seconds since the oldest of them happened.
+    pub queued_age: Option<f64>,
     /// Size of the files that events lie in.
     pub spool_bytes: u64,
 }
@@ -145,6 +147,7 @@ pub fn heartbeat(at: KTime, facts: &Heartbeat<'_>) -> Event {
         .put("kernel.programs", kernel_programs(facts.kernel))
         .put("processes", facts.processes)
         .put("queue.events", facts.queued_events)
+        .put_some("queue.age", facts.queued_age)
         .put("spool.bytes", facts.spool_bytes);
     let body = format!(
         "alive for {} s: {:.2} s of CPU, {:.1} MiB, {} processes known",
@@ -287,6 +290,7 @@ mod tests {
             kernel: &kernel,
             processes: 7,
             queued_events: 1,
+            queued_age: Some(1.5),
             spool_bytes: 2,
         };
         check(
@@ -294,7 +298,12 @@ mod tests {
             "procprobe.agent.heartbeat",
             Severity::Info,
             "alive for 60 s: 0.25 s of CPU, 3.0 MiB, 7 processes known",
-            &[("kernel.time", json!(0.0015)), ("memory.usage", json!(3 << 20)), ("queue.events", json!(1))],
+            &[
+                ("kernel.time", json!(0.0015)),
+                ("memory.usage", json!(3 << 20)),
+                ("queue.events", json!(1)),
+                ("queue.age", json!(1.5)),
+            ],
         );
     }
 }

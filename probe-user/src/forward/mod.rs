@@ -14,6 +14,7 @@
 
 mod dead;
 mod endpoint;
+mod reach;
 mod report;
 mod send;
 mod task;
@@ -38,8 +39,9 @@ pub use send::{Client, StartError};
 pub use wire::otlp_metrics::Snapshot;
 pub use wire::{ClientFiles, Compression, Protocol, Tls, Wire};
 
+use self::reach::Reach;
 use crate::outlet::{Dropped, Tally, lock};
-use crate::spool::{Gauge, Reader, Spool};
+use crate::spool::{Gauge, Spool};
 use crate::time::Wall;
 
 /// The name of this way out in `procprobe.agent.lost`.
@@ -120,6 +122,9 @@ impl Default for Limits {
 /// How delivery stands.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Status {
+    /// What people and the spool know it by ([`Settings::names`]).
+    #[serde(default)]
+    pub name: String,
     /// The URLs, without secrets.
     pub urls: Vec<String>,
     /// The last request was acknowledged (or none was made yet).
@@ -128,6 +133,9 @@ pub struct Status {
     pub last_error: Option<String>,
     /// Failures in a row.
     pub failures: u64,
+    /// Seconds since the first of the requests that all have to be made again; absent while it is within reach.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unreached_seconds: Option<f64>,
     /// Events on disk that it has not acknowledged; at most so many.
     pub queued_events: u64,
     /// Seconds since the oldest of them happened.
@@ -156,6 +164,7 @@ struct Shared {
     wake: Notify,
     limits: Limits,
     dead: Arc<DeadLetters>,
+    reach: Reach,
 }
 
 #[derive(Debug)]
@@ -167,6 +176,7 @@ struct State {
     sent_batches: u64,
     failures: u64,
     last_error: Option<String>,
+    name: String,
     urls: Vec<String>,
 }
 
@@ -174,10 +184,6 @@ impl Forwarder {
     /// Starts forwarding on the present tokio runtime what the spool has for the collector of this name.
     pub fn spawn(settings: Settings, client: Client, spool: &Spool, name: &str, dead: Arc<DeadLetters>) -> Self {
         let reader = spool.reader(name, settings.alarms_first);
-        Self::of(settings, client, reader, dead)
-    }
-
-    fn of(settings: Settings, client: Client, reader: Reader, dead: Arc<DeadLetters>) -> Self {
         let shared = Arc::new(Shared {
             state: Mutex::new(State {
                 tally: Tally::new(PLACE),
@@ -186,9 +192,11 @@ impl Forwarder {
                 sent_batches: 0,
                 failures: 0,
                 last_error: None,
+                name: name.to_owned(),
                 urls: settings.endpoints.iter().map(ToString::to_string).collect(),
             }),
             wake: Notify::new(),
+            reach: Reach::default(),
             limits: settings.limits,
             dead,
         });
@@ -197,15 +205,22 @@ impl Forwarder {
         Self { shared, gauge, task: tokio::spawn(task.run()) }
     }
 
+    /// Rings this bell whenever the collector goes out of reach or comes back.
+    pub fn ring(&self, bell: &Arc<Notify>) {
+        self.shared.reach.ring(bell);
+    }
+
     /// How delivery stands at this moment.
     pub fn status(&self, now: Wall) -> Status {
         let backlog = self.gauge.read();
         let state = lock(&self.shared.state);
         Status {
+            name: state.name.clone(),
             urls: state.urls.clone(),
             healthy: state.failures == 0,
             last_error: state.last_error.clone(),
             failures: state.failures,
+            unreached_seconds: self.shared.reach.failing_for().map(|time| time.as_secs_f64()),
             queued_events: backlog.events,
             queued_age: backlog.oldest.map(|oldest| now.0.saturating_sub(oldest).max(0) as f64 / 1e9),
             sent_events: state.sent_events,
@@ -233,6 +248,7 @@ impl Forwarder {
 
 impl Shared {
     fn sent(&self, endpoint: &Endpoint, events: u64) {
+        self.reach.answered();
         let mut state = lock(&self.state);
         if state.failures > 0 {
             tracing::info!(collector = %endpoint, "the collector takes events again");
@@ -244,6 +260,7 @@ impl Shared {
     }
 
     fn failed(&self, endpoint: &Endpoint, why: &str) {
+        self.reach.failed();
         let mut state = lock(&self.state);
         // The first failure in a row is news, the others are the same news.
         if state.failures == 0 {
@@ -255,6 +272,7 @@ impl Shared {
 
     /// Of so many events these were refused for good.
     fn rejected(&self, endpoint: &Endpoint, events: u64, rejected: u64, why: &str) {
+        self.reach.answered();
         tracing::warn!(collector = %endpoint, %why, rejected, "the collector rejects events; they are set aside");
         let mut state = lock(&self.state);
         state.tally.add("rejected", rejected);

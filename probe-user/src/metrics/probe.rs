@@ -9,11 +9,13 @@ use crate::notify;
 use crate::outlet::Dropped;
 use crate::record::Lost;
 use crate::serve::StatusReport;
+use crate::spool;
 
 pub(super) fn put(report: &StatusReport, out: &mut Gathered) {
     life(report, out);
     kernel(report, out);
     losses(report, out);
+    spool(&report.spool, out);
     collectors(&report.collectors, out);
     destinations(&report.notify, out);
 }
@@ -122,10 +124,23 @@ fn losses(report: &StatusReport, out: &mut Gathered) {
     );
 }
 
+fn spool(spool: &spool::Status, out: &mut Gathered) {
+    let mut put = |family: Family, value: f64| out.put(family, [point(&[], value)]);
+    put(Family::gauge("procprobe_spool_bytes", "By", "Size of the files that events lie in."), spool.bytes as f64);
+    put(Family::gauge("procprobe_spool_limit_bytes", "By", "What they may grow to."), spool.max_bytes as f64);
+    put(
+        Family::gauge("procprobe_spool_unwritten_events", "{event}", "Events that are not on disk yet."),
+        spool.unwritten as f64,
+    );
+    put(
+        Family::gauge("procprobe_spool_failing", "1", "1 while the disk does not take events."),
+        flag(spool.failing.is_some()),
+    );
+}
+
 fn collectors(collectors: &[forward::Status], out: &mut Gathered) {
-    let names = names_of(collectors);
     let mut put = |family: Family, value: fn(&forward::Status) -> f64| {
-        let points = collectors.iter().zip(&names).map(|(status, name)| point(&[("collector", name)], value(status)));
+        let points = collectors.iter().map(|status| point(&[("collector", &status.name)], value(status)));
         out.put(family, points.collect::<Vec<Point>>());
     };
     put(
@@ -137,8 +152,20 @@ fn collectors(collectors: &[forward::Status], out: &mut Gathered) {
         |status| status.failures as f64,
     );
     put(
+        Family::gauge("procprobe_collector_unreached_seconds", "s", "For so long all requests failed; 0 while not."),
+        |status| status.unreached_seconds.unwrap_or_default(),
+    );
+    put(
         Family::gauge("procprobe_collector_waiting_events", "{event}", "Events that the collector has not got yet."),
         |status| status.queued_events as f64,
+    );
+    put(
+        Family::gauge(
+            "procprobe_collector_waiting_age_seconds",
+            "s",
+            "Since the oldest of them happened; 0 without any.",
+        ),
+        |status| status.queued_age.unwrap_or_default(),
     );
     put(
         Family::counter("procprobe_collector_sent_events_total", "{event}", "Events that the collector acknowledged."),
@@ -152,17 +179,6 @@ fn collectors(collectors: &[forward::Status], out: &mut Gathered) {
         ),
         |status| status.sent_batches as f64,
     );
-}
-
-/// Each collector's URLs; with a number where two have the same.
-pub(crate) fn names_of(collectors: &[forward::Status]) -> Vec<String> {
-    let mut names: Vec<String> = Vec::new();
-    for status in collectors {
-        let urls = status.urls.join(" ");
-        let same = names.iter().filter(|name| name.split(" #").next() == Some(&urls)).count();
-        names.push(if same == 0 { urls } else { format!("{urls} #{}", same + 1) });
-    }
-    names
 }
 
 fn destinations(destinations: &[notify::Status], out: &mut Gathered) {

@@ -202,14 +202,14 @@ fn the_daemon_shows_its_own_cost_and_losses() {
 
 #[test]
 fn ways_out_are_told_apart() {
-    let collector = |url: &str, failures| forward::Status {
-        urls: vec![url.into()],
+    let collector = |name: &str, failures| forward::Status {
+        name: name.into(),
         healthy: failures == 0,
         failures,
         ..forward::Status::default()
     };
     let report = StatusReport {
-        collectors: vec![collector("http://a/", 0), collector("http://b/", 2), collector("http://a/", 1)],
+        collectors: vec![collector("http://a/", 0), collector("http://b/", 2), collector("http://a/ 2", 1)],
         notify: vec![notify::Status {
             name: "ops".into(),
             kind: "webhook".into(),
@@ -224,7 +224,7 @@ fn ways_out_are_told_apart() {
         &[
             r#"procprobe_collector_up{collector="http://a/"} 1"#,
             r#"procprobe_collector_up{collector="http://b/"} 0"#,
-            r#"procprobe_collector_up{collector="http://a/ #2"} 0"#,
+            r#"procprobe_collector_up{collector="http://a/ 2"} 0"#,
         ],
     );
     check(&report, "procprobe_notify_up", &[r#"procprobe_notify_up{destination="ops",kind="webhook"} 1"#]);

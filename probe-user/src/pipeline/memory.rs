@@ -135,19 +135,21 @@ nonsense
     #[test]
     fn memory_is_given_back_once_after_each_storm() {
         let mut storm = Storm { records: STORM, code: Vec::new() };
-        let mut check = |records: usize, expected: bool| assert_eq!(storm.drained(records), expected, "{records}");
-        check(QUIET + 1, false);
-        check(0, true);
-        check(0, false);
-        check(STORM - 1, false);
-        check(0, false);
-        check(QUIET + 1, false);
-        check(QUIET, true);
+        let check = |storm: &mut Storm, records: usize, expected: bool| {
+            assert_eq!(storm.drained(records), expected, "{records}");
+        };
+        check(&mut storm, QUIET + 1, false);
+        check(&mut storm, 0, true);
+        check(&mut storm, 0, false);
+        check(&mut storm, STORM - 1, false);
+        check(&mut storm, 0, false);
+        check(&mut storm, QUIET + 1, false);
+        check(&mut storm, QUIET, true);
         storm.woken(STORM);
         assert!(storm.drained(0));
-        check(0, false);
-        check(STORM, false);
-        check(0, true);
+        check(&mut storm, 0, false);
+        check(&mut storm, STORM, false);
+        check(&mut storm, 0, true);
     }
 
     #[test]

@@ -183,6 +183,7 @@ impl Daemon {
                     self.core.check_clock()?;
                 }
                 Some(input) = inputs.recv() => self.core.input(input)?,
+                () = self.outlets.path_turns() => self.outlets.tell_paths(),
                 Some(query) = queries.recv() => self.answer(query),
             }
         };
@@ -199,9 +200,9 @@ impl Daemon {
             // What was to come after a longer interval comes earlier when the interval has become shorter.
             self.times.sample.map_or_else(clock::now, |at| at.min(clock::now().after(every)))
         });
-        let orphan = self.outlets.next_orphan();
-        let times = [self.times.drain, self.times.sample, self.core.wake_at(), orphan, Some(self.times.heartbeat)];
-        times.into_iter().flatten().min()
+        let outlets = [self.outlets.next_orphan(), self.outlets.next_path()];
+        let times = [self.times.drain, self.times.sample, self.core.wake_at(), Some(self.times.heartbeat)];
+        times.into_iter().chain(outlets).flatten().min()
     }
 
     /// Does whatever is due.
@@ -222,6 +223,9 @@ impl Daemon {
         }
         if is_due(self.outlets.next_orphan()) {
             self.outlets.tell_orphans();
+        }
+        if is_due(self.outlets.next_path()) {
+            self.outlets.tell_paths();
         }
         if self.times.heartbeat <= now {
             self.beat()?;
@@ -278,6 +282,7 @@ impl Daemon {
                 kernel: &self.kernel_cost(),
                 processes: self.core.engine().table().len(),
                 queued_events: self.outlets.queued(),
+                queued_age: self.outlets.queued_age(),
                 spool_bytes: self.outlets.spool().bytes,
             },
         );

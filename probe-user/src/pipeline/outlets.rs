@@ -8,11 +8,11 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
 use super::clock::{self, Steady};
 use super::snapshots;
-use crate::agent;
+use crate::agent::{self, Paths, Seen};
 use crate::config::Config;
 use crate::event::{Event, Severity, Stamped, name};
 use crate::forward::{self, Client, DeadLetters, Forwarder, Reporter, StartError};
@@ -44,6 +44,9 @@ pub(super) struct Outlets {
     notifier: Notifier,
     /// Numbers that no event has, until that is told.
     gap: Option<Gap>,
+    /// Rung when a collector goes out of reach or comes back.
+    bell: Arc<Notify>,
+    paths: Paths,
 }
 
 /// The way to one collector.
@@ -85,6 +88,8 @@ impl Outlets {
             dead: Arc::new(DeadLetters::in_state(&config.state_dir)),
             notifier,
             gap,
+            bell: Arc::default(),
+            paths: Paths::default(),
         };
         outlets.open_ways(wanted);
         Ok((outlets, notes))
@@ -131,6 +136,7 @@ impl Outlets {
                     before.into_iter().for_each(|way| way.forwarder.abort());
                     let dead = Arc::clone(&self.dead);
                     let forwarder = Forwarder::spawn(settings.clone(), client, &self.spool, &name, dead);
+                    forwarder.ring(&self.bell);
                     Way { name, settings, forwarder }
                 }
                 // What has no way gets a client.
@@ -206,6 +212,33 @@ impl Outlets {
         }
     }
 
+    /// Waits until a collector goes out of reach or comes back.
+    pub(super) async fn path_turns(&self) {
+        self.bell.notified().await;
+    }
+
+    /// When [`Self::tell_paths`] has something to tell, unless a path turns before.
+    pub(super) fn next_path(&self) -> Option<KTime> {
+        self.paths.next_look()
+    }
+
+    /// Tells which collectors have been out of reach for long, and which are back.
+    pub(super) fn tell_paths(&mut self) {
+        let now = clock::now();
+        let collectors = self.collectors();
+        let seen = collectors.into_iter().map(|status| {
+            let collector = status.name;
+            let why = status.last_error.unwrap_or_default();
+            let why = why.strip_prefix(&format!("{collector}: ")).unwrap_or(&why).to_owned();
+            let lasting = status.unreached_seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+            let unreached = lasting.map(|lasting| now.before(lasting));
+            Seen { collector, unreached, why, waiting: status.queued_events, sent: status.sent_events }
+        });
+        for event in self.paths.look(now, &seen.collect::<Vec<_>>()) {
+            self.tell(event);
+        }
+    }
+
     /// Other destinations from now on; the notes say what is degraded.
     pub(super) fn set_destinations(&mut self, policies: &PolicySet) -> Vec<String> {
         self.notifier.reload(policies)
@@ -236,6 +269,11 @@ impl Outlets {
         self.collectors().iter().map(|status| status.queued_events).max().unwrap_or_default()
     }
 
+    /// Seconds since the oldest event happened that waits for a collector.
+    pub(super) fn queued_age(&self) -> Option<f64> {
+        self.collectors().iter().filter_map(|status| status.queued_age).max_by(f64::total_cmp)
+    }
+
     /// How delivery to each collector stands.
     pub(super) fn collectors(&self) -> Vec<forward::Status> {
         let now = clock::read().wall;
@@ -250,6 +288,7 @@ impl Outlets {
     /// A way to read the local history: since so long ago, else from its beginning, or from now on where it is followed.
     pub(super) fn history(&self, since: Option<Duration>, follow: bool) -> View {
         let view = self.spool.view();
+        let view = if follow { view.and_on() } else { view };
         match since {
             Some(ago) => {
                 let ago = i64::try_from(ago.as_nanos()).unwrap_or(i64::MAX);

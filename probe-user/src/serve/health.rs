@@ -12,5 +12,8 @@ pub fn reasons(report: &StatusReport) -> Vec<String> {
             "records were lost {seconds:.1} s ago and the process table is not right yet: nothing is judged"
         ));
     }
+    if let Some(why) = &report.spool.failing {
+        reasons.push(format!("events cannot be written to disk, {} wait in memory: {why}", report.spool.unwritten));
+    }
     reasons
 }

@@ -37,8 +37,8 @@ use crate::forward;
 use crate::logs::LogsReport;
 use crate::notify;
 use crate::outlet::Dropped;
-use crate::time::Wall;
 use crate::spool::{self, View};
+use crate::time::Wall;
 
 /// Queries that may wait for the pipeline.
 const QUERIES: usize = 8;

@@ -70,8 +70,8 @@ fn act(arguments: &[String]) -> Outcome {
         // within CGROUP MODE...: any mode in that cgroup (its folder in the unified hierarchy), and a second line: the CPU
         // time that the cgroup was charged for meanwhile, less our own.
         "within" => within(rest, marks),
-        // forks: children that end before they execute anything, one after the other, until our stdin is closed.
-        "forks" => forks(),
+        // forks PER_SECOND: children that end before they execute anything, until our stdin is closed.
+        "forks" => forks(number(rest, 0)?),
         // herd COUNT MODE...: children that live until our stdin is closed (or they end by themselves).
         "herd" => herd(number(rest, 0)?, rest.get(1..).unwrap_or_default(), marks),
         // pace PER_SECOND MS: short children at an even pace.
@@ -234,16 +234,20 @@ fn spawn(count: u64, at_once: usize, mode: &[String], marks: &[String]) -> Outco
 }
 
 /// What cannot be executed is forked all the same, and gone at once.
-fn forks() -> Outcome {
+fn forks(per_second: u32) -> Outcome {
+    let gap = Duration::from_secs(1).checked_div(per_second).ok_or("a pace of 0")?;
     let closed = thread::spawn(|| std::io::copy(&mut stdin().lock(), &mut std::io::sink()));
+    let started = Instant::now();
     let mut count = 0;
     while !closed.is_finished() {
         if Command::new("/nonexistent/program").stdin(Stdio::null()).spawn().is_ok() {
             return Err("there should be no such program".into());
         }
         count += 1;
+        // No more than so many in a second; what was missed is not made up for.
+        thread::sleep((gap * count).saturating_sub(started.elapsed()).min(gap));
     }
-    tell(&[("count", count)])?;
+    tell(&[("count", count.into())])?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::policy::spec::{Limit, Per};
+use crate::time::KTime;
 
 fn app(bounds: Vec<Bound>) -> Vec<Group> {
     vec![group("app", exe("/bin/app"), bounds)]
@@ -32,6 +33,25 @@ fn cpu_of_a_group_is_what_its_members_used_in_the_interval() {
         "4 firing app: 1.9 cores of CPU, maximum 1.5 cores; most by 10 (app): 1 core
          4.5 resolved app: 0.03 cores of CPU, maximum 1.5 cores; healthy again after 2.5s",
     );
+}
+
+#[test]
+fn status_says_what_members_use_where_they_are_sampled() {
+    let shows = |script: &str, cpu: Option<f64>, held: Option<(u64, u64)>| {
+        let sampled = group("app", exe("/bin/app"), vec![max(Measure::Cpu, 9.0)]);
+        let counted = group("other", exe("/bin/app"), vec![max(Measure::Count, 9.0)]);
+        let world = check(vec![sampled, counted], &format!("0 scan\n{script}"), "");
+        let groups = world.engine.status(KTime::from_secs(9)).groups;
+        let usage = groups[0].usage.unwrap();
+        let found = (usage.cpu, usage.memory_bytes.zip(usage.threads));
+        assert_eq!((found, groups[1].usage), ((cpu, held), None), "{script}");
+    };
+    shows("", Some(0.0), Some((0, 0)));
+    shows("1 run 10 /bin/app", None, None);
+    let used = "1 run 10 /bin/app\n2 use 10 cpu=100 rss=60 threads=5\n2 sample\n3 use 10 cpu=600\n3 sample";
+    shows(used, Some(0.5), Some((60 << 20, 5)));
+    shows(&format!("{used}\n4 sample"), Some(0.0), Some((60 << 20, 5)));
+    shows(&format!("{used}\n3.5 exit 10 cpu=600\n4 sample\n5 sample"), Some(0.0), Some((0, 0)));
 }
 
 #[test]

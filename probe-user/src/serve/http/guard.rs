@@ -19,9 +19,16 @@ pub(super) struct Guard {
 enum Wanted {
     #[default]
     Nothing,
-    Token(Key, Tag),
+    Token(Box<Token>),
     /// There is a token, and nothing to compare it with.
     Refused,
+}
+
+/// What presented tokens are compared with.
+#[derive(Debug)]
+struct Token {
+    key: Key,
+    tag: Tag,
 }
 
 /// Why somebody is not answered.
@@ -40,7 +47,7 @@ impl Guard {
             None => Wanted::Nothing,
             Some((Ok(key), token)) => {
                 let tag = hmac::sign(&key, token.as_bytes());
-                Wanted::Token(key, tag)
+                Wanted::Token(Box::new(Token { key, tag }))
             }
             // The system has no random numbers.
             Some((Err(_), _)) => Wanted::Refused,
@@ -52,9 +59,9 @@ impl Guard {
         match &*self.wanted.lock().unwrap_or_else(PoisonError::into_inner) {
             Wanted::Nothing if is_own_name(headers.get(HOST)) => Ok(()),
             Wanted::Nothing => Err(Refusal::Host),
-            Wanted::Token(key, tag) => {
+            Wanted::Token(token) => {
                 let presented = bearer(headers).ok_or(Refusal::Token)?;
-                hmac::verify(key, presented, tag.as_ref()).map_err(|_| Refusal::Token)
+                hmac::verify(&token.key, presented, token.tag.as_ref()).map_err(|_| Refusal::Token)
             }
             Wanted::Refused => Err(Refusal::Token),
         }
