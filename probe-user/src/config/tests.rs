@@ -73,7 +73,7 @@ fn everything_of_this_version() {
     assert_eq!(config.collectors[2].wire, wire);
     assert_eq!(config.collectors[0].token_file.as_deref(), Some(Path::new("/etc/procprobe/token")));
     let paces: Vec<_> = config.collectors.iter().map(|one| (one.catch_up, one.alarms_first)).collect();
-    assert_eq!(paces, [(None, false), (Some(10 << 20), true)]);
+    assert_eq!(paces, [(None, false), (Some(10 << 20), true), (None, false)]);
     assert_eq!(config.state_dir, Path::new("/srv/state"));
     assert_eq!((config.spool_max, config.when_full), (1 << 30, WhenFull::DropNewest));
     assert_eq!(config.api, Api { socket: "/srv/api.sock".into(), mode: 0o600, group: Some("ops".into()) });

@@ -8,6 +8,7 @@ use proptest::prelude::{ProptestConfig, any, proptest};
 use super::text::text;
 use super::*;
 use crate::agent::{Cost, KernelCost, ProgramCost};
+use crate::engine::status::{JobAlarmStatus, JobStatus, LastRunStatus};
 use crate::engine::{
     BoundStatus, GroupStatus, GroupUsage, HostBoundStatus, HostInstanceStatus, LogStatus, State, Status,
 };
@@ -149,6 +150,58 @@ fn the_hosts_measures_have_their_units_in_their_names() {
             r#"procprobe_host_disk_free_ratio{mountpoint="/"} 0.25"#,
         ],
     );
+}
+
+#[test]
+fn jobs_show_their_last_run_and_their_next() {
+    let job = |name: &str, last: Option<LastRunStatus>, next: Option<Wall>| JobStatus {
+        name: name.into(),
+        declared: "a.yaml:4".into(),
+        schedule: next.map(|_| "0 2 * * *".into()),
+        timezone: None,
+        next,
+        missed: 2,
+        running: Vec::new(),
+        last,
+        alarms: vec![JobAlarmStatus {
+            name: format!("{name}.success"),
+            measure: "success",
+            bound: None,
+            severity: Severity::Warning,
+            state: State::Firing,
+            since_seconds: None,
+            dips_healed: 0,
+        }],
+    };
+    let last =
+        |outcome| LastRunStatus { pid: 7, outcome, ended_seconds: 10.0, duration_seconds: 2.5, cpu_seconds: 0.5 };
+    let jobs = vec![
+        job("backup", Some(last("failed")), Some(Wall(1_700_000_100_000_000_000))),
+        job("odd", Some(last("unknown")), None),
+        job("new", None, None),
+    ];
+    let engine = Status { jobs, ..Status::default() };
+    let report = StatusReport { time: Wall(1_700_000_000_000_000_000), engine, ..StatusReport::default() };
+    check(
+        &report,
+        "procprobe_job_",
+        &[
+            r#"procprobe_job_runs_in_progress{job="backup"} 0"#,
+            r#"procprobe_job_runs_in_progress{job="odd"} 0"#,
+            r#"procprobe_job_runs_in_progress{job="new"} 0"#,
+            r#"procprobe_job_missed_total{job="backup"} 2"#,
+            r#"procprobe_job_next_timestamp_seconds{job="backup"} 1700000100"#,
+            r#"procprobe_job_last_end_timestamp_seconds{job="backup"} 1699999990"#,
+            r#"procprobe_job_last_end_timestamp_seconds{job="odd"} 1699999990"#,
+            r#"procprobe_job_last_duration_seconds{job="backup"} 2.5"#,
+            r#"procprobe_job_last_duration_seconds{job="odd"} 2.5"#,
+            r#"procprobe_job_last_cpu_seconds{job="backup"} 0.5"#,
+            r#"procprobe_job_last_cpu_seconds{job="odd"} 0.5"#,
+            r#"procprobe_job_last_success{job="backup"} 0"#,
+        ],
+    );
+    let labels = r#"kind="job",policy="backup",alarm="backup.success",measure="success",severity="warning""#;
+    assert!(lines(&report, "procprobe_alarm_firing").contains(&format!("procprobe_alarm_firing{{{labels}}} 1")));
 }
 
 #[test]
