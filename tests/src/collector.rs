@@ -86,6 +86,11 @@ impl Collector {
         lock(&self.heard).accepted.clone()
     }
 
+    /// The same, and forgets them.
+    pub fn take_accepted(&self) -> Vec<Event> {
+        std::mem::take(&mut lock(&self.heard).accepted)
+    }
+
     /// Requests that were answered with something else.
     pub fn refused(&self) -> usize {
         lock(&self.heard).refused

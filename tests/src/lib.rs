@@ -16,6 +16,7 @@ pub mod collector;
 pub mod daemon;
 pub mod event;
 pub mod hook;
+pub mod otel;
 pub mod prometheus;
 pub mod stream;
 pub mod web;

@@ -20,6 +20,7 @@ use crate::time::KTime;
 pub(super) const REPEAT_MIN: Duration = Duration::from_secs(1);
 
 /// One group.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own, none excludes another")]
 #[derive(Debug)]
 pub(super) struct GroupState {
     pub(super) spec: Arc<Group>,

@@ -45,7 +45,9 @@ use regex::Regex;
 pub use self::explain::{Explanation, Verdict};
 pub use self::hosts::{HostBoundStatus, HostInstanceStatus};
 pub(crate) use self::reread::{Hope, next_look};
-pub use self::status::{BoundStatus, Each, GroupStatus, GroupUsage, LogStatus, LossStatus, State, Status};
+pub use self::status::{
+    ActionStatus, BoundStatus, Each, GroupStatus, GroupUsage, LogStatus, LossStatus, State, Status,
+};
 
 use self::act::Acts;
 use self::group::GroupState;
@@ -118,7 +120,7 @@ pub enum Input {
     /// Lines that matched a log.
     Lines(LogLines),
     /// Figures of the host ([`PolicySet::host`] says which are wanted).
-    Host(HostSample),
+    Host(Box<HostSample>),
     /// What became of an [`Effect::Act`].
     Acted(Acted),
     /// How kernel time and wall time relate: before anything else, and whenever that has changed by more than noise.

@@ -42,6 +42,24 @@ pub struct Status {
     pub host: Vec<HostBoundStatus>,
     /// Each job, sorted as the policies are.
     pub jobs: Vec<JobStatus>,
+    /// Actions that were ordered and have not ended, the oldest first.
+    pub actions: Vec<ActionStatus>,
+}
+
+/// An action under way.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ActionStatus {
+    /// The action's name.
+    pub name: String,
+    /// The alarm that led to it.
+    pub alarm: String,
+    /// Of what it is, of an alarm that can be of several things.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub instance: Option<String>,
+    /// The policy whose alarm that is.
+    pub policy: String,
+    /// Seconds since it was ordered.
+    pub since_seconds: f64,
 }
 
 /// Records lost for one reason.
@@ -197,6 +215,7 @@ impl Engine {
             logs,
             jobs,
             host,
+            actions: self.acts.status(now),
         }
     }
 

@@ -52,7 +52,9 @@ impl DeadLetters {
     pub(super) fn keep(&self, refusal: &Refusal<'_>, lines: &[Bytes]) -> io::Result<()> {
         let mut text = serde_json::to_vec(refusal)?;
         text.push(b'\n');
-        lines.iter().for_each(|line| text.extend_from_slice(line));
+        for line in lines {
+            text.extend_from_slice(line);
+        }
         // One at a time: two would move the same file away.
         let _writing = lock(&self.writing);
         DirBuilder::new().recursive(true).mode(0o700).create(&self.directory)?;

@@ -34,15 +34,14 @@ use tokio::task::JoinHandle;
 
 pub use dead::DeadLetters;
 pub use endpoint::{Endpoint, EndpointError};
-pub use reach::names_of;
 pub use report::{Ask, Reporter};
 pub use send::{Client, StartError};
 pub use wire::otlp_metrics::Snapshot;
 pub use wire::{ClientFiles, Compression, Protocol, Tls, Wire};
 
-use self::reach::{Reach, numbered};
+use self::reach::Reach;
 use crate::outlet::{Dropped, Tally, lock};
-use crate::spool::{Gauge, Reader, Spool};
+use crate::spool::{Gauge, Spool};
 use crate::time::Wall;
 
 /// The name of this way out in `procprobe.agent.lost`.
@@ -80,7 +79,13 @@ impl Settings {
 
     /// What the spool knows each collector by: its first URL, without secrets, numbered where that is not enough.
     pub fn names(collectors: &[Self]) -> Vec<String> {
-        numbered(collectors.iter().map(|collector| collector.endpoints.first().map(ToString::to_string)))
+        let mut names: Vec<String> = Vec::new();
+        for collector in collectors {
+            let url = collector.endpoints.first().map(ToString::to_string).unwrap_or_default();
+            let again = names.iter().filter(|name| name.split(' ').next() == Some(&url)).count();
+            names.push(if again == 0 { url } else { format!("{url} {}", again + 1) });
+        }
+        names
     }
 }
 
@@ -117,6 +122,9 @@ impl Default for Limits {
 /// How delivery stands.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Status {
+    /// What people and the spool know it by ([`Settings::names`]).
+    #[serde(default)]
+    pub name: String,
     /// The URLs, without secrets.
     pub urls: Vec<String>,
     /// The last request was acknowledged (or none was made yet).
@@ -168,6 +176,7 @@ struct State {
     sent_batches: u64,
     failures: u64,
     last_error: Option<String>,
+    name: String,
     urls: Vec<String>,
 }
 
@@ -175,10 +184,6 @@ impl Forwarder {
     /// Starts forwarding on the present tokio runtime what the spool has for the collector of this name.
     pub fn spawn(settings: Settings, client: Client, spool: &Spool, name: &str, dead: Arc<DeadLetters>) -> Self {
         let reader = spool.reader(name, settings.alarms_first);
-        Self::of(settings, client, reader, dead)
-    }
-
-    fn of(settings: Settings, client: Client, reader: Reader, dead: Arc<DeadLetters>) -> Self {
         let shared = Arc::new(Shared {
             state: Mutex::new(State {
                 tally: Tally::new(PLACE),
@@ -187,6 +192,7 @@ impl Forwarder {
                 sent_batches: 0,
                 failures: 0,
                 last_error: None,
+                name: name.to_owned(),
                 urls: settings.endpoints.iter().map(ToString::to_string).collect(),
             }),
             wake: Notify::new(),
@@ -209,6 +215,7 @@ impl Forwarder {
         let backlog = self.gauge.read();
         let state = lock(&self.shared.state);
         Status {
+            name: state.name.clone(),
             urls: state.urls.clone(),
             healthy: state.failures == 0,
             last_error: state.last_error.clone(),

@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
-use super::Status;
 use crate::outlet::lock;
 
 #[derive(Debug, Default)]
@@ -51,21 +50,6 @@ impl Reach {
             bell.notify_one();
         }
     }
-}
-
-/// What people know each collector by, as [`super::Settings::names`] has it.
-pub fn names_of(collectors: &[Status]) -> Vec<String> {
-    numbered(collectors.iter().map(|status| status.urls.first().cloned()))
-}
-
-/// The first URL of each, numbered where that is not enough.
-pub(super) fn numbered(urls: impl Iterator<Item = Option<String>>) -> Vec<String> {
-    let mut names: Vec<String> = Vec::new();
-    for url in urls.map(Option::unwrap_or_default) {
-        let again = names.iter().filter(|name| name.split(' ').next() == Some(&url)).count();
-        names.push(if again == 0 { url } else { format!("{url} {}", again + 1) });
-    }
-    names
 }
 
 #[cfg(test)]

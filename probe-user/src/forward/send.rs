@@ -48,8 +48,23 @@ pub struct Client {
     http: reqwest::Client,
     wire: Wire,
     token: Option<Token>,
+    /// What proxies are shown.
+    proxy_secrets: Vec<String>,
+    encoding: Encoding,
     /// Garbage in an acknowledgement was told.
     told_garbage: bool,
+}
+
+/// Whether the collector understands compressed bodies. One that does not refuses them as it refuses a malformed one, and
+/// every event would be lost for a word in the configuration: so the first refusal is tried once more without.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Encoding {
+    /// None was answered yet.
+    Untried,
+    /// It does.
+    Understood,
+    /// It does not.
+    Refused,
 }
 
 /// What of OTLP is sent.
@@ -69,20 +84,27 @@ impl Client {
     /// Ready to send; loads the system's root certificates only when a URL needs them.
     pub fn new(settings: &Settings) -> Result<Self, StartError> {
         let limits = &settings.limits;
+        let proxies: Vec<_> = settings.endpoints.iter().filter_map(|to| Some((to, Proxy::of(to)?))).collect();
         let mut builder = post::builder(limits.connect_timeout, limits.request_timeout);
         if settings.endpoints.iter().any(Endpoint::is_https) {
             builder = tls::apply(builder, &settings.wire.tls)?;
-        } else if !settings.endpoints.iter().filter_map(proxy_of).any(|proxy| proxy.starts_with("https:")) {
+        } else if !proxies.iter().any(|(_, proxy)| proxy.name.starts_with("https:")) {
             builder = builder.tls_certs_only([]);
         }
         let http = builder.build().map_err(|error| StartError::Client(post::chain(&error)))?;
         let token = settings.token_file.as_deref().map(Token::open).transpose()?;
-        for endpoint in &settings.endpoints {
-            if let Some(proxy) = proxy_of(endpoint) {
-                tracing::info!(collector = %endpoint, proxy, "a proxy of the environment is used");
-            }
+        for (endpoint, proxy) in &proxies {
+            tracing::info!(collector = %endpoint, proxy = proxy.name, "a proxy of the environment is used");
         }
-        Ok(Self { http, wire: settings.wire.clone(), token, told_garbage: false })
+        let proxy_secrets = proxies.into_iter().filter_map(|(_, proxy)| proxy.secret).collect();
+        Ok(Self {
+            http,
+            wire: settings.wire.clone(),
+            token,
+            proxy_secrets,
+            encoding: Encoding::Untried,
+            told_garbage: false,
+        })
     }
 
     /// Stored lines as a body, once for as many sendings as it takes.
@@ -106,33 +128,60 @@ impl Client {
             (Protocol::Otlp, Signal::Logs) => endpoint.otlp("logs"),
             (Protocol::Otlp, Signal::Metrics) => endpoint.otlp("metrics"),
         };
-        let outcome = self.exchange(&to, body).await;
-        if matches!(outcome, (Some(StatusCode::UNAUTHORIZED), _))
+        let mut answered = self.exchange(&to, body).await;
+        if matches!(answered, (Some(StatusCode::UNAUTHORIZED), _))
             && let Some(token) = &mut self.token
             && token.refused().await
         {
-            return self.exchange(&to, body).await.1;
+            answered = self.exchange(&to, body).await;
         }
-        outcome.1
+        let (status, outcome) = answered;
+        match status {
+            Some(StatusCode::BAD_REQUEST | StatusCode::UNSUPPORTED_MEDIA_TYPE) => {
+                self.without_encoding(&to, body).await.unwrap_or(outcome)
+            }
+            Some(status) if status.is_success() && self.encoding == Encoding::Untried => {
+                self.encoding = Encoding::Understood;
+                outcome
+            }
+            _ => outcome,
+        }
+    }
+
+    /// The same uncompressed, if compression may be what was refused; `None` where it is not.
+    async fn without_encoding(&mut self, to: &Endpoint, body: &Body) -> Option<Outcome> {
+        let name = body.content_encoding.filter(|_| self.encoding == Encoding::Untried)?;
+        self.encoding = Encoding::Refused;
+        let (status, outcome) = self.exchange(to, body).await;
+        if status.is_some_and(|status| status.is_success()) {
+            tracing::warn!(collector = %to, "the collector does not understand {name}: it is sent uncompressed bodies");
+            return Some(outcome);
+        }
+        self.encoding = Encoding::Untried;
+        None
     }
 
     async fn exchange(&mut self, to: &Endpoint, body: &Body) -> (Option<StatusCode>, Outcome) {
         let failed =
             |error: reqwest::Error| (None, Outcome::Retry { why: post::chain(&error.without_url()), after: None });
-        let mut request = match self.http.post(to.url()).body(body.bytes.clone()).build() {
+        let (bytes, encoding) = match self.encoding {
+            Encoding::Refused => (&body.plain, None),
+            Encoding::Untried | Encoding::Understood => (&body.bytes, body.content_encoding),
+        };
+        let mut request = match self.http.post(to.url()).body(bytes.clone()).build() {
             Ok(request) => request,
             Err(error) => return failed(error),
         };
         let headers = request.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(body.content_type));
-        if let Some(encoding) = body.content_encoding {
+        if let Some(encoding) = encoding {
             headers.insert(CONTENT_ENCODING, HeaderValue::from_static(encoding));
         }
         if let Some(token) = &mut self.token {
             // In the place of what the URL may say.
             headers.insert(AUTHORIZATION, token.fresh().await.clone());
         }
-        let secrets = secrets(to, headers);
+        let secrets = self.secrets(to, headers);
         match self.http.execute(request).await {
             Ok(response) => {
                 let answer = post::read(response).await;
@@ -140,6 +189,15 @@ impl Client {
             }
             Err(error) => failed(error),
         }
+    }
+
+    /// What must not come back out of an answer, the longest first: one may be a part of another.
+    fn secrets(&self, to: &Endpoint, headers: &HeaderMap) -> Vec<String> {
+        let mut secrets = to.secrets();
+        secrets.extend(headers.get(AUTHORIZATION).and_then(credentials));
+        secrets.extend_from_slice(&self.proxy_secrets);
+        secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+        secrets
     }
 
     /// The status, and what the protocol says beside it.
@@ -205,21 +263,27 @@ fn words(said: &str, secrets: &[String]) -> String {
     said
 }
 
-/// What must not come back out of an answer, the longest first: one may be a part of another.
-fn secrets(endpoint: &Endpoint, headers: &HeaderMap) -> Vec<String> {
-    let mut secrets = endpoint.secrets();
-    let credentials = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-    secrets.extend(credentials.and_then(|value| value.split_once(' ')).map(|(_, secret)| secret.to_owned()));
-    secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
-    secrets
+/// The proxy that the environment (HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY) has for a URL.
+struct Proxy {
+    /// Scheme, host and port.
+    name: String,
+    /// Its credentials as they are sent.
+    secret: Option<String>,
 }
 
-/// The proxy that the environment (HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY) has for this URL, without credentials.
-pub(super) fn proxy_of(endpoint: &Endpoint) -> Option<String> {
-    let proxy = Matcher::from_env().intercept(&endpoint.url().as_str().parse().ok()?)?;
-    let (scheme, host) = (proxy.uri().scheme_str()?, proxy.uri().host()?);
-    let port = proxy.uri().port_u16().map(|port| format!(":{port}")).unwrap_or_default();
-    Some(format!("{scheme}://{host}{port}"))
+impl Proxy {
+    /// Found as the HTTP client finds it.
+    fn of(endpoint: &Endpoint) -> Option<Self> {
+        let found = Matcher::from_env().intercept(&endpoint.url().as_str().parse().ok()?)?;
+        let (scheme, host) = (found.uri().scheme_str()?, found.uri().host()?);
+        let port = found.uri().port_u16().map(|port| format!(":{port}")).unwrap_or_default();
+        Some(Self { name: format!("{scheme}://{host}{port}"), secret: found.basic_auth().and_then(credentials) })
+    }
+}
+
+/// What follows the scheme in a header of authorization.
+fn credentials(header: &HeaderValue) -> Option<String> {
+    header.to_str().ok()?.split_once(' ').map(|(_, secret)| secret.to_owned())
 }
 
 #[cfg(test)]

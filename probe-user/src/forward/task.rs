@@ -85,14 +85,13 @@ impl Task {
                 Ok(entries) if !entries.is_empty() || self.reader.owes_acknowledgement() => {
                     return Some(entries.into_iter().map(|entry| entry.line).collect());
                 }
-                Ok(_) if closing => return None,
+                Ok(_) | Err(_) if closing => return None,
                 Ok(_) => {
                     tokio::select! {
                         _ = self.reader.ready() => {}
                         () = self.shared.wake.notified() => {}
                     }
                 }
-                Err(_) if closing => return None,
                 Err(error) => {
                     if std::mem::take(&mut readable) {
                         tracing::error!(%error, "the spool cannot be read");

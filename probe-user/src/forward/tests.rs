@@ -141,7 +141,7 @@ fn spawn(settings: Settings, spool: &Spool, dir: &tempfile::TempDir) -> Result<F
 
 /// Every tenth is an alarm.
 fn entry(seq: u64) -> Entry {
-    let class = if seq % 10 == 0 { Class::Alarm } else { Class::Process };
+    let class = if seq.is_multiple_of(10) { Class::Alarm } else { Class::Process };
     Entry { class, wall: 0, line: Bytes::from(format!("{seq}\n")) }
 }
 
@@ -216,6 +216,34 @@ async fn what_is_refused_for_good_is_set_aside_counted_and_does_not_come_again()
         rig.close().await;
         assert_eq!(accepted(&log), [6]);
     }
+}
+
+#[tokio::test]
+async fn of_a_batch_that_is_taken_in_part_the_rest_is_set_aside_and_nothing_comes_again() {
+    let asked = Arc::new(Mutex::new(0));
+    let counted = Arc::clone(&asked);
+    let partial = async move || {
+        *lock(&counted) += 1;
+        let body = r#"{"partialSuccess":{"rejectedLogRecords":"2","errorMessage":"no more"}}"#;
+        ([("content-type", "application/json")], body)
+    };
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut settings = settings(&[&format!("http://{}", listener.local_addr().unwrap())]);
+    settings.wire.protocol = Protocol::Otlp;
+    tokio::spawn(async move { axum::serve(listener, Router::new().route("/v1/logs", post(partial))).await });
+    let rig = Rig::filled(settings, 1..=5);
+    while rig.status().dropped.is_empty() || rig.status().queued_events > 0 {
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    let status = rig.status();
+    assert_eq!((counts(&status), status.sent_events), (vec![("rejected", 2)], 3));
+    let dead = rig.dead_letters();
+    let told: serde_json::Value = serde_json::from_str(dead.lines().next().unwrap()).unwrap();
+    // Which two it was the collector does not say: all of the batch is kept.
+    assert_eq!((&told["dead_letters"], &told["rejected"]), (&5.into(), &2.into()), "{dead}");
+    assert!(told["why"].as_str().unwrap().contains("no more"), "{told}");
+    rig.close().await;
+    assert_eq!(*lock(&asked), 1);
 }
 
 #[tokio::test]

@@ -139,9 +139,8 @@ fn spool(spool: &spool::Status, out: &mut Gathered) {
 }
 
 fn collectors(collectors: &[forward::Status], out: &mut Gathered) {
-    let names = forward::names_of(collectors);
     let mut put = |family: Family, value: fn(&forward::Status) -> f64| {
-        let points = collectors.iter().zip(&names).map(|(status, name)| point(&[("collector", name)], value(status)));
+        let points = collectors.iter().map(|status| point(&[("collector", &status.name)], value(status)));
         out.put(family, points.collect::<Vec<Point>>());
     };
     put(

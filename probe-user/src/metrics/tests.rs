@@ -255,14 +255,14 @@ fn the_daemon_shows_its_own_cost_and_losses() {
 
 #[test]
 fn ways_out_are_told_apart() {
-    let collector = |url: &str, failures| forward::Status {
-        urls: vec![url.into()],
+    let collector = |name: &str, failures| forward::Status {
+        name: name.into(),
         healthy: failures == 0,
         failures,
         ..forward::Status::default()
     };
     let report = StatusReport {
-        collectors: vec![collector("http://a/", 0), collector("http://b/", 2), collector("http://a/", 1)],
+        collectors: vec![collector("http://a/", 0), collector("http://b/", 2), collector("http://a/ 2", 1)],
         notify: vec![notify::Status {
             name: "ops".into(),
             kind: "webhook".into(),

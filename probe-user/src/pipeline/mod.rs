@@ -169,8 +169,7 @@ impl Daemon {
                 ready = self.core.kernel().records.ready() => {
                     ready?;
                     let drained = self.core.drain()?;
-                    // A wake-up without a record is not yet quiet.
-                    self.storm.drained(drained.max(1));
+                    self.storm.woken(drained);
                     self.times.drain = Some(self.next_look());
                 }
                 rings = alarm.rings() => {
@@ -188,7 +187,7 @@ impl Daemon {
                 Some(query) = queries.recv() => self.answer(query),
             }
         };
-        self.stop(reason, inputs).await
+        Box::pin(self.stop(reason, inputs)).await
     }
 
     /// When the ring is looked at if nothing wakes the daemon before.
@@ -248,7 +247,7 @@ impl Daemon {
         if self.measures.every(Duration::ZERO).is_some() {
             let every = self.sample_every().unwrap_or_default();
             let sample = self.measures.sample(clock::now(), every);
-            self.core.input(Input::Host(sample))?;
+            self.core.input(Input::Host(Box::new(sample)))?;
         }
         Ok(())
     }

@@ -133,7 +133,9 @@ impl Outlets {
             let way = match (before, client) {
                 (Some(way), None) => way,
                 (before, Some(client)) => {
-                    before.into_iter().for_each(|way| way.forwarder.abort());
+                    if let Some(way) = before {
+                        way.forwarder.abort();
+                    }
                     let dead = Arc::clone(&self.dead);
                     let forwarder = Forwarder::spawn(settings.clone(), client, &self.spool, &name, dead);
                     forwarder.ring(&self.bell);
@@ -144,7 +146,9 @@ impl Outlets {
             };
             self.ways.push(way);
         }
-        old.into_iter().for_each(|way| way.forwarder.abort());
+        for way in old {
+            way.forwarder.abort();
+        }
     }
 
     /// Gives an event its place and sends it off.
@@ -226,7 +230,8 @@ impl Outlets {
     pub(super) fn tell_paths(&mut self) {
         let now = clock::now();
         let collectors = self.collectors();
-        let seen = forward::names_of(&collectors).into_iter().zip(collectors).map(|(collector, status)| {
+        let seen = collectors.into_iter().map(|status| {
+            let collector = status.name;
             let why = status.last_error.unwrap_or_default();
             let why = why.strip_prefix(&format!("{collector}: ")).unwrap_or(&why).to_owned();
             let lasting = status.unreached_seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
@@ -287,6 +292,7 @@ impl Outlets {
     /// A way to read the local history: since so long ago, else from its beginning, or from now on where it is followed.
     pub(super) fn history(&self, since: Option<Duration>, follow: bool) -> View {
         let view = self.spool.view();
+        let view = if follow { view.and_on() } else { view };
         match since {
             Some(ago) => {
                 let ago = i64::try_from(ago.as_nanos()).unwrap_or(i64::MAX);

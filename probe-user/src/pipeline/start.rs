@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 
 use super::core::Core;
 use super::logfiles::LogFiles;
-use super::memory::{self, Storm};
+use super::memory;
 use super::outlets::Outlets;
 use super::{Daemon, Order, PipelineError, Start, Times, clock, privileges};
 use crate::act::Acting;
@@ -65,7 +65,7 @@ pub async fn run(start: Start, orders: mpsc::Receiver<Order>) -> Result<(), Pipe
     }
     let args_max = usize::try_from(config.events.args_max).unwrap_or(usize::MAX);
     let core = Core::start(attached, engine, args_max)?;
-    memory::trim();
+    let storm = memory::trim();
     http.serve(server.queries());
     let (notifier, notes) = Notifier::open(&config.state_dir, &prepared.policies, clock::now(), config.start_grace);
     degraded.extend(notes);
@@ -114,7 +114,7 @@ pub async fn run(start: Start, orders: mpsc::Receiver<Order>) -> Result<(), Pipe
         began,
         wake_gap,
         times,
-        storm: Storm::default(),
+        storm,
     };
     // Lives as long as the daemon, and is too large to be moved about on the stack.
     let ended = Box::pin(daemon.run(orders, queries, inputs)).await;

@@ -20,7 +20,8 @@ impl Daemon {
     pub(super) async fn stop(mut self, reason: &str, mut inputs: mpsc::Receiver<Input>) -> Result<(), PipelineError> {
         // Nobody answers its questions any more.
         self.http.close();
-        std::mem::take(&mut self.logs).stop(&mut inputs, &mut self.core).await?;
+        let core = &mut self.core;
+        std::mem::take(&mut self.logs).stop(&mut inputs, |input| core.input(input)).await?;
         self.core.drain()?;
         // Accounts close some ms after an exit: those under way are waited for, zombies are not.
         for _ in 0..LAST_DRAINS {

@@ -140,7 +140,7 @@ impl Decoder {
                 Entry::Lost(loss) => Step::Input(now, Input::Lost(loss)),
                 Entry::Reread { key, found } => Step::Input(now, Input::Reread { key, found: Some(found) }),
                 Entry::Lines(lines) => Step::Input(now, Input::Lines(lines)),
-                Entry::Host(sample) => Step::Input(now, Input::Host(sample)),
+                Entry::Host(sample) => Step::Input(now, Input::Host(Box::new(sample))),
                 Entry::Clock(clock) => Step::Input(now, Input::Clock(clock)),
             };
             let settled = matches!(step, Step::Settle(_));

@@ -13,7 +13,7 @@ pub fn reasons(report: &StatusReport) -> Vec<String> {
         ));
     }
     if let Some(why) = &report.spool.failing {
-        reasons.push(format!("events cannot be written to disk: {why}"));
+        reasons.push(format!("events cannot be written to disk, {} wait in memory: {why}", report.spool.unwritten));
     }
     reasons
 }

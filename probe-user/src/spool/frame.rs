@@ -194,7 +194,10 @@ mod tests {
     fn the_layout_stays_what_it_is() {
         let (_, bytes) = frame(b"{}\n");
         let expected = "50506531 7f3d0ca9 03000000 01000000 0700000000000000 fdffffffffffffff 6300000000000000 7b7d0a";
-        let shown: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        let mut shown = String::new();
+        for byte in &bytes {
+            let _ = std::fmt::Write::write_fmt(&mut shown, format_args!("{byte:02x}"));
+        }
         assert_eq!(shown[16..], expected.replace(' ', "")[16..]);
         assert_eq!(bytes.len(), HEADER + 3);
     }

@@ -35,7 +35,7 @@ impl<D: Disk> Store<D> {
         let mut files = store.disk.list()?;
         files.sort();
         for (name, length) in files {
-            if name.ends_with(".new") {
+            if name.rsplit('.').next() == Some("new") {
                 store.disk.remove(&name)?;
             } else if let Some(first) = first_of(&name) {
                 store.take_up(&name, first, length)?;
@@ -147,8 +147,13 @@ impl<D: Disk> Store<D> {
     }
 
     fn forget_old_damage(&mut self) -> io::Result<()> {
-        let mut damaged: Vec<String> =
-            self.disk.list()?.into_iter().map(|(name, _)| name).filter(|name| name.ends_with(".damaged")).collect();
+        let mut damaged: Vec<String> = self
+            .disk
+            .list()?
+            .into_iter()
+            .map(|(name, _)| name)
+            .filter(|name| name.rsplit('.').next() == Some("damaged"))
+            .collect();
         damaged.sort();
         let old = damaged.len().saturating_sub(DAMAGED_MAX);
         damaged.into_iter().take(old).try_for_each(|name| self.disk.remove(&name))

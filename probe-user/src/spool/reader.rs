@@ -172,12 +172,15 @@ pub struct View {
     accepted: watch::Receiver<u64>,
     cursor: Option<Cursor>,
     since: i64,
+    /// Nothing from this position on, so that an answer ends however much comes meanwhile; `None`: it goes on and on.
+    end: Option<u64>,
 }
 
 impl View {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
         let accepted = shared.accepted();
-        Self { shared, accepted, cursor: None, since: i64::MIN }
+        let end = Some(*accepted.borrow());
+        Self { shared, accepted, cursor: None, since: i64::MIN, end }
     }
 
     /// Only events of this moment (ns since 1970) and later.
@@ -188,7 +191,12 @@ impl View {
     /// Only what is accepted from now on.
     pub fn from_now(self) -> Self {
         let cursor = Some(Cursor::at(*self.accepted.borrow()));
-        Self { cursor, ..self }
+        Self { cursor, end: None, ..self }
+    }
+
+    /// What is accepted from now on too.
+    pub fn and_on(self) -> Self {
+        Self { end: None, ..self }
     }
 
     /// Waits until there is something that was not read yet. `false`: the spool is gone.
@@ -197,8 +205,8 @@ impl View {
         self.accepted.wait_for(|accepted| *accepted > from).await.is_ok()
     }
 
-    /// The next events: at most `max`, about at most `max_bytes`, in order. `None` when there are none; fewer or none of them
-    /// may be left when older ones are taken out.
+    /// The next events: at most `max`, about at most `max_bytes`, in order; `None` when there are no more. Those that are too
+    /// old are taken out, which may leave none.
     pub async fn next(&mut self, max: usize, max_bytes: usize) -> io::Result<Option<Vec<Entry>>> {
         let (shared, cursor, since) = (Arc::clone(&self.shared), self.cursor, self.since);
         let read = tokio::task::spawn_blocking(move || {
@@ -208,9 +216,11 @@ impl View {
         });
         let Read { entries, next } = read.await.map_err(io::Error::other)??;
         self.cursor = Some(next);
-        if entries.is_empty() {
+        let has_come = |(position, _): &(u64, Entry)| self.end.is_none_or(|end| *position < end);
+        if !entries.first().is_some_and(has_come) {
             return Ok(None);
         }
-        Ok(Some(entries.into_iter().map(|(_, entry)| entry).filter(|entry| entry.wall >= since).collect()))
+        let entries = entries.into_iter().take_while(has_come).map(|(_, entry)| entry);
+        Ok(Some(entries.filter(|entry| entry.wall >= since).collect()))
     }
 }

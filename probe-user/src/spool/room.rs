@@ -85,12 +85,12 @@ impl<D: Disk> Store<D> {
                     return true;
                 }
                 last = frame.position + 1;
-                if frame.class != Class::Process {
+                if frame.class == Class::Process {
+                    dropped += u64::from(frame.position >= acknowledged);
+                } else {
                     let frame = Frame { settled: 0, ..*frame };
                     frame.write(line, &mut kept);
                     holds.count(&frame);
-                } else {
-                    dropped += u64::from(frame.position >= acknowledged);
                 }
                 true
             })?;

@@ -33,6 +33,15 @@ const PLACE: &str = "spool";
 /// What an entry costs in memory beside its own bytes.
 const OVERHEAD: usize = 96;
 
+/// So many batches are written in one go at most: what is under way comes on top of what waits.
+const BATCHES: usize = 4;
+
+impl Entry {
+    const fn cost(&self) -> usize {
+        self.line.len() + OVERHEAD
+    }
+}
+
 /// The files of whatever disk there is.
 type Files = Store<Box<dyn Disk + Send>>;
 
@@ -264,6 +273,28 @@ impl Spool {
 }
 
 impl Inbox {
+    /// Takes the oldest, at most so many bytes of them but at least one, and the losses that are told once they are on disk.
+    /// What is left is due.
+    fn take(&mut self, max_bytes: usize) -> (Vec<Entry>, Lost) {
+        let mut bytes = 0;
+        let fits = self.entries.iter().take_while(|entry| {
+            bytes += entry.cost();
+            bytes <= max_bytes
+        });
+        let count = fits.count().max(1).min(self.entries.len());
+        let batch: Vec<Entry> = self.entries.drain(..count).collect();
+        self.bytes -= batch.iter().map(Entry::cost).sum::<usize>();
+        self.under_way = batch.len();
+        self.urgent = !self.entries.is_empty();
+        if self.urgent {
+            return (batch, Lost::default());
+        }
+        // A burst must not keep its memory for the life of the daemon.
+        self.entries.shrink_to(64);
+        self.since = None;
+        (batch, std::mem::take(&mut self.told))
+    }
+
     /// Puts losses that are new into the tally. Without the store those that happened here will do.
     fn take_stock(&mut self, store: Option<&Files>) {
         if let Some(store) = store {
@@ -279,11 +310,11 @@ impl Inbox {
 
     /// Adds an entry; when there is no room the oldest starts and exits go, then the oldest of all.
     fn push(&mut self, entry: Entry, max_bytes: usize) {
-        let cost = entry.line.len() + OVERHEAD;
+        let cost = entry.cost();
         while self.bytes + cost > max_bytes && !self.entries.is_empty() {
             let place = self.entries.iter().position(|entry| entry.class == Class::Process).unwrap_or(0);
             if let Some(gone) = self.entries.remove(place) {
-                self.bytes -= gone.line.len() + OVERHEAD;
+                self.bytes -= gone.cost();
                 self.lost.memory += 1;
             }
         }
@@ -362,12 +393,7 @@ impl Shared {
             let now = Instant::now();
             let ready = inbox.urgent || inbox.closing || inbox.bytes >= self.settings.batch_bytes;
             if !inbox.entries.is_empty() && (ready || due.is_some_and(|due| due <= now)) {
-                let batch: Vec<Entry> = std::mem::take(&mut inbox.entries).into();
-                inbox.under_way = batch.len();
-                inbox.bytes = 0;
-                inbox.urgent = false;
-                inbox.since = None;
-                return Some((batch, std::mem::take(&mut inbox.told)));
+                return Some(inbox.take(self.settings.batch_bytes * BATCHES));
             }
             if inbox.closing {
                 return None;

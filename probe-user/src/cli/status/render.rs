@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::event::clean;
 
-/// One page: the daemon, its cost, groups and bounds, alarms, ways out, losses.
+/// One page: the daemon, its cost, groups and bounds, alarms, what is done about them, ways out, losses.
 pub(super) fn text(report: &Value) -> String {
     let mut page = String::new();
     agent(&mut page, &report["agent"], &report["engine"]);
@@ -20,6 +20,9 @@ pub(super) fn text(report: &Value) -> String {
     page.push('\n');
     groups(&mut page, &report["engine"]);
     logs::logs(&mut page, &report["engine"], &report["log_files"]);
+    for action in list(&report["engine"]["actions"]) {
+        self::action(&mut page, action);
+    }
     page.push('\n');
     for collector in list(&report["collectors"]) {
         self::collector(&mut page, collector);
@@ -85,6 +88,14 @@ fn agent(page: &mut String, agent: &Value, engine: &Value) {
     for note in list(&agent["degraded"]) {
         let _ = writeln!(page, "degraded: {}", word(note));
     }
+}
+
+/// `action: restart-nginx for nginx.count.min, under way for 3s`
+fn action(page: &mut String, action: &Value) {
+    let instance = action["instance"].as_str().map(|instance| format!(" ({})", clean(instance))).unwrap_or_default();
+    let since = span(action["since_seconds"].as_f64().unwrap_or(0.0));
+    let (name, alarm) = (word(&action["name"]), word(&action["alarm"]));
+    let _ = writeln!(page, "action: {name} for {alarm}{instance}, under way for {since}");
 }
 
 fn groups(page: &mut String, engine: &Value) {
@@ -292,7 +303,9 @@ mod tests {
                     {"measure": "memory", "bound": "max", "limit": 1_073_741_824.0, "value": null, "state": "healthy"},
                     {"measure": "starts", "bound": "max", "limit": 5.0, "value": 4.0, "nearness": 0.8,
                      "within_seconds": 60.0, "lower_limit": true, "state": "healthy"}]},
-                {"name": "idle", "members": 0, "bounds": []}]},
+                {"name": "idle", "members": 0, "bounds": []}],
+                "actions": [{"name": "restart", "alarm": "nginx.count.min", "policy": "nginx", "since_seconds": 3.0},
+                    {"name": "stop", "alarm": "nginx.memory.max", "instance": "42", "since_seconds": 61}]},
             "collectors": [{"urls": ["http://c/"], "healthy": false, "sent_events": 3, "queued_events": 2,
                 "queued_age": 75.4, "last_error": "http://c/: HTTP 503"}],
             "spool": {"bytes": 2048, "max_bytes": 1 << 20, "unwritten": 3, "failing": "No space left on device"},
@@ -317,6 +330,8 @@ mod tests {
                         starts in 1m  >= 4   max 5        80 %   healthy
         idle   0        -
         firing: nginx.count.min
+        action: restart for nginx.count.min, under way for 3s
+        action: stop for nginx.memory.max (42), under way for 1m1s
 
         collector http://c/: does not take events; 3 sent, 2 waiting for 1m15s
           http://c/: HTTP 503

@@ -184,6 +184,7 @@ fn waiting_snapshots_are_bounded_in_bytes_too() {
         bytes: vec![0; bytes].into(),
         content_type: "application/x-protobuf",
         content_encoding: None,
+        plain: Bytes::new(),
         records: 1,
     };
     for (bytes, waiting) in [(BYTES_MAX / 2, 1), (BYTES_MAX / 2, 2), (1, 2), (BYTES_MAX * 2, 1), (1, 1)] {

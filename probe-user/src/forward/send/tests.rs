@@ -14,6 +14,9 @@ use super::*;
 use crate::forward::{Compression, Limits};
 use crate::outlet::lock;
 
+/// How long one that never answers is waited for.
+const SHORT: Duration = Duration::from_millis(1500);
+
 /// What a server does with a connection.
 #[derive(Clone, Debug)]
 pub(super) enum Act {
@@ -29,6 +32,18 @@ pub(super) enum Act {
     SayAndStall(String),
     /// Reads the request, writes the first, and then the second for ever, with a wait in between.
     Endless(String, &'static [u8], Duration),
+}
+
+impl Act {
+    /// No status ever comes of it.
+    fn is_silent(&self) -> bool {
+        match self {
+            Self::Ignore => true,
+            Self::Say(after, _) => !after.is_zero(),
+            Self::Endless(head, ..) => !head.contains("\r\n\r\n"),
+            Self::Close | Self::ReadAndClose | Self::SayAndStall(_) => false,
+        }
+    }
 }
 
 /// Requests as they came: head and body.
@@ -112,8 +127,9 @@ pub(super) fn settings(url: &str, protocol: Protocol) -> Settings {
     let mut settings = Settings::to(vec![Endpoint::parse(url).unwrap()]);
     settings.wire.protocol = protocol;
     settings.limits = Limits {
-        connect_timeout: Duration::from_millis(300),
-        request_timeout: Duration::from_millis(600),
+        // Nothing waits so long when all is well, and a busy machine may take its time.
+        connect_timeout: Duration::from_secs(20),
+        request_timeout: Duration::from_secs(20),
         ..Limits::default()
     };
     settings

@@ -91,6 +91,8 @@ pub(super) struct Body {
     pub(super) bytes: Bytes,
     pub(super) content_type: &'static str,
     pub(super) content_encoding: Option<&'static str>,
+    /// The same without its encoding, for a collector that does not know it.
+    pub(super) plain: Bytes,
     /// How many events or points are in it.
     pub(super) records: u64,
 }
@@ -119,12 +121,12 @@ impl Wire {
     fn body(&self, plain: Bytes, content_type: &'static str, records: u64) -> Body {
         let (bytes, content_encoding) = match compress::compress(self.compression, &plain) {
             Ok(Some((bytes, name))) => (bytes, Some(name)),
-            Ok(None) => (plain, None),
+            Ok(None) => (plain.clone(), None),
             Err(error) => {
                 tracing::debug!(%error, "a request's body cannot be compressed and goes as it is");
-                (plain, None)
+                (plain.clone(), None)
             }
         };
-        Body { bytes, content_type, content_encoding, records }
+        Body { bytes, content_type, content_encoding, plain, records }
     }
 }

@@ -10,9 +10,13 @@ const JSON: &str = "Content-Type: application/json\r\n";
 async fn check(act: Act, protocol: Protocol, expected: impl Fn(&Outcome) -> bool) -> Heard {
     let (url, heard) = server(act.clone()).await;
     let began = std::time::Instant::now();
-    let outcome = send(&settings(&url, protocol), &lines(5)).await;
+    let mut settings = settings(&url, protocol);
+    if act.is_silent() {
+        settings.limits.request_timeout = SHORT;
+    }
+    let outcome = send(&settings, &lines(5)).await;
     assert!(expected(&outcome), "{act:?}, {protocol:?}: {outcome:?}");
-    assert!(began.elapsed() < Duration::from_secs(5), "{act:?}: {:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(15), "{act:?}: {:?}", began.elapsed());
     heard
 }
 
@@ -36,13 +40,15 @@ async fn one_that_never_answers_is_given_up_and_asked_again() {
     let (url, _) = server(Act::Ignore).await;
     // More than the sockets take in: it stalls in the request's body.
     let large = vec![Bytes::from(vec![b'x'; 1 << 20]); 16];
-    let outcome = send(&settings(&url, Protocol::Ndjson), &large).await;
+    let mut settings = settings(&url, Protocol::Ndjson);
+    settings.limits.request_timeout = SHORT;
+    let outcome = send(&settings, &large).await;
     assert!(retry(&outcome, "timed out"), "{outcome:?}");
 }
 
 #[tokio::test]
 async fn an_answer_that_comes_too_late_is_none() {
-    let late = Act::Say(Duration::from_secs(2), answer("200 OK", "", ""));
+    let late = Act::Say(Duration::from_secs(10), answer("200 OK", "", ""));
     for protocol in BOTH {
         // It has the events now and gets them again, with the ids that they had.
         let heard = check(late.clone(), protocol, |outcome| retry(outcome, "timed out")).await;
@@ -198,4 +204,57 @@ async fn what_is_sent_says_what_it_is() {
             assert_eq!(body[..], settings.wire.encode(&lines(5)).bytes[..]);
         }
     }
+}
+
+/// One that knows no compression: it refuses a body that has one.
+async fn unknowing(refusal: &'static str, plain: &'static str) -> (String, Heard) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/events", listener.local_addr().unwrap());
+    let heard = Heard::default();
+    let log = Arc::clone(&heard);
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let log = Arc::clone(&log);
+            tokio::spawn(async move {
+                while request(&mut stream, &log).await? {
+                    let compressed = lock(&log).last().is_some_and(|(top, _)| top.contains("content-encoding"));
+                    let answer = answer(if compressed { refusal } else { plain }, "", "");
+                    stream.write_all(answer.as_bytes()).await?;
+                }
+                std::io::Result::Ok(())
+            });
+        }
+    });
+    (url, heard)
+}
+
+/// Sends twice; gives the outcomes, and for each request whether it was compressed.
+async fn check_unknowing(refusal: &'static str, plain: &'static str) -> (Vec<Outcome>, Vec<bool>) {
+    let (url, log) = unknowing(refusal, plain).await;
+    let mut settings = settings(&url, Protocol::Otlp);
+    settings.wire.compression = Compression::Zstd;
+    let mut client = Client::new(&settings).unwrap();
+    let body = client.encode(&lines(3));
+    let mut outcomes = Vec::new();
+    for _ in 0..2 {
+        outcomes.push(client.send(&settings.endpoints[0], &body).await);
+    }
+    let requests = lock(&log).iter().map(|(top, _)| top.contains("content-encoding: zstd")).collect();
+    (outcomes, requests)
+}
+
+#[tokio::test]
+async fn one_that_does_not_know_the_compression_gets_none() {
+    for refusal in ["400 What", "415 What"] {
+        let (outcomes, requests) = check_unknowing(refusal, "200 OK").await;
+        assert_eq!(outcomes, [Outcome::Accepted, Outcome::Accepted]);
+        assert_eq!(requests, [true, false, false]);
+    }
+    // What is refused either way is refused, and nothing is learnt of compression.
+    let (outcomes, requests) = check_unknowing("400 What", "400 What").await;
+    assert!(outcomes.iter().all(|outcome| matches!(outcome, Outcome::Rejected { .. })), "{outcomes:?}");
+    assert_eq!(requests, [true, false, true, false]);
+    let (outcomes, requests) = check_unknowing("422 What", "200 OK").await;
+    assert!(outcomes.iter().all(|outcome| matches!(outcome, Outcome::Rejected { .. })), "{outcomes:?}");
+    assert_eq!(requests, [true, true]);
 }

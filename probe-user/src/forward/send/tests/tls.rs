@@ -103,8 +103,6 @@ impl Files {
 
 async fn send_with(url: &str, ca_file: Option<PathBuf>, client: Option<ClientFiles>) -> Outcome {
     let mut settings = settings(url, Protocol::Otlp);
-    settings.limits.connect_timeout = Duration::from_secs(5);
-    settings.limits.request_timeout = Duration::from_secs(5);
     settings.wire.tls = Tls { ca_file, client };
     send(&settings, &lines(1)).await
 }
@@ -176,7 +174,7 @@ async fn a_handshake_that_never_ends_is_given_up() {
     let (url, _) = server(Act::Ignore).await;
     let (url, began) = (url.replace("http:", "https:"), std::time::Instant::now());
     let mut settings = settings(&url, Protocol::Otlp);
-    settings.limits.request_timeout = Duration::from_mins(5);
+    (settings.limits.connect_timeout, settings.limits.request_timeout) = (SHORT, Duration::from_mins(5));
     let outcome = send(&settings, &lines(1)).await;
     assert!(matches!(&outcome, Outcome::Retry { why, .. } if why.contains("timed out")), "{outcome:?}");
     assert!(began.elapsed() < Duration::from_secs(30), "the time of a connection has TLS in it");
