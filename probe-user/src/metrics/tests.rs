@@ -304,8 +304,11 @@ fn what_is_left_out_is_a_metric() {
     assert!(text.contains("procprobe_group_processes{group=\"short\"} 2"), "others are not kept out");
 }
 
+/// Name, labels, value.
+type Series = (String, Vec<(String, String)>, f64);
+
 /// A second reading of the format, from its description: names and unescaped labels of each series.
-fn read(text: &str) -> Vec<(String, Vec<(String, String)>, f64)> {
+fn read(text: &str) -> Vec<Series> {
     let mut series = Vec::new();
     for line in text.lines().filter(|line| !line.starts_with('#')) {
         let end = line.find(['{', ' ']).unwrap();
