@@ -55,8 +55,11 @@ fn prometheus_counts_the_processes_of_a_group() {
     let mark = mark();
     let bounds = "count: { max: 1, severity: critical }\nmemory: { max: 1GiB }";
     let policy = actor::group("app", "sleep", &mark, bounds);
-    let host = "host:\n- disk_free: { min: 1 B, path: / }\n";
-    let daemon = Setup::new().http("127.0.0.1:0").policy(&format!("{policy}{host}")).start();
+    // Of each kind one, for promtool to see all names.
+    let others = "host:\n- disk_free: { min: 1 B, path: / }\n\
+                  jobs:\n  backup: { match: { exe: /nonexistent }, schedule: '0 2 * * *', start_within: 15m }\n\
+                  logs:\n  panics: { path: '/nonexistent/*.log', any: [Panic], lines: { max: 3, within: 1m } }\n";
+    let daemon = Setup::new().http("127.0.0.1:0").policy(&format!("{policy}{others}")).start();
     let address = address(&daemon);
     let prometheus =
         Prometheus::scrape(&format!("  - job_name: procprobe\n    static_configs: [{{ targets: ['{address}'] }}]\n"));

@@ -8,6 +8,7 @@ use proptest::prelude::{ProptestConfig, any, proptest};
 use super::text::text;
 use super::*;
 use crate::agent::{Cost, KernelCost, ProgramCost};
+use crate::engine::status::{JobAlarmStatus, JobStatus, LastRunStatus};
 use crate::engine::{
     BoundStatus, GroupStatus, GroupUsage, HostBoundStatus, HostInstanceStatus, LogStatus, State, Status,
 };
@@ -152,6 +153,58 @@ fn the_hosts_measures_have_their_units_in_their_names() {
 }
 
 #[test]
+fn jobs_show_their_last_run_and_their_next() {
+    let job = |name: &str, last: Option<LastRunStatus>, next: Option<Wall>| JobStatus {
+        name: name.into(),
+        declared: "a.yaml:4".into(),
+        schedule: next.map(|_| "0 2 * * *".into()),
+        timezone: None,
+        next,
+        missed: 2,
+        running: Vec::new(),
+        last,
+        alarms: vec![JobAlarmStatus {
+            name: format!("{name}.success"),
+            measure: "success",
+            bound: None,
+            severity: Severity::Warning,
+            state: State::Firing,
+            since_seconds: None,
+            dips_healed: 0,
+        }],
+    };
+    let last =
+        |outcome| LastRunStatus { pid: 7, outcome, ended_seconds: 10.0, duration_seconds: 2.5, cpu_seconds: 0.5 };
+    let jobs = vec![
+        job("backup", Some(last("failed")), Some(Wall(1_700_000_100_000_000_000))),
+        job("odd", Some(last("unknown")), None),
+        job("new", None, None),
+    ];
+    let engine = Status { jobs, ..Status::default() };
+    let report = StatusReport { time: Wall(1_700_000_000_000_000_000), engine, ..StatusReport::default() };
+    check(
+        &report,
+        "procprobe_job_",
+        &[
+            r#"procprobe_job_runs_in_progress{job="backup"} 0"#,
+            r#"procprobe_job_runs_in_progress{job="odd"} 0"#,
+            r#"procprobe_job_runs_in_progress{job="new"} 0"#,
+            r#"procprobe_job_missed_total{job="backup"} 2"#,
+            r#"procprobe_job_next_timestamp_seconds{job="backup"} 1700000100"#,
+            r#"procprobe_job_last_end_timestamp_seconds{job="backup"} 1699999990"#,
+            r#"procprobe_job_last_end_timestamp_seconds{job="odd"} 1699999990"#,
+            r#"procprobe_job_last_duration_seconds{job="backup"} 2.5"#,
+            r#"procprobe_job_last_duration_seconds{job="odd"} 2.5"#,
+            r#"procprobe_job_last_cpu_seconds{job="backup"} 0.5"#,
+            r#"procprobe_job_last_cpu_seconds{job="odd"} 0.5"#,
+            r#"procprobe_job_last_success{job="backup"} 0"#,
+        ],
+    );
+    let labels = r#"kind="job",policy="backup",alarm="backup.success",measure="success",severity="warning""#;
+    assert!(lines(&report, "procprobe_alarm_firing").contains(&format!("procprobe_alarm_firing{{{labels}}} 1")));
+}
+
+#[test]
 fn the_daemon_shows_its_own_cost_and_losses() {
     let program = |name: &str, run_count| ProgramCost { name: name.into(), run_count, run_time_ns: 1_500_000 };
     let dropped = |place: &str, count| Dropped { place: place.into(), reason: "queue_full".into(), count };
@@ -251,8 +304,11 @@ fn what_is_left_out_is_a_metric() {
     assert!(text.contains("procprobe_group_processes{group=\"short\"} 2"), "others are not kept out");
 }
 
+/// Name, labels, value.
+type Series = (String, Vec<(String, String)>, f64);
+
 /// A second reading of the format, from its description: names and unescaped labels of each series.
-fn read(text: &str) -> Vec<(String, Vec<(String, String)>, f64)> {
+fn read(text: &str) -> Vec<Series> {
     let mut series = Vec::new();
     for line in text.lines().filter(|line| !line.starts_with('#')) {
         let end = line.find(['{', ' ']).unwrap();
