@@ -3,7 +3,7 @@
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt as _;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -17,8 +17,8 @@ struct Proxy {
 
 impl Proxy {
     fn start(refusals: &'static [&'static str]) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap_or_else(|error| panic!("listen: {error}"));
+        let address = listener.local_addr().unwrap_or_else(|error| panic!("listen: {error}"));
         let heads = Arc::new(Mutex::new(Vec::new()));
         let log = Arc::clone(&heads);
         thread::spawn(move || {
@@ -31,7 +31,7 @@ impl Proxy {
     }
 
     fn heads(&self) -> Vec<String> {
-        self.heads.lock().unwrap().clone()
+        self.heads.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
@@ -47,7 +47,7 @@ fn converse(stream: TcpStream, log: &Mutex<Vec<String>>, refusals: &[&str]) -> s
     }
     let length = head.lines().find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length: ")?.parse().ok());
     reader.read_exact(&mut vec![0; length.unwrap_or(0)])?;
-    let mut log = log.lock().unwrap();
+    let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
     let status = refusals.get(log.len()).unwrap_or(&"200 OK");
     let message = serde_json::json!({ "message": head }).to_string();
     log.push(head);
