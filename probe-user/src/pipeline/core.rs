@@ -17,15 +17,24 @@ use crate::time::{ClockReading, KTime};
 
 use super::clock;
 
-/// Records handed to the engine at a time: bounds what one drain holds in memory.
+/// Records handed to the engine at a time.
 const BATCH: usize = 512;
 
-/// Batches in one drain, so that a storm cannot keep the daemon from everything else.
-const BATCHES: usize = 512;
+/// Batches in one drain: a storm can neither keep the daemon from everything else nor fill its memory with events.
+const BATCHES: usize = 8;
 
 /// The engine is told of clocks that have moved against each other by so much, in ns; a scheduled time has a second of
 /// tolerance.
 const CLOCK_STEP_NS: u64 = 100_000_000;
+
+/// What a drain brought.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Drained {
+    /// How many.
+    pub(super) records: usize,
+    /// The ring was not empty at the end.
+    pub(super) more: bool,
+}
 
 /// Kernel sources and engine.
 pub(super) struct Core {
@@ -71,17 +80,32 @@ impl Core {
         Ok(core)
     }
 
-    /// Takes everything out of the ring and hands it to the engine; returns how many records there were.
-    pub(super) fn drain(&mut self) -> Result<usize, SampleError> {
+    /// Takes records out of the ring and hands them to the engine.
+    pub(super) fn drain(&mut self) -> Result<Drained, SampleError> {
         self.look_at_clock();
-        let taken = self.take_records();
+        let mut drained = Drained { records: 0, more: true };
+        for _ in 0..BATCHES {
+            let (taken, _) = self.take_batch();
+            drained.records += taken;
+            drained.more = taken == BATCH;
+            if !drained.more {
+                break;
+            }
+        }
         self.settle()?;
-        Ok(taken)
+        Ok(drained)
+    }
+
+    /// Takes all records that are in the ring by now.
+    pub(super) fn drain_all(&mut self) -> Result<(), SampleError> {
+        self.look_at_clock();
+        self.catch_up();
+        self.settle()
     }
 
     /// Samples usage.
     pub(super) fn sample(&mut self) -> Result<(), SampleError> {
-        self.take_records();
+        self.catch_up();
         let rows = self.kernel.sampler.sample(clock::now())?;
         self.step(Input::Sample(rows));
         self.settle()
@@ -90,7 +114,7 @@ impl Core {
     /// Acts on a deadline that has come.
     pub(super) fn tick(&mut self) -> Result<(), SampleError> {
         self.look_at_clock();
-        self.take_records();
+        self.catch_up();
         self.step(Input::Tick);
         self.settle()
     }
@@ -167,33 +191,40 @@ impl Core {
             return;
         }
         if self.clock.is_some() {
-            self.take_records();
+            self.catch_up();
         }
         self.clock = Some(clock);
         self.step(Input::Clock(clock));
     }
 
-    fn take_records(&mut self) -> usize {
-        let mut total = 0;
-        for _ in 0..BATCHES {
-            let taken = self.kernel.records.drain(BATCH, &mut self.records);
-            self.tell_losses();
-            let mut records = std::mem::take(&mut self.records);
-            let now = clock::now();
-            for record in records.drain(..) {
-                let ended = matches!(record.body, Body::Exit { .. }).then_some(record.key.tgid);
-                self.step_at(now, Input::Record(record));
-                if let Some(tgid) = ended {
-                    self.kernel.watched.exited(tgid);
-                }
-            }
-            self.records = records;
-            total += taken;
-            if taken < BATCH {
+    /// Hands the engine whatever happened before this moment. In a storm the ring never gets empty: what comes meanwhile is
+    /// left for the next drain.
+    fn catch_up(&mut self) {
+        let began = clock::now();
+        loop {
+            let (taken, last) = self.take_batch();
+            if taken < BATCH || last.is_some_and(|last| last > began) {
                 break;
             }
         }
-        total
+    }
+
+    /// How many records there were, and when the last of them happened.
+    fn take_batch(&mut self) -> (usize, Option<KTime>) {
+        let taken = self.kernel.records.drain(BATCH, &mut self.records);
+        self.tell_losses();
+        let mut records = std::mem::take(&mut self.records);
+        let last = records.last().map(|record| record.at);
+        let now = clock::now();
+        for record in records.drain(..) {
+            let ended = matches!(record.body, Body::Exit { .. }).then_some(record.key.tgid);
+            self.step_at(now, Input::Record(record));
+            if let Some(tgid) = ended {
+                self.kernel.watched.exited(tgid);
+            }
+        }
+        self.records = records;
+        (taken, last)
     }
 
     fn tell_losses(&mut self) {
@@ -214,14 +245,14 @@ impl Core {
         while self.scan_wanted || !self.looks_wanted.is_empty() {
             if self.scan_wanted {
                 self.scan_wanted = false;
-                self.take_records();
+                self.catch_up();
                 self.scan()?;
             }
             let wanted = std::mem::take(&mut self.looks_wanted);
             let found: Vec<_> =
                 wanted.into_iter().map(|(key, user)| (key, reread::look(key.tgid, self.args_max, user))).collect();
             if !found.is_empty() {
-                self.take_records();
+                self.catch_up();
             }
             for (key, found) in found {
                 self.step(Input::Reread { key, found });

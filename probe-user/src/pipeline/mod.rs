@@ -48,7 +48,7 @@ pub use self::start::run;
 
 use self::alarm::Alarm;
 use self::clock_set::ClockSet;
-use self::core::Core;
+use self::core::{Core, Drained};
 use self::logfiles::LogFiles;
 use self::memory::Storm;
 use outlets::Outlets;
@@ -169,8 +169,8 @@ impl Daemon {
                 ready = self.core.kernel().records.ready() => {
                     ready?;
                     let drained = self.core.drain()?;
-                    self.storm.woken(drained);
-                    self.times.drain = Some(self.next_look());
+                    self.storm.woken(drained.records);
+                    self.times.drain = Some(self.look_after(drained));
                 }
                 rings = alarm.rings() => {
                     rings?;
@@ -191,8 +191,9 @@ impl Daemon {
     }
 
     /// When the ring is looked at if nothing wakes the daemon before.
-    fn next_look(&self) -> KTime {
-        clock::now().after(self.wake_gap).after(LOOK_AFTER_GAP)
+    fn look_after(&self, drained: Drained) -> KTime {
+        let now = clock::now();
+        if drained.more { now } else { now.after(self.wake_gap).after(LOOK_AFTER_GAP) }
     }
 
     fn next_moment(&mut self) -> Option<KTime> {
@@ -211,8 +212,8 @@ impl Daemon {
         let is_due = |at: Option<KTime>| at.is_some_and(|at| at <= now);
         if is_due(self.times.drain) {
             let drained = self.core.drain()?;
-            self.storm.drained(drained);
-            self.times.drain = (drained > 0).then(|| self.next_look());
+            self.storm.drained(drained.records);
+            self.times.drain = (drained.records > 0).then(|| self.look_after(drained));
         }
         if is_due(self.core.wake_at()) {
             self.core.tick()?;

@@ -22,14 +22,14 @@ impl Daemon {
         self.http.close();
         let core = &mut self.core;
         std::mem::take(&mut self.logs).stop(&mut inputs, |input| core.input(input)).await?;
-        self.core.drain()?;
+        self.core.drain_all()?;
         // Accounts close some ms after an exit: those under way are waited for, zombies are not.
         for _ in 0..LAST_DRAINS {
             if self.core.engine().table().iter().all(|process| process.exit.is_none()) {
                 break;
             }
             tokio::time::sleep(LAST_DRAIN_EVERY).await;
-            self.core.drain()?;
+            self.core.drain_all()?;
         }
         self.tell_events();
         let Self { mut core, acting, mut outlets, began, feed, .. } = self;
