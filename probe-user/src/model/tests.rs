@@ -121,6 +121,7 @@ fn tell(table: &mut Table, told: &Told) -> Vec<Change> {
         }
         Told::Expire(now_ms) => table.expire(KTime::from_millis(*now_ms), &mut changes),
     }
+    assert!(table.kin_is_right());
     changes
 }
 

@@ -155,6 +155,7 @@ impl Trial {
 
     /// The table against the world, with nothing undelivered.
     fn compare(&self) {
+        assert!(self.table.kin_is_right());
         let living: BTreeSet<ProcessKey> = self.world.living().map(|real| real.key).collect();
         let known: BTreeSet<ProcessKey> =
             self.table.iter().filter(|process| process.exit.is_none()).map(|process| process.key).collect();
