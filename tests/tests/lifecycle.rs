@@ -4,7 +4,7 @@ use std::process::Output;
 
 use procprobe_tests::actor::{Actor, group};
 use procprobe_tests::collector::Collector;
-use procprobe_tests::daemon::{PATIENCE, Setup};
+use procprobe_tests::daemon::{Setup, end_of_patience};
 use procprobe_tests::event::Event;
 use procprobe_tests::mark;
 use rustix::process::Signal;
@@ -142,7 +142,7 @@ fn a_collector_hears_every_event_once_it_accepts() {
         Actor::start(ACTOR, "exit 0", &mark).finish();
     }
     daemon.wait_for_count("the exits", 50, Event::is_exit);
-    let deadline = std::time::Instant::now() + PATIENCE;
+    let deadline = end_of_patience();
     while collector.accepted().iter().filter(|event| event.is_exit()).count() < 50 {
         assert!(std::time::Instant::now() < deadline, "{:?}\n{}", collector.faults(), daemon.stream.describe());
         std::thread::sleep(std::time::Duration::from_millis(20));

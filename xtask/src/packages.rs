@@ -1,4 +1,4 @@
-//! Programs of others that the tests run against: the real logrotate, the real Alertmanager.
+//! Programs of others that the tests run against: the real logrotate, the real Alertmanager, the emulator of machines.
 //!
 //! What is on PATH is taken as it is. Else Debian's package is fetched: installed where that only adds a program, and
 //! unpacked under target/ where installing would start a service that nobody asked for. Without apt or root the error
@@ -10,6 +10,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result, bail};
 
 use crate::step::{run, step};
+use crate::vm::Architecture;
 use crate::{host, place};
 
 /// One program.
@@ -27,7 +28,7 @@ enum How {
     Unpack,
 }
 
-const PROGRAMS: [Program; 2] = [
+const FOR_TESTS: [Program; 2] = [
     Program { name: "logrotate", package: "logrotate", why: "rotates what is read meanwhile", how: How::Install },
     Program {
         name: "prometheus-alertmanager",
@@ -37,10 +38,35 @@ const PROGRAMS: [Program; 2] = [
     },
 ];
 
-/// Sees to it that all are there; returns the PATH on which the tests find them.
+const FOR_MACHINES: [Program; 2] = [
+    Program { name: "qemu-system-x86_64", package: "qemu-system-x86", why: "boots other kernels", how: How::Install },
+    Program { name: "strip", package: "binutils", why: "makes what they run smaller", how: How::Install },
+];
+const FOR_ARM_MACHINES: [Program; 1] = [Program {
+    name: "qemu-system-aarch64",
+    package: "qemu-system-arm",
+    why: "boots kernels for ARM",
+    how: How::Install,
+}];
+
+/// Sees to it that what the tests run against is there; returns the PATH on which they find it.
 pub(crate) fn for_tests() -> Result<OsString> {
+    see_to(&FOR_TESTS)?;
+    path()
+}
+
+/// Sees to it that virtual machines can be booted.
+pub(crate) fn for_machines(architecture: Architecture) -> Result<()> {
+    see_to(&FOR_MACHINES)?;
+    match architecture {
+        Architecture::X86 => Ok(()),
+        Architecture::Arm => see_to(&FOR_ARM_MACHINES),
+    }
+}
+
+fn see_to(programs: &[Program]) -> Result<()> {
     let mut updated = false;
-    for program in &PROGRAMS {
+    for program in programs {
         if found(program.name) {
             continue;
         }
@@ -65,7 +91,7 @@ pub(crate) fn for_tests() -> Result<OsString> {
             bail!("Debian's package {} brought no program {}", program.package, program.name);
         }
     }
-    path()
+    Ok(())
 }
 
 /// apt, quiet, asking nothing. A mirror that does not answer is given up soon; killing apt half-way would leave dpkg

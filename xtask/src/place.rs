@@ -39,6 +39,11 @@ pub(crate) fn packages_dir() -> PathBuf {
     root().join("target/packages")
 }
 
+/// Kernels, file systems and logs of virtual machines.
+pub(crate) fn vm_dir() -> PathBuf {
+    root().join("target/vm")
+}
+
 /// A binary of this workspace.
 pub(crate) fn binary(profile: Profile, name: &str) -> PathBuf {
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), |dir| root().join(dir));
