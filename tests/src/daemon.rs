@@ -30,6 +30,12 @@ pub(crate) fn stretched(bound: Duration) -> Duration {
     bound.saturating_mul(factor.unwrap_or(1).max(1))
 }
 
+/// So many processes, or fewer by the factor `PROCPROBE_FEWER`, where starting each of them takes long.
+pub fn at_most(count: usize) -> usize {
+    let factor = std::env::var("PROCPROBE_FEWER").ok().and_then(|factor| factor.parse().ok());
+    count / factor.unwrap_or(1).max(1)
+}
+
 /// How a daemon is to be started.
 #[derive(Debug, Default)]
 pub struct Setup {

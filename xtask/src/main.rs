@@ -53,9 +53,6 @@ enum Command {
     Vm {
         #[command(flatten)]
         compiler: CompilerArgs,
-        /// Machines of this kind
-        #[arg(long, value_enum, default_value_t = vm::Architecture::X86)]
-        arch: vm::Architecture,
         /// Writes the table to docs/kernels.md; with `all`
         #[arg(long)]
         write: bool,
@@ -111,10 +108,7 @@ fn main() -> ExitCode {
         Command::Build(build) => build.build().map(|daemon| println!("{}", daemon.display())),
         Command::Run { build, arguments } => build.build().and_then(|daemon| daemon::start(&daemon, &arguments)),
         Command::Test { compiler, filter } => test::all(compiler.toolchain, &filter),
-        Command::Vm { compiler, arch, write, versions } => {
-            let wanted = vm::Wanted { versions: &versions, architecture: arch, write };
-            vm::all(compiler.toolchain, &wanted)
-        }
+        Command::Vm { compiler, write, versions } => vm::all(compiler.toolchain, &versions, write),
         Command::Lint(compiler) => test::lint(compiler.toolchain),
         Command::Bench { compiler, quick, rows } => bench::measure(compiler.toolchain, quick, &rows),
     };

@@ -10,7 +10,6 @@ use std::process::Command;
 use anyhow::{Context as _, Result, bail};
 
 use crate::step::{run, step};
-use crate::vm::Architecture;
 use crate::{host, place};
 
 /// One program.
@@ -42,13 +41,6 @@ const FOR_MACHINES: [Program; 2] = [
     Program { name: "qemu-system-x86_64", package: "qemu-system-x86", why: "boots other kernels", how: How::Install },
     Program { name: "strip", package: "binutils", why: "makes what they run smaller", how: How::Install },
 ];
-const FOR_ARM_MACHINES: [Program; 1] = [Program {
-    name: "qemu-system-aarch64",
-    package: "qemu-system-arm",
-    why: "boots kernels for ARM",
-    how: How::Install,
-}];
-
 /// Sees to it that what the tests run against is there; returns the PATH on which they find it.
 pub(crate) fn for_tests() -> Result<OsString> {
     see_to(&FOR_TESTS)?;
@@ -56,12 +48,8 @@ pub(crate) fn for_tests() -> Result<OsString> {
 }
 
 /// Sees to it that virtual machines can be booted.
-pub(crate) fn for_machines(architecture: Architecture) -> Result<()> {
-    see_to(&FOR_MACHINES)?;
-    match architecture {
-        Architecture::X86 => Ok(()),
-        Architecture::Arm => see_to(&FOR_ARM_MACHINES),
-    }
+pub(crate) fn for_machines() -> Result<()> {
+    see_to(&FOR_MACHINES)
 }
 
 fn see_to(programs: &[Program]) -> Result<()> {

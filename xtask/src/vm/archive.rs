@@ -56,16 +56,18 @@ impl Part {
     }
 }
 
-/// apt with its own sources, lists and packages, for machines of one architecture.
+/// The machines'.
+const ARCHITECTURE: &str = "amd64";
+
+/// apt with its own sources, lists and packages.
 pub(crate) struct Archive {
     folder: PathBuf,
-    architecture: &'static str,
 }
 
 impl Archive {
-    /// `architecture` as Debian calls it. Nothing is fetched yet.
-    pub(crate) fn new(folder: &Path, architecture: &'static str) -> Self {
-        Self { folder: folder.join(format!("apt-{architecture}")), architecture }
+    /// Nothing is fetched yet.
+    pub(crate) fn new(folder: &Path) -> Self {
+        Self { folder: folder.join("apt") }
     }
 
     /// Fetches the lists of packages.
@@ -116,8 +118,8 @@ impl Archive {
             "Dir::Etc::sourceparts=/dev/null".to_owned(),
             format!("Dir::State::lists={}", at("lists")),
             format!("Dir::Cache={}", at("cache")),
-            format!("APT::Architecture={}", self.architecture),
-            format!("APT::Architectures={}", self.architecture),
+            format!("APT::Architecture={ARCHITECTURE}"),
+            format!("APT::Architectures={ARCHITECTURE}"),
             // apt would fetch as a user of its own, who may not write here.
             "APT::Sandbox::User=root".to_owned(),
             "Acquire::http::Timeout=20".to_owned(),

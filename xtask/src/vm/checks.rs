@@ -2,8 +2,8 @@
 //!
 //! A check is one row of the table. Every test of every row must have run and passed: one that is not in the binaries any
 //! more, that the machine did not come to, or that took too long, is a failure like one that failed. Software emulation
-//! makes everything some twenty times slower, so the tests chosen are those whose point is what the kernel does, and whose
-//! work is small.
+//! makes everything ten to twenty times slower, so the tests chosen are those whose point is what the kernel does, one for
+//! each thing that it does, and whose work is small.
 
 /// One row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,29 +29,18 @@ pub(crate) const CHECKS: [Check; 9] = [
             ("endings", "exit_codes_are_told"),
             ("endings", "signals_are_told_by_name"),
             ("programs", "threads_are_one_process_and_are_counted"),
-            ("programs", "each_link_of_an_exec_chain_is_a_start_of_one_process"),
             ("programs", "an_exec_by_another_thread_keeps_the_process"),
-            ("programs", "a_script_is_its_interpreter_with_the_script_among_the_arguments"),
             ("programs", "a_program_started_by_a_relative_path_is_told_by_its_absolute_one"),
             ("programs", "arguments_of_100_kib_are_counted_and_cut"),
-            ("programs", "a_process_that_renames_itself_belongs_where_its_new_name_does"),
         ],
     },
-    Check {
-        what: "one process is one process",
-        tests: &[
-            ("identity", "what_lived_before_the_daemon_and_what_started_meanwhile_is_known_once"),
-            ("identity", "a_pid_that_comes_again_is_another_process"),
-        ],
-    },
+    Check { what: "a pid that comes again", tests: &[("identity", "a_pid_that_comes_again_is_another_process")] },
     Check {
         what: "exact CPU accounts",
         tests: &[
             ("cpu", "cpu_time_of_short_processes_is_exact"),
             ("cpu", "cpu_time_of_all_threads_is_in_the_account"),
-            ("cpu", "cpu_time_of_processes_that_do_next_to_nothing_is_not_lost"),
             ("sampling", "an_account_whose_threads_found_no_room_says_so"),
-            ("sampling", "accounts_that_found_room_are_exact"),
         ],
     },
     Check {
@@ -65,10 +54,7 @@ pub(crate) const CHECKS: [Check; 9] = [
         what: "sampler against /proc",
         tests: &[
             ("sampling", "one_that_wakes_for_a_moment_is_seen"),
-            ("sampling", "one_that_stops_between_two_samples_is_seen_to_its_end"),
             ("sampling", "one_busy_thread_among_many_is_seen"),
-            ("sampling", "one_that_never_rests_is_seen_at_each_look"),
-            ("sampling", "threads_that_end_are_not_forgotten"),
             ("sampling", "a_child_that_was_forked_meanwhile_is_found"),
         ],
     },
@@ -85,9 +71,6 @@ pub(crate) const CHECKS: [Check; 9] = [
     },
     Check {
         what: "a policy fires and resolves",
-        tests: &[
-            ("programs", "children_of_a_member_belong_when_the_policy_says_so"),
-            ("cpu", "a_group_that_uses_too_much_cpu_fires_and_names_who"),
-        ],
+        tests: &[("programs", "children_of_a_member_belong_when_the_policy_says_so")],
     },
 ];

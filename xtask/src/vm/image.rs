@@ -21,9 +21,11 @@ use crate::step::{output_of, run, step};
 const PROGRAMS: [&str; 14] =
     ["sh", "cat", "chmod", "env", "grep", "id", "ls", "mkdir", "setpriv", "sleep", "timeout", "touch", "true", "wc"];
 /// A test that is not done by then, emulated and beside another machine, hangs.
-const SECONDS_FOR_A_TEST: u64 = 180;
+const SECONDS_FOR_A_TEST: u64 = 360;
 /// How much more patience the tests need there.
-const PATIENCE: &str = "5";
+const PATIENCE: &str = "10";
+/// How many times fewer processes they start in numbers: one takes a tenth of a second.
+const FEWER: &str = "10";
 
 /// What was built for the machine.
 #[derive(Clone, Debug)]
@@ -115,6 +117,7 @@ fn plan(built: &Built) -> Result<Value> {
             "TMPDIR": "/tmp",
             "PROCPROBE_BIN": "/bin/procprobe",
             "PROCPROBE_PATIENCE": PATIENCE,
+            "PROCPROBE_FEWER": FEWER,
             "RUST_BACKTRACE": "0",
         },
         "checks": checks,

@@ -11,7 +11,6 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, bail};
 
 use super::archive::Archive;
-use super::machine::Architecture;
 use crate::step::step;
 
 /// The oldest that is supported, those of Debian's releases, one of 6.16 to 6.19, and the newest.
@@ -21,6 +20,8 @@ pub(crate) const TESTED: [&str; 3] = ["5.10", "6.12", NEWEST];
 /// Whatever is the highest version in the archive.
 pub(crate) const NEWEST: &str = "newest";
 
+/// Cloud images have what a virtual machine needs built in, and little else.
+const END: &str = "-cloud-amd64";
 /// The first kernel with a release that Debian keeps images of.
 const OLDEST_NUMBERS: [u64; 2] = [5, 10];
 
@@ -45,24 +46,22 @@ impl Kernel {
 }
 
 /// The wanted kernels, fetched where they are not here yet.
-pub(crate) fn fetch(folder: &Path, architecture: Architecture, wanted: &[String]) -> Result<Vec<Kernel>> {
-    let folder = folder.join(architecture.name());
-    let missing: Vec<&String> = wanted.iter().filter(|wanted| kept(&folder, wanted).is_none()).collect();
+pub(crate) fn fetch(folder: &Path, wanted: &[String]) -> Result<Vec<Kernel>> {
+    let missing: Vec<&String> = wanted.iter().filter(|wanted| kept(folder, wanted).is_none()).collect();
     if !missing.is_empty() {
-        let archive = Archive::new(&folder, architecture.debian());
+        let archive = Archive::new(folder);
         archive.update()?;
         let mut names = archive.names("linux-image-")?;
         names.extend(archive.names("linux-binary-")?);
         for wanted in missing {
-            let (package, release) = choose(&names, wanted, architecture.debian()).with_context(|| {
-                format!("Debian's archive has no cloud kernel {wanted} for {}", architecture.name())
-            })?;
-            step(&format!("kernel {wanted}"), package, || keep(&folder, wanted, release, &archive.unpack(package)?))?;
+            let (package, release) =
+                choose(&names, wanted).with_context(|| format!("Debian's archive has no cloud kernel {wanted}"))?;
+            step(&format!("kernel {wanted}"), package, || keep(folder, wanted, release, &archive.unpack(package)?))?;
         }
     }
     wanted
         .iter()
-        .map(|wanted| kept(&folder, wanted).with_context(|| format!("the kernel {wanted} was not kept")))
+        .map(|wanted| kept(folder, wanted).with_context(|| format!("the kernel {wanted} was not kept")))
         .collect()
 }
 
@@ -92,8 +91,7 @@ fn keep(folder: &Path, wanted: &str, release: &str, unpacked: &Path) -> Result<(
 }
 
 /// The package with the newest kernel that is wanted, and that kernel's release.
-fn choose<'a>(names: &'a [String], wanted: &str, debian: &str) -> Option<(&'a str, &'a str)> {
-    let end = format!("-cloud-{debian}");
+fn choose<'a>(names: &'a [String], wanted: &str) -> Option<(&'a str, &'a str)> {
     let wanted_numbers = numbers(wanted);
     let fits = |version: &[u64]| match wanted {
         NEWEST => version >= &OLDEST_NUMBERS,
@@ -107,9 +105,11 @@ fn choose<'a>(names: &'a [String], wanted: &str, debian: &str) -> Option<(&'a st
                 Some(release) => (1, release),
                 None => (0, name.strip_prefix("linux-image-")?),
             };
-            let version = numbers(release.strip_suffix(&end)?);
-            // `linux-image-cloud-amd64` and `linux-image-6.1-cloud-amd64` only name others.
-            (version.len() > 2 && fits(&version)).then_some((version, rank, name.as_str(), release))
+            let version = numbers(release.strip_suffix(END)?);
+            // `linux-image-cloud-amd64` and `linux-image-6.1-cloud-amd64` only name others; `linux-binary-unsigned-...` is
+            // the same once more.
+            let is_release = release.starts_with(|c: char| c.is_ascii_digit()) && version.len() > 2;
+            (is_release && fits(&version)).then_some((version, rank, name.as_str(), release))
         })
         .max()
         .map(|(_, _, name, release)| (name, release))
@@ -165,12 +165,13 @@ mod tests {
             "linux-image-6.12.107+deb13-cloud-amd64",
             "linux-image-7.3.4+deb13-cloud-amd64",
             "linux-binary-7.3.4+deb13-cloud-amd64",
+            "linux-binary-unsigned-7.3.4+deb13-cloud-amd64",
             "linux-binary-7.0.12+deb13-cloud-amd64",
             "linux-image-4.19.0-27-cloud-amd64",
         ]
         .map(str::to_owned);
         let check = |wanted: &str, expected: Option<&str>| {
-            assert_eq!(choose(&names, wanted, "amd64").map(|(package, _)| package), expected, "{wanted}");
+            assert_eq!(choose(&names, wanted).map(|(package, _)| package), expected, "{wanted}");
         };
         check("5.10", Some("linux-image-5.10.0-46-cloud-amd64"));
         check("6.1", Some("linux-image-6.1.0-50-cloud-amd64"));
@@ -179,7 +180,6 @@ mod tests {
         check("7.0", Some("linux-binary-7.0.12+deb13-cloud-amd64"));
         check("newest", Some("linux-binary-7.3.4+deb13-cloud-amd64"));
         check("6.18", None);
-        assert_eq!(choose(&names, "5.10", "arm64"), None);
     }
 
     #[test]

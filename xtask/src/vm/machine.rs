@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
@@ -19,56 +19,8 @@ use serde_json::Value;
 /// Before each line of the first process; see there.
 const MARK: &str = "@procprobe ";
 
-/// Of machines that are emulated.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub(crate) enum Architecture {
-    /// 64-bit PCs.
-    #[value(name = "x86_64")]
-    X86,
-    /// 64-bit ARM.
-    #[value(name = "aarch64")]
-    Arm,
-}
-
-impl Architecture {
-    /// As the kernel and rustc call it.
-    pub(crate) const fn name(self) -> &'static str {
-        match self {
-            Self::X86 => "x86_64",
-            Self::Arm => "aarch64",
-        }
-    }
-
-    /// As Debian calls it.
-    pub(crate) const fn debian(self) -> &'static str {
-        match self {
-            Self::X86 => "amd64",
-            Self::Arm => "arm64",
-        }
-    }
-
-    /// The emulator.
-    pub(crate) const fn qemu(self) -> &'static str {
-        match self {
-            Self::X86 => "qemu-system-x86_64",
-            Self::Arm => "qemu-system-aarch64",
-        }
-    }
-
-    fn arguments(self) -> &'static [&'static str] {
-        match self {
-            Self::X86 => &["-machine", "q35"],
-            Self::Arm => &["-machine", "virt"],
-        }
-    }
-
-    const fn console(self) -> &'static str {
-        match self {
-            Self::X86 => "ttyS0",
-            Self::Arm => "ttyAMA0",
-        }
-    }
-}
+/// The emulator.
+const QEMU: &str = "qemu-system-x86_64";
 
 /// What became of one test.
 #[derive(Clone, Debug, PartialEq)]
@@ -120,24 +72,17 @@ impl Told {
 }
 
 /// A machine that has not said anything for so long hangs. Every test ends sooner, and says so.
-const SILENCE: Duration = Duration::from_mins(4);
+const SILENCE: Duration = Duration::from_mins(7);
 
 /// Boots and listens until the machine is off, or `bound` has passed.
-pub(crate) fn boot(
-    architecture: Architecture,
-    kernel: &Path,
-    initramfs: &Path,
-    log: &Path,
-    bound: Duration,
-) -> Result<Told> {
-    let mut command = Command::new(architecture.qemu());
-    command.args(architecture.arguments());
-    command.args(["-accel", "tcg,thread=multi", "-cpu", "max", "-m", "1024", "-smp", "2"]);
+pub(crate) fn boot(kernel: &Path, initramfs: &Path, log: &Path, bound: Duration) -> Result<Told> {
+    let mut command = Command::new(QEMU);
+    command.args(["-machine", "q35", "-accel", "tcg,thread=multi", "-cpu", "max", "-m", "1024", "-smp", "2"]);
     // A kernel that panics resets the machine; then this is its end.
     command.args(["-display", "none", "-no-reboot", "-nodefaults", "-serial", "stdio"]);
     command.arg("-kernel").arg(kernel).arg("-initrd").arg(initramfs).arg("-append");
     // Level 2 leaves panics and BUGs on the console, and nothing that could come in between our lines.
-    command.arg(format!("console={} panic=-1 loglevel=2 mitigations=off", architecture.console()));
+    command.arg("console=ttyS0 panic=-1 loglevel=2 mitigations=off");
     let mut file = File::create(log).with_context(|| format!("cannot write {}", log.display()))?;
     let stderr = file.try_clone()?;
     let mut child = command
@@ -145,7 +90,7 @@ pub(crate) fn boot(
         .stdout(Stdio::piped())
         .stderr(stderr)
         .spawn()
-        .with_context(|| format!("cannot start {}", architecture.qemu()))?;
+        .with_context(|| format!("cannot start {QEMU}"))?;
     let told = listen(&mut child, &mut file, bound);
     // It may be off already; both are right.
     let _ = child.kill();
@@ -188,14 +133,6 @@ fn listen(child: &mut Child, log: &mut File, bound: Duration) -> Result<Told> {
     drop(lines);
     drop(reader);
     Ok(told)
-}
-
-/// Where the log of a kernel is.
-pub(crate) fn log(folder: &Path, architecture: Architecture, wanted: &str) -> PathBuf {
-    match architecture {
-        Architecture::X86 => folder.join(format!("{wanted}.log")),
-        Architecture::Arm => folder.join(format!("{wanted}-{}.log", architecture.name())),
-    }
 }
 
 #[cfg(test)]

@@ -23,7 +23,6 @@ use serde_json::Value;
 
 use self::image::Built;
 use self::kernels::Kernel;
-pub(crate) use self::machine::Architecture;
 use self::machine::Told;
 use crate::place::{self, Profile};
 use crate::step::{note, output_of, run, step};
@@ -33,37 +32,44 @@ use crate::{object, packages};
 /// Machines at a time: each keeps two processors of the host busy at times, one most of the time.
 const AT_A_TIME: usize = 2;
 /// A machine that is not done by then hangs. Tests have bounds of their own.
-const BOUND: Duration = Duration::from_mins(20);
+const BOUND: Duration = Duration::from_mins(30);
 
-/// What was asked for.
-pub(crate) struct Wanted<'a> {
-    /// Versions; none stands for those that `cargo xtask test` boots.
-    pub(crate) versions: &'a [String],
-    pub(crate) architecture: Architecture,
-    /// The table goes into the documentation.
-    pub(crate) write: bool,
-}
-
-/// Builds what the machines run, boots them, tells what became of it.
-pub(crate) fn all(choice: Choice, wanted: &Wanted) -> Result<()> {
-    let versions = kernels::wanted(wanted.versions)?;
-    if wanted.write && versions != kernels::ALL {
+/// Builds what the machines run, boots the kernels of these versions, tells what became of it. `write` puts the table
+/// into the documentation.
+pub(crate) fn all(choice: Choice, versions: &[String], write: bool) -> Result<()> {
+    let versions = kernels::wanted(versions)?;
+    if write && versions != kernels::ALL {
         bail!("--write makes the whole table: `cargo xtask vm all --write`");
     }
-    packages::for_machines(wanted.architecture)?;
+    packages::for_machines()?;
     object::build(choice, false)?;
     step("test build", "the daemon and all tests, dev profile", || {
         run(place::cargo().args(["build", "--bin", "procprobe"]))?;
         run(place::cargo().args(["test", "--no-run"]))
     })?;
-    let rows = boot_all(&versions, wanted.architecture)?;
+    let rows = boot_all(&versions)?;
     print!("{}", report::table(&rows));
-    if wanted.write {
+    if write {
         let place = place::root().join("docs/kernels.md");
+        place.parent().map_or(Ok(()), fs::create_dir_all)?;
         fs::write(&place, report::document(&rows)).with_context(|| format!("cannot write {}", place.display()))?;
         note("table", &format!("written to {}", place.display()));
     }
-    let failures = report::failures(&rows);
+    judge(&rows)
+}
+
+/// The last step of `cargo xtask test`, on what was built by the others.
+pub(crate) fn tested() -> Result<()> {
+    let versions = kernels::wanted(&[])?;
+    step("other kernels", &format!("{}, in virtual machines", versions.join(", ")), || {
+        let rows = boot_all(&versions)?;
+        eprint!("{}", report::table(&rows));
+        judge(&rows)
+    })
+}
+
+fn judge(rows: &[Row]) -> Result<()> {
+    let failures = report::failures(rows);
     if failures.is_empty() {
         return Ok(());
     }
@@ -78,20 +84,21 @@ pub(crate) struct Row {
 }
 
 /// What was built before is booted on each kernel.
-fn boot_all(versions: &[String], architecture: Architecture) -> Result<Vec<Row>> {
+fn boot_all(versions: &[String]) -> Result<Vec<Row>> {
     let folder = place::vm_dir();
     fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
-    let kernels = kernels::fetch(&folder, architecture, versions)?;
-    let initramfs = folder.join(format!("{}.cpio", architecture.name()));
+    let kernels = kernels::fetch(&folder, versions)?;
+    let initramfs = folder.join("machine.cpio");
     image::write(&built()?, &folder, &initramfs)?;
     step("machines", &format!("{} kernels, {AT_A_TIME} at a time", kernels.len()), || {
         let waiting = Mutex::new(kernels.iter().enumerate().collect::<VecDeque<_>>());
+        let next = || lock(&waiting).pop_front();
         let done = Mutex::new(BTreeMap::new());
         std::thread::scope(|scope| {
             for _ in 0..AT_A_TIME {
                 scope.spawn(|| {
-                    while let Some((index, kernel)) = lock(&waiting).pop_front() {
-                        let row = boot(kernel, architecture, &initramfs, &folder);
+                    while let Some((index, kernel)) = next() {
+                        let row = boot(kernel, &initramfs, &folder);
                         lock(&done).insert(index, row);
                     }
                 });
@@ -105,10 +112,10 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn boot(kernel: &Kernel, architecture: Architecture, initramfs: &Path, folder: &Path) -> Result<Row> {
-    let log = machine::log(folder, architecture, &kernel.wanted);
+fn boot(kernel: &Kernel, initramfs: &Path, folder: &Path) -> Result<Row> {
+    let log = folder.join(format!("{}.log", kernel.wanted));
     let started = Instant::now();
-    let told = machine::boot(architecture, &kernel.image, initramfs, &log, BOUND)?;
+    let told = machine::boot(&kernel.image, initramfs, &log, BOUND)?;
     let row = Row { kernel: kernel.clone(), told, log };
     let (passed, of) = report::count(&row);
     note(
