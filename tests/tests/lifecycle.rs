@@ -1,10 +1,10 @@
 //! The daemon itself: start, refusal, reload, end, and the collector that hears it.
 
-use std::process::Output;
+use std::process::{Command, Output};
 
 use procprobe_tests::actor::{Actor, group};
 use procprobe_tests::collector::Collector;
-use procprobe_tests::daemon::{Setup, end_of_patience};
+use procprobe_tests::daemon::{Setup, binary, end_of_patience, require_host};
 use procprobe_tests::event::Event;
 use procprobe_tests::mark;
 use rustix::process::Signal;
@@ -112,6 +112,16 @@ fn without_capabilities_it_is_refused_with_77() {
     let (code, log) = code_and_log(&Setup::new().under(["setpriv", "--bounding-set=-all", "--inh-caps=-all"]).refuse());
     assert_eq!(code, Some(77), "{log}");
     assert!(log.contains("CAP_BPF") && log.contains("CAP_PERFMON"), "{log}");
+}
+
+#[test]
+fn the_doctor_finds_nothing_in_the_way() {
+    require_host();
+    let output = Command::new(binary()).arg("doctor").output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{text}");
+    assert!(text.lines().any(|line| line.starts_with("ok") && line.contains("they load and attach")), "{text}");
+    assert!(!text.lines().any(|line| line.starts_with("FAIL")), "{text}");
 }
 
 #[test]

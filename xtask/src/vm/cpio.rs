@@ -112,7 +112,7 @@ impl Entry<'_> {
         }
         // Header and name, and contents, end at a multiple of four; the header has 110 bytes.
         out.write_all(name)?;
-        out.write_all(&[0; 4][..1 + pad(110 + name.len() + 1)])?;
+        out.write_all(&[0; 4][..=pad(110 + name.len() + 1)])?;
         out.write_all(self.bytes)?;
         out.write_all(&[0; 4][..pad(self.bytes.len())])
     }
