@@ -5,6 +5,7 @@
 
 use core::fmt;
 
+use crate::fields::with_structs;
 use crate::record::{
     Account, COMM_LEN, Cgroup, Exec, Exit, Fork, GlanceEnd, Header, Identity, Oom, RecordKind, Rename, Signal, Task,
     Usage,
@@ -179,6 +180,15 @@ impl<'a> Reader<'a> {
         self.bytes = rest;
         Ok(taken)
     }
+
+    #[inline]
+    fn array<const LENGTH: usize>(&mut self) -> Result<[u8; LENGTH], DecodeError> {
+        let Some((taken, rest)) = self.bytes.split_first_chunk() else {
+            return Err(DecodeError::Short { needed: LENGTH, found: self.bytes.len() });
+        };
+        self.bytes = rest;
+        Ok(*taken)
+    }
 }
 
 trait Wire: Sized {
@@ -190,9 +200,7 @@ macro_rules! numbers {
         impl Wire for $number {
             #[inline]
             fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-                let mut bytes = [0; size_of::<$number>()];
-                bytes.copy_from_slice(reader.take(size_of::<$number>())?);
-                Ok(<$number>::from_ne_bytes(bytes))
+                Ok(<$number>::from_ne_bytes(reader.array()?))
             }
         }
     )*};
@@ -202,9 +210,7 @@ numbers!(u16, u32, u64, i32);
 
 impl Wire for [u8; COMM_LEN] {
     fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let mut bytes = [0; COMM_LEN];
-        bytes.copy_from_slice(reader.take(COMM_LEN)?);
-        Ok(bytes)
+        reader.array()
     }
 }
 
@@ -249,24 +255,7 @@ macro_rules! structs {
     };
 }
 
-structs! {
-    Header { kind, flags, size, cpu, tgid, seq, time, start_time }
-    Identity { parent_start_time, start_boottime, cgroup_id, parent_tgid, uid, gid, reserved, comm }
-    Fork { header, identity, forker_tgid, reserved, forker_start_time }
-    Exec { header, identity, args_count, args_bytes, exe_len, filename_len, args_len, reserved }
-    Exit { header, status, parent_tgid, uid, reserved, max_rss_pages, cpu_ns, comm }
-    Account { header, cpu_ns, wait_ns, read_bytes, write_bytes, threads }
-    Signal { header, signal, code, sender_tgid, sender_uid, sender_comm }
-    Oom { header }
-    Rename { header, comm }
-    Cgroup { header, cgroup_id, path_len, reserved }
-    Task { header, identity, threads, status, reaped_cpu_ns, exe_len, cgroup_len, reserved }
-    Usage {
-        header, tid, threads, cpu_ns, wait_ns, read_bytes, write_bytes, rss_pages,
-        gone_cpu_ns, gone_wait_ns, gone_read_bytes, gone_write_bytes
-    }
-    GlanceEnd { header }
-}
+with_structs!(structs);
 
 #[cfg(test)]
 mod tests;

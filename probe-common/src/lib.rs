@@ -8,6 +8,7 @@
 
 pub mod decode;
 pub mod encode;
+mod fields;
 pub mod layout;
 pub mod maps;
 pub mod record;

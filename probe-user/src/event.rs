@@ -32,6 +32,8 @@ pub mod name {
     pub const LOG_MATCHED: &str = "procprobe.log.matched";
     pub const ACTION_RAN: &str = "procprobe.action.ran";
     pub const ACTION_SKIPPED: &str = "procprobe.action.skipped";
+    pub const PATH_DOWN: &str = "procprobe.path.down";
+    pub const PATH_RESTORED: &str = "procprobe.path.restored";
     pub const AGENT_STARTED: &str = "procprobe.agent.started";
     pub const AGENT_STOPPED: &str = "procprobe.agent.stopped";
     pub const AGENT_RELOADED: &str = "procprobe.agent.reloaded";
@@ -54,6 +56,11 @@ pub enum Severity {
 }
 
 impl Severity {
+    /// The one that is called so.
+    pub fn named(name: &str) -> Option<Self> {
+        [Self::Info, Self::Warning, Self::Critical].into_iter().find(|severity| severity.as_str() == name)
+    }
+
     /// As in policies and events.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -273,6 +273,11 @@ pub enum Lost {
 }
 
 impl Lost {
+    /// Everything that can happen to a record.
+    pub fn all() -> impl Iterator<Item = Self> {
+        LossReason::ALL.into_iter().map(Self::Kernel).chain([Self::Recursion, Self::Undecodable])
+    }
+
     /// The word used in `procprobe.agent.lost`.
     pub const fn as_str(self) -> &'static str {
         match self {

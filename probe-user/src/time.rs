@@ -7,6 +7,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use serde::{Serialize, Serializer};
+
 /// Nanoseconds of CLOCK_MONOTONIC since boot, as `bpf_ktime_get_ns` and `task_struct.start_time` count them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct KTime(pub u64);
@@ -50,6 +52,12 @@ impl fmt::Display for Wall {
             // Cannot happen: every i64 of nanoseconds is inside jiff's range.
             Err(_) => write!(f, "{}ns", self.0),
         }
+    }
+}
+
+impl Serialize for Wall {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 

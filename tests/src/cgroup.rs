@@ -1,9 +1,40 @@
-//! A memory-limited cgroup of a test's own, in whichever hierarchy has the memory controller here.
+//! Cgroups of a test's own: one with limited memory, in whichever hierarchy has that controller here, and a plain one.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
+
+/// A cgroup in the unified hierarchy. Dropped, it is removed.
+#[derive(Debug)]
+pub struct PlainCgroup {
+    path: PathBuf,
+}
+
+impl PlainCgroup {
+    /// Makes one. An error says what is missing.
+    pub fn new(name: &str) -> std::io::Result<Self> {
+        let mounts = fs::read_to_string("/proc/self/mounts")?;
+        let unified = mounts.lines().find_map(|line| match line.split(' ').collect::<Vec<_>>()[..] {
+            [_, at, "cgroup2", ..] => Some(PathBuf::from(at)),
+            _ => None,
+        });
+        let path = unified.ok_or_else(|| std::io::Error::other("no unified cgroup hierarchy is mounted"))?.join(name);
+        fs::create_dir(&path)?;
+        Ok(Self { path })
+    }
+
+    /// Its folder.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Drop for PlainCgroup {
+    fn drop(&mut self) {
+        remove(&self.path);
+    }
+}
 
 /// The cgroup. Dropped, it is removed.
 #[derive(Debug)]
@@ -59,13 +90,17 @@ impl MemoryCgroup {
 
 impl Drop for MemoryCgroup {
     fn drop(&mut self) {
-        // The kernel lets go of the last process a moment after it has ended.
-        for _ in 0..100 {
-            if fs::remove_dir(&self.path).is_ok() {
-                return;
-            }
-            thread::sleep(Duration::from_millis(20));
+        remove(&self.path);
+    }
+}
+
+/// The kernel lets go of the last process a moment after it has ended.
+fn remove(path: &Path) {
+    for _ in 0..100 {
+        if fs::remove_dir(path).is_ok() {
+            return;
         }
+        thread::sleep(Duration::from_millis(20));
     }
 }
 

@@ -2,10 +2,12 @@
 
 use std::collections::VecDeque;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
+use rustix::net::{AddressFamily, SocketType, bind, getsockname, listen, socket};
 use serde_json::Value;
 
 use crate::event::Event;
@@ -25,10 +27,40 @@ struct Heard {
     faults: Vec<String>,
 }
 
+/// A collector that is down: its port is taken, and connections to it are refused.
+#[derive(Debug)]
+pub struct Down(OwnedFd);
+
+impl Down {
+    /// Of a port that is free now.
+    pub fn reserve() -> Self {
+        let bound = socket(AddressFamily::INET, SocketType::STREAM, None).and_then(|socket| {
+            bind(&socket, &SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0))?;
+            Ok(socket)
+        });
+        Self(bound.unwrap_or_else(|error| panic!("bind: {error}")))
+    }
+
+    /// For `--collector`.
+    pub fn url(&self) -> String {
+        let address = getsockname(&self.0).and_then(SocketAddr::try_from);
+        format!("http://{}/events", address.unwrap_or_else(|error| panic!("getsockname: {error}")))
+    }
+
+    /// It answers from now on: the first requests with these codes, all others with 200.
+    pub fn up(self, answers: impl IntoIterator<Item = u16>) -> Collector {
+        listen(&self.0, 16).unwrap_or_else(|error| panic!("listen: {error}"));
+        Collector::listening(self.0.into(), answers)
+    }
+}
+
 impl Collector {
     /// Answers the first requests with these codes, all others with 200.
     pub fn start(answers: impl IntoIterator<Item = u16>) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap_or_else(|error| panic!("listen: {error}"));
+        Down::reserve().up(answers)
+    }
+
+    fn listening(listener: TcpListener, answers: impl IntoIterator<Item = u16>) -> Self {
         let address = listener.local_addr().unwrap_or_else(|error| panic!("listen: {error}"));
         let heard = Arc::new(Mutex::new(Heard { answers: answers.into_iter().collect(), ..Heard::default() }));
         let shared = Arc::clone(&heard);
@@ -52,6 +84,11 @@ impl Collector {
     /// Events of requests that were answered with 2xx, in the order in which they came.
     pub fn accepted(&self) -> Vec<Event> {
         lock(&self.heard).accepted.clone()
+    }
+
+    /// The same, and forgets them.
+    pub fn take_accepted(&self) -> Vec<Event> {
+        std::mem::take(&mut lock(&self.heard).accepted)
     }
 
     /// Requests that were answered with something else.

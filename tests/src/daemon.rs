@@ -43,6 +43,7 @@ pub struct Setup {
     arguments: Vec<OsString>,
     wrapper: Vec<OsString>,
     state: Option<PathBuf>,
+    http: Option<String>,
 }
 
 impl Setup {
@@ -80,6 +81,12 @@ impl Setup {
         self
     }
 
+    /// `--http WHERE`; off when not given, for several run at a time.
+    pub fn http(mut self, listen: &str) -> Self {
+        self.http = Some(listen.to_owned());
+        self
+    }
+
     /// A command that starts the daemon in its place, such as `setpriv`.
     pub fn under<A: Into<OsString>>(mut self, wrapper: impl IntoIterator<Item = A>) -> Self {
         self.wrapper.extend(wrapper.into_iter().map(Into::into));
@@ -104,8 +111,13 @@ impl Setup {
         command.arg("run").arg("--policies").arg(folder.join("policies"));
         let state = self.state.clone().unwrap_or_else(|| folder.join("state"));
         command.arg("--state-dir").arg(state).arg("--socket").arg(folder.join("api.sock"));
-        command.args(["--http", "off", "--format", "json", "--start-grace", "0s"]).args(&self.arguments);
+        command.args(["--http", self.http.as_deref().unwrap_or("off")]);
+        command.args(["--format", "json", "--start-grace", "0s"]).args(&self.arguments);
         command.stdin(Stdio::null());
+        // Collectors of tests are on this host; a test that is about proxies names its own.
+        for proxy in ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"] {
+            command.env_remove(proxy).env_remove(proxy.to_ascii_lowercase());
+        }
         command
     }
 

@@ -16,7 +16,10 @@ pub mod collector;
 pub mod daemon;
 pub mod event;
 pub mod hook;
+pub mod otel;
+pub mod prometheus;
 pub mod stream;
+pub mod web;
 
 use std::sync::atomic::{AtomicU32, Ordering};
 

@@ -69,6 +69,11 @@ impl Stream {
         self.lock().events.clone()
     }
 
+    /// The `seq` of the last event so far; 0 when there is none.
+    pub fn last_seq(&self) -> u64 {
+        self.lock().events.last().map_or(0, Event::seq)
+    }
+
     /// When the first event that fits was read, and how many events stand before it; `from` are passed over.
     pub fn arrival(&self, from: usize, fits: impl Fn(&Event) -> bool) -> Option<(usize, Instant)> {
         let seen = self.lock();

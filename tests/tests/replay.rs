@@ -2,7 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests: what fails here fails the test")]
 
 use std::fs;
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
@@ -191,6 +191,50 @@ fn arguments_stay_out_of_a_recording_that_is_to_have_none() {
     assert!(events.iter().any(|event| event.is_exit_of(actor.pid())));
     assert!(events.iter().all(|event| event.text("policy.name") != "marked"), "{events:?}");
     assert!(!String::from_utf8_lossy(&output.stdout).contains(&mark));
+}
+
+#[test]
+fn figures_of_the_host_and_lines_of_logs_are_in_a_recording() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("app.log");
+    fs::write(&log, "hit from before\n").unwrap();
+    let lines = |more: &str| {
+        format!("logs: {{ app: {{ path: {}, any: hit, {more}lines: {{ max: 2, within: 1m }} }} }}\n", log.display())
+    };
+    let wanted = policy_file(&folder, &lines(""));
+    let mut recorder =
+        Recorder::start(&["--policies", wanted.to_str().unwrap(), "--sample-interval", "100ms", "--duration", "4s"]);
+    fs::OpenOptions::new().append(true).open(&log).unwrap().write_all(b"hit 1\nhit 2 miss\nnone\nhit 3\n").unwrap();
+    assert!(recorder.wait().success());
+
+    let host = "host: { load: { max: 1000000 }, cpu: { max: 99% }, memory_available: { min: 1B }, disk_free: { path: /, min: 1B }, \
+                processes: { min: 1 }, network_receive: { interface: lo, max: 1000GiB/s } }\n";
+    let policies = policy_file(&recorder.folder, &(lines("") + host));
+    let (events, summary) = told(&replay(&recorder.file(), &policies, &["--format", "json"]));
+    let bounds = summary["bounds"].as_array().unwrap();
+    let bound = |name: &str| bounds.iter().find(|bound| bound["name"] == name).unwrap();
+    for name in [
+        "host.load.max",
+        "host.cpu.max",
+        "host.memory_available.min",
+        "host.disk_free.min",
+        "host.processes.min",
+        "host.network_receive.max",
+    ] {
+        assert!(bound(name)["highest"]["value"].is_number(), "{name}: {summary}");
+    }
+    assert!(bound("host.processes.min")["nearest_miss"]["value"].as_f64().unwrap() > 1.0);
+    // What stood in the file before is not counted.
+    assert_eq!(
+        (&bound("app.lines.max")["fired"], &bound("app.lines.max")["highest"]["value"]),
+        (&1.into(), &3.0.into())
+    );
+    assert!(events.iter().any(|event| event.is_alarm("firing", "app.lines.max")), "{events:?}");
+
+    // Other words for the same file: the text is there, and looked at again.
+    let stricter = policy_file(&recorder.folder, &lines("ignore: miss, "));
+    let (_, summary) = told(&replay(&recorder.file(), &stricter, &["--format", "json"]));
+    assert_eq!((&summary["bounds"][0]["fired"], &summary["bounds"][0]["highest"]["value"]), (&0.into(), &2.0.into()));
 }
 
 #[test]

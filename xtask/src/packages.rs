@@ -1,4 +1,5 @@
-//! Programs of others that the tests run against: the real logrotate, the real Alertmanager, the emulator of machines.
+//! Programs of others that the tests run against: the real logrotate, the real Alertmanager, the real Prometheus, a real
+//! OpenTelemetry collector; and the emulator of machines.
 //!
 //! What is on PATH is taken as it is. Else Debian's package is fetched: installed where that only adds a program, and
 //! unpacked under target/ where installing would start a service that nobody asked for. Without apt or root the error
@@ -27,7 +28,7 @@ enum How {
     Unpack,
 }
 
-const FOR_TESTS: [Program; 2] = [
+const FOR_TESTS: [Program; 3] = [
     Program { name: "logrotate", package: "logrotate", why: "rotates what is read meanwhile", how: How::Install },
     Program {
         name: "prometheus-alertmanager",
@@ -35,24 +36,34 @@ const FOR_TESTS: [Program; 2] = [
         why: "takes alarms and shows them",
         how: How::Unpack,
     },
+    Program { name: "prometheus", package: "prometheus", why: "scrapes metrics", how: How::Unpack },
 ];
 
 const FOR_MACHINES: [Program; 2] = [
     Program { name: "qemu-system-x86_64", package: "qemu-system-x86", why: "boots other kernels", how: How::Install },
     Program { name: "strip", package: "binutils", why: "makes what they run smaller", how: How::Install },
 ];
+/// From PyPI, each of this version: an OpenTelemetry collector, and code that is not ours to decode what leaves it.
+const PYTHON: [&str; 2] = ["rotel==0.0.1a15", "opentelemetry-proto==1.45.2"];
+/// Succeeds where they are.
+const PYTHON_HAS: &str = "import rotel, opentelemetry.proto.collector.logs.v1.logs_service_pb2";
+
 /// Sees to it that what the tests run against is there; returns the PATH on which they find it.
 pub(crate) fn for_tests() -> Result<OsString> {
-    see_to(&FOR_TESTS)?;
+    let mut updated = see_to(&FOR_TESTS)?;
+    if !python_has_it() {
+        step("python", "an OpenTelemetry collector, and a decoder of its protocol", || python(&mut updated))?;
+    }
     path()
 }
 
 /// Sees to it that virtual machines can be booted.
 pub(crate) fn for_machines() -> Result<()> {
-    see_to(&FOR_MACHINES)
+    see_to(&FOR_MACHINES).map(drop)
 }
 
-fn see_to(programs: &[Program]) -> Result<()> {
+/// True when apt's lists are new by then.
+fn see_to(programs: &[Program]) -> Result<bool> {
     let mut updated = false;
     for program in programs {
         if found(program.name) {
@@ -79,7 +90,36 @@ fn see_to(programs: &[Program]) -> Result<()> {
             bail!("Debian's package {} brought no program {}", program.package, program.name);
         }
     }
+    Ok(updated)
+}
+
+/// A Python of the tests' own, so that nothing is installed into the host's.
+fn python(updated: &mut bool) -> Result<()> {
+    let folder = place::python_dir();
+    let make = || Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder).output();
+    if !make().is_ok_and(|made| made.status.success()) {
+        if !host::on_path("apt-get") || !host::is_root() {
+            bail!(
+                "the tests need Python with venv: as root `apt-get install python3-venv` on Debian, or the like elsewhere"
+            );
+        }
+        if !std::mem::replace(updated, true) {
+            run(apt().arg("update"))?;
+        }
+        run(apt().args(["install", "--yes", "--no-install-recommends", "python3-venv"]))?;
+        run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder))?;
+    }
+    let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"];
+    run(Command::new(folder.join("bin/python3")).args(pip).args(PYTHON))?;
+    if !python_has_it() {
+        bail!("{} has no {} after their installation", folder.display(), PYTHON.join(", "));
+    }
     Ok(())
+}
+
+fn python_has_it() -> bool {
+    let python = place::python_dir().join("bin/python3");
+    Command::new(python).args(["-c", PYTHON_HAS]).output().is_ok_and(|tried| tried.status.success())
 }
 
 /// apt, quiet, asking nothing. A mirror that does not answer is given up soon; killing apt half-way would leave dpkg
@@ -108,13 +148,16 @@ fn unpack(package: &str) -> Result<()> {
 /// PATH with what was unpacked, and with the folders of programs for root.
 fn path() -> Result<OsString> {
     let own = std::env::var_os("PATH").unwrap_or_default();
+    let python = place::python_dir().join("bin");
     let more = [
         place::packages_dir().join("usr/bin"),
         place::packages_dir().join("usr/sbin"),
         "/usr/sbin".into(),
         "/sbin".into(),
     ];
-    std::env::join_paths(std::env::split_paths(&own).chain(more)).context("PATH cannot be extended")
+    // Before the host's own, which lacks what the tests need.
+    std::env::join_paths(std::iter::once(python).chain(std::env::split_paths(&own)).chain(more))
+        .context("PATH cannot be extended")
 }
 
 fn found(name: &str) -> bool {

@@ -44,6 +44,11 @@ pub(crate) fn vm_dir() -> PathBuf {
     root().join("target/vm")
 }
 
+/// A Python of the tests' own.
+pub(crate) fn python_dir() -> PathBuf {
+    packages_dir().join("python")
+}
+
 /// A binary of this workspace.
 pub(crate) fn binary(profile: Profile, name: &str) -> PathBuf {
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), |dir| root().join(dir));

@@ -10,6 +10,7 @@ use super::cost::{Cost, KernelCost};
 use crate::event::{Attributes, Event, Severity, clean, name};
 use crate::outlet::Dropped;
 use crate::policy::spec::PolicySet;
+use crate::stamp::Gap;
 use crate::time::KTime;
 
 /// How many policies of each kind are in force.
@@ -81,9 +82,11 @@ pub struct Heartbeat<'a> {
     /// Processes in the table.
     pub processes: usize,
     /// Events that wait for the collector.
-    pub queued_events: usize,
-    /// Their size.
-    pub queued_bytes: usize,
+    pub queued_events: u64,
+    /// Seconds since the oldest of them happened.
+    pub queued_age: Option<f64>,
+    /// Size of the files that events lie in.
+    pub spool_bytes: u64,
 }
 
 /// The daemon watches from here on.
@@ -144,7 +147,8 @@ pub fn heartbeat(at: KTime, facts: &Heartbeat<'_>) -> Event {
         .put("kernel.programs", kernel_programs(facts.kernel))
         .put("processes", facts.processes)
         .put("queue.events", facts.queued_events)
-        .put("queue.bytes", facts.queued_bytes);
+        .put_some("queue.age", facts.queued_age)
+        .put("spool.bytes", facts.spool_bytes);
     let body = format!(
         "alive for {} s: {:.2} s of CPU, {:.1} MiB, {} processes known",
         facts.uptime.as_secs(),
@@ -164,6 +168,23 @@ pub fn lost(at: KTime, dropped: &Dropped) -> Event {
         .put("count", dropped.count)
         .put("reconciled", true);
     let body = format!("{} did not go out by {}: {}", count(dropped.count, "event"), dropped.place, dropped.reason);
+    event(name::AGENT_LOST, Severity::Warning, at, body, attributes)
+}
+
+/// Numbers that no event will be seen with: the last run ended without a word, or could not write its events.
+pub fn lost_numbers(at: KTime, gap: &Gap) -> Event {
+    let Gap { reason, first, last } = *gap;
+    let numbers = last.saturating_sub(first).saturating_add(1);
+    let mut attributes = Attributes::default();
+    attributes
+        .put("where", "stamp")
+        .put("reason", reason)
+        .put("count", numbers)
+        .put("seq.first", first)
+        .put("seq.last", last)
+        .put("reconciled", true);
+    let body =
+        format!("no event has the numbers {first} to {last}: {reason}; what the last run had not written is lost");
     event(name::AGENT_LOST, Severity::Warning, at, body, attributes)
 }
 
@@ -247,6 +268,13 @@ mod tests {
             "1 event did not go out by forward: queue_full",
             &[("where", json!("forward")), ("count", json!(1)), ("reconciled", json!(true))],
         );
+        check(
+            &lost_numbers(NOW, &Gap { reason: "crash", first: 8, last: 4096 }),
+            "procprobe.agent.lost",
+            Severity::Warning,
+            "no event has the numbers 8 to 4096: crash; what the last run had not written is lost",
+            &[("where", json!("stamp")), ("count", json!(4089)), ("seq.first", json!(8)), ("seq.last", json!(4096))],
+        );
     }
 
     #[test]
@@ -262,14 +290,20 @@ mod tests {
             kernel: &kernel,
             processes: 7,
             queued_events: 1,
-            queued_bytes: 2,
+            queued_age: Some(1.5),
+            spool_bytes: 2,
         };
         check(
             &heartbeat(NOW, &facts),
             "procprobe.agent.heartbeat",
             Severity::Info,
             "alive for 60 s: 0.25 s of CPU, 3.0 MiB, 7 processes known",
-            &[("kernel.time", json!(0.0015)), ("memory.usage", json!(3 << 20)), ("queue.events", json!(1))],
+            &[
+                ("kernel.time", json!(0.0015)),
+                ("memory.usage", json!(3 << 20)),
+                ("queue.events", json!(1)),
+                ("queue.age", json!(1.5)),
+            ],
         );
     }
 }

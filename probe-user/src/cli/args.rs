@@ -1,6 +1,5 @@
 //! What can be typed. Values are checked here one by one; what they mean together is decided where they are used.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -8,7 +7,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config::{DEFAULT_SOCKET, values};
 use crate::engine::Processes;
-use crate::forward::Endpoint;
+use crate::forward::{Endpoint, Protocol};
+use crate::policy::glob::Glob;
 use crate::telemetry::LogFormat;
 use crate::{output, yaml};
 
@@ -36,6 +36,8 @@ pub enum Command {
     Record(RecordArgs),
     /// Hold policies against a recording: the events they would have raised, and how near each bound came
     Replay(ReplayArgs),
+    /// Print what the daemon told, from its local history
+    Events(EventsArgs),
     /// Say how the daemon stands: groups, alarms, losses, its own cost
     Status(StatusArgs),
     /// Say what this kernel and these capabilities allow, with the remedy
@@ -66,18 +68,21 @@ pub struct RunArgs {
     /// Policy files and directories [default: /etc/procprobe/policies, if it is there]
     #[arg(long, value_name = "PATH", num_args = 1..)]
     pub policies: Vec<PathBuf>,
-    /// Send events to this URL, as NDJSON over HTTP
+    /// Send events to this URL, in place of the configuration's collectors
     #[arg(long, value_name = "URL", value_parser = endpoint)]
     pub collector: Option<Endpoint>,
+    /// What --collector is sent: one JSON object a line, or OpenTelemetry's protocol [default: ndjson]
+    #[arg(long, value_enum, value_name = "WHICH", requires = "collector")]
+    pub protocol: Option<Sent>,
     /// Directory for what must outlive the daemon [default: /var/lib/procprobe]
     #[arg(long, value_name = "DIR")]
     pub state_dir: Option<PathBuf>,
     /// Socket of the local API [default: /run/procprobe/api.sock]
     #[arg(long, value_name = "PATH", value_parser = socket)]
     pub socket: Option<PathBuf>,
-    /// Metrics and browser page; only `off` in this version
-    #[arg(long, value_name = "ADDR|off", value_parser = http)]
-    pub http: Option<Off>,
+    /// Where metrics and health are answered over HTTP [default: 127.0.0.1:9464]
+    #[arg(long, value_name = "ADDR|off", value_parser = values::listen)]
+    pub http: Option<values::Listen>,
     /// How often usage is sampled while a policy asks for it [default: 1s]
     #[arg(long, value_name = "DURATION", value_parser = sample_interval)]
     pub sample_interval: Option<Duration>,
@@ -211,6 +216,26 @@ pub struct ReplayArgs {
     pub start_grace: Duration,
 }
 
+/// `events`
+#[derive(Debug, Args)]
+pub struct EventsArgs {
+    /// Only events of so long ago or later [default: all that is kept, with --follow what comes]
+    #[arg(long, value_name = "DURATION", value_parser = past)]
+    pub since: Option<String>,
+    /// Only events whose name matches, such as `*.policy.*`
+    #[arg(long, value_name = "GLOB", value_parser = name_glob)]
+    pub name: Option<String>,
+    /// Go on with what comes, until interrupted
+    #[arg(long)]
+    pub follow: bool,
+    /// How events look on stdout [default: text on a terminal, else json]
+    #[arg(long)]
+    pub format: Option<Format>,
+    /// Socket of the daemon to ask
+    #[arg(long, value_name = "PATH", value_parser = socket, default_value = DEFAULT_SOCKET)]
+    pub socket: PathBuf,
+}
+
 /// `status`
 #[derive(Debug, Args)]
 pub struct StatusArgs {
@@ -289,6 +314,24 @@ pub enum Told {
     None,
 }
 
+/// `--protocol`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Sent {
+    /// POST of application/x-ndjson
+    Ndjson,
+    /// OTLP/HTTP: logs and metrics
+    Otlp,
+}
+
+impl From<Sent> for Protocol {
+    fn from(sent: Sent) -> Self {
+        match sent {
+            Sent::Ndjson => Self::Ndjson,
+            Sent::Otlp => Self::Otlp,
+        }
+    }
+}
+
 impl From<Told> for Processes {
     fn from(told: Told) -> Self {
         match told {
@@ -299,26 +342,20 @@ impl From<Told> for Processes {
     }
 }
 
-/// The one thing that `--http` can say in this version.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Off;
-
-fn http(text: &str) -> Result<Off, String> {
-    match text {
-        "off" => Ok(Off),
-        address if address.parse::<SocketAddr>().is_ok() => {
-            Err("listening for HTTP is not in this version; the local API is on --socket".into())
-        }
-        _ => Err("expected an address such as 127.0.0.1:9464, or off".into()),
-    }
-}
-
 fn endpoint(text: &str) -> Result<Endpoint, String> {
     Endpoint::parse(text).map_err(|error| error.to_string())
 }
 
 fn socket(text: &str) -> Result<PathBuf, String> {
     values::socket(PathBuf::from(text))
+}
+
+fn past(text: &str) -> Result<String, String> {
+    yaml::units::duration(text).map(|_| text.to_owned())
+}
+
+fn name_glob(text: &str) -> Result<String, String> {
+    Glob::name(text).map(|_| text.to_owned()).map_err(|error| error.to_string())
 }
 
 fn sample_interval(text: &str) -> Result<Duration, String> {

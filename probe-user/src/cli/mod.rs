@@ -6,6 +6,7 @@
 
 pub mod args;
 mod check;
+mod events;
 mod matching;
 mod produce;
 mod record;
@@ -63,6 +64,7 @@ pub fn main() -> ExitCode {
         Command::Match(args) => matching::matching(&args),
         Command::Record(args) => record::record(&args),
         Command::Replay(args) => replay::replay(&args),
+        Command::Events(args) => events::events(&args),
         Command::Status(args) => status::status(&args),
         Command::Doctor(args) => crate::doctor::doctor(&args),
         Command::Schema(args) => produce::schema(&args),

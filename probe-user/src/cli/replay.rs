@@ -115,7 +115,7 @@ impl Printer {
             let line = line(stamped).map_err(io::Error::other)?;
             return self.out.write_all(&line);
         };
-        let day = text.day(stamped);
+        let day = text.day(&stamped.time);
         if day != self.day {
             writeln!(self.out, "--- {day}")?;
             self.day = day;

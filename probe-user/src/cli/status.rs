@@ -1,5 +1,5 @@
-//! `procprobe status`: asks the daemon how it stands. Exit code 1 when something fires, is in doubt or cannot be
-//! delivered, or when no daemon answers.
+//! `procprobe status`: asks the daemon how it stands. Exit code 1 when the daemon is unhealthy (GET /health says the same),
+//! when something fires or cannot be delivered, or when no daemon answers.
 
 mod render;
 
@@ -29,10 +29,10 @@ pub(super) fn status(args: &StatusArgs) -> Exit {
     if is_healthy(&report) { Exit::Well } else { Exit::NotWell }
 }
 
-/// Nothing fires, the process table is not in doubt, every collector takes events and every destination alarms.
+/// The daemon does its work, nothing fires, every collector takes events and every destination alarms.
 fn is_healthy(report: &Value) -> bool {
     let firing = report["engine"]["firing"].as_array().is_some_and(|firing| !firing.is_empty());
-    let in_doubt = report["engine"]["degraded"].as_bool().unwrap_or(false);
+    let unhealthy = report["unhealthy"].as_array().is_some_and(|reasons| !reasons.is_empty());
     let mut ways_out = ["collectors", "notify"].iter().flat_map(|key| report[*key].as_array().into_iter().flatten());
-    !firing && !in_doubt && ways_out.all(|way| way["healthy"].as_bool().unwrap_or(true))
+    !firing && !unhealthy && ways_out.all(|way| way["healthy"].as_bool().unwrap_or(true))
 }

@@ -6,11 +6,13 @@ use std::time::Duration;
 use regex::{Regex, RegexBuilder};
 
 use super::keys::{self, CONFIG};
-use super::{Api, Config, Events, Node as HostNode, values};
+use super::{Api, Config, Events, Http, Node as HostNode, values};
 use crate::diagnostic::{Diagnostics, Source};
 use crate::engine::Processes;
-use crate::forward::{Endpoint, Limits, Settings};
+use crate::forward::{ClientFiles, Compression, Endpoint, Protocol, Settings, Tls, Wire};
+use crate::spool::WhenFull;
 use crate::yaml::keys::Kind;
+use crate::yaml::units;
 use crate::yaml::{Decoder, Fields, Node, parse};
 use probe_common::record::ARGS_CAP;
 
@@ -53,13 +55,14 @@ fn whole(decoder: &mut Decoder<'_>, fields: &Fields<'_>, config: &mut Config) {
             config.collectors.extend(collector(decoder, item));
         }
     }
-    if let Some(fields) = table(decoder, fields, "state")
-        && let Some(given) = fields.get("dir")
-    {
-        set(&mut config.state_dir, path(decoder, given));
+    if let Some(fields) = table(decoder, fields, "state") {
+        state(decoder, &fields, config);
     }
     if let Some(fields) = table(decoder, fields, "api") {
         api(decoder, &fields, &mut config.api);
+    }
+    if let Some(fields) = table(decoder, fields, "http") {
+        http(decoder, &fields, &mut config.http);
     }
 }
 
@@ -170,16 +173,77 @@ fn collector(decoder: &mut Decoder<'_>, given: &Node) -> Option<Settings> {
         return None;
     };
     let fields = decoder.fields(given, table)?;
+    let mut wire = wire(decoder, &fields);
+    let urls = fields.get("url")?;
+    let endpoints: Vec<_> = decoder.one_or_many(urls).iter().filter_map(|item| endpoint(decoder, item)).collect();
+    if fields.get("protocol").is_none() && endpoints.iter().any(Endpoint::looks_like_otlp) {
+        let help = "say `protocol: otlp`, or `protocol: ndjson` where one JSON object a line is what it takes";
+        decoder.error_help(urls.span, "port and path are those of OTLP, but no protocol is given", help);
+    }
+    if let Some(fields) = self::table(decoder, &fields, "tls") {
+        wire.tls = tls(decoder, &fields);
+        if !endpoints.is_empty() && !endpoints.iter().any(Endpoint::is_https) {
+            decoder.error_help(fields.span, "`tls` without a URL that uses it", "write the URL with https://");
+        }
+    }
+    let token_file = fields.get("token_file").and_then(|given| path(decoder, given));
+    let rate = |text: &str| units::rate(text).and_then(values::catch_up);
+    let catch_up = fields.get("catch_up").and_then(|given| decoder.form(given, &units::RATE, rate));
+    let alarms_first = fields.get("first").and_then(|given| decoder.choice(given, &keys::FIRST)) == Some(1);
+    Some(Settings { token_file, wire, catch_up, alarms_first, ..Settings::to(endpoints) })
+}
+
+fn wire(decoder: &mut Decoder<'_>, fields: &Fields<'_>) -> Wire {
+    let mut wire = Wire::default();
     if let Some(given) = fields.get("protocol") {
-        decoder.choice(given, &keys::PROTOCOLS);
+        let chosen = decoder.choice(given, &keys::PROTOCOLS);
+        set(&mut wire.protocol, chosen.and_then(|index| [Protocol::Ndjson, Protocol::Otlp].get(index).copied()));
     }
     if let Some(given) = fields.get("compression") {
-        decoder.choice(given, &keys::COMPRESSIONS);
+        let choices = [Compression::None, Compression::Gzip, Compression::Zstd];
+        let chosen = decoder.choice(given, &keys::COMPRESSIONS);
+        set(&mut wire.compression, chosen.and_then(|index| choices.get(index).copied()));
     }
-    let urls = fields.get("url")?;
-    let endpoints = decoder.one_or_many(urls).iter().filter_map(|item| endpoint(decoder, item)).collect();
-    let token_file = fields.get("token_file").and_then(|given| path(decoder, given));
-    Some(Settings { endpoints, token_file, limits: Limits::default() })
+    if let Some(given) = fields.get("metrics_interval") {
+        set(&mut wire.metrics_interval, decoder.form(given, &keys::INTERVAL, values::metrics_interval));
+        if wire.protocol != Protocol::Otlp {
+            decoder.error_help(given.span, "only `protocol: otlp` sends metrics", "leave `metrics_interval` out");
+        }
+    }
+    wire
+}
+
+fn tls(decoder: &mut Decoder<'_>, fields: &Fields<'_>) -> Tls {
+    let mut file = |name| fields.get(name).and_then(|given| path(decoder, given));
+    let (ca_file, cert_file, key_file) = (file("ca_file"), file("cert_file"), file("key_file"));
+    if fields.get("cert_file").is_some() != fields.get("key_file").is_some() {
+        decoder.error_help(
+            fields.span,
+            "a certificate and its key go together",
+            "give both `cert_file` and `key_file`",
+        );
+    }
+    let client = cert_file.zip(key_file).map(|(cert_file, key_file)| ClientFiles { cert_file, key_file });
+    Tls { ca_file, client }
+}
+
+fn state(decoder: &mut Decoder<'_>, fields: &Fields<'_>, config: &mut Config) {
+    if let Some(given) = fields.get("dir") {
+        set(&mut config.state_dir, path(decoder, given));
+    }
+    if let Some(given) = fields.get("spool_max")
+        && let Some(size) = decoder.size(given)
+    {
+        match values::spool_max(size) {
+            Ok(size) => config.spool_max = size,
+            Err(why) => decoder.error(given.span, why),
+        }
+    }
+    if let Some(given) = fields.get("when_full") {
+        let choices = [WhenFull::DropOldest, WhenFull::DropNewest];
+        let chosen = decoder.choice(given, &keys::WHEN_FULL);
+        set(&mut config.when_full, chosen.and_then(|index| choices.get(index).copied()));
+    }
 }
 
 /// Errors never repeat the URL.
@@ -208,5 +272,20 @@ fn api(decoder: &mut Decoder<'_>, fields: &Fields<'_>, api: &mut Api) {
     }
     if let Some(given) = fields.get("group") {
         api.group = name(decoder, given);
+    }
+}
+
+fn http(decoder: &mut Decoder<'_>, fields: &Fields<'_>, http: &mut Http) {
+    let token_file = fields.get("token_file");
+    http.token_file = token_file.and_then(|given| path(decoder, given));
+    let Some(given) = fields.get("listen") else { return };
+    let Some(values::Listen(listen)) = decoder.form(given, &keys::LISTEN, values::listen) else { return };
+    http.listen = listen;
+    if listen.is_some_and(|address| !values::is_loopback(address)) && token_file.is_none() {
+        decoder.error_help(
+            given.span,
+            "whoever reaches this address could read the metrics",
+            "set token_file as well, or listen on 127.0.0.1 or [::1]",
+        );
     }
 }

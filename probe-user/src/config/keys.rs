@@ -11,13 +11,25 @@ pub(super) const NAME: Form = Form { what: "a name", pattern: None, examples: &[
 pub(super) const LABEL: Form = Form { what: "a text", pattern: None, examples: &["web"] };
 /// A collector's URL.
 pub(super) const URL: Form =
-    Form { what: "a URL", pattern: Some("^https?://"), examples: &["https://collector.example:4318/events"] };
+    Form { what: "a URL", pattern: Some("^https?://"), examples: &["https://collector.example/events"] };
 /// A regular expression.
 pub(super) const REGEX: Form =
     Form { what: "a regular expression", pattern: None, examples: &["(?i)(password|token)=\\S+"] };
 /// A file mode.
 pub(super) const MODE: Form =
     Form { what: "a file mode in octal digits", pattern: Some("^0?[0-7]{3}$"), examples: &["0660"] };
+/// An address to listen on.
+pub(super) const LISTEN: Form = Form {
+    what: "an IP address and a port, or off",
+    pattern: Some("^(off|.+:[0-9]{1,5})$"),
+    examples: &["127.0.0.1:9464", "off"],
+};
+/// How often, if at all.
+pub(super) const INTERVAL: Form = Form {
+    what: "a duration or `off`",
+    pattern: Some(r"^(off|(?=.)([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?)$"),
+    examples: &["15s", "off"],
+};
 /// A group of the host.
 pub(super) const GROUP: Form = Form { what: "a group's name or number", pattern: None, examples: &["procprobe"] };
 
@@ -37,7 +49,7 @@ pub static CONFIG: Table = Table {
         Key::new("collector", Kind::OneOrMany(&Kind::Table(&COLLECTOR)), "one or several; each gets every event"),
         Key::new("state", Kind::Table(&STATE), "what outlives the daemon"),
         Key::new("api", Kind::Table(&API), "the local API"),
-        Key::later("http", "metrics, health and the browser page"),
+        Key::new("http", Kind::Table(&HTTP), "metrics and health over HTTP, read-only"),
         Key::later("peers", "hosts that watch each other"),
         Key::later("limits", "bounds on the daemon's own CPU and memory"),
     ],
@@ -80,24 +92,46 @@ pub(super) static PROCESSES: [Choice; 3] = [
 static COLLECTOR: Table = Table {
     what: "a collector",
     doc: "where events are sent",
-    example: r#"{ url: "https://collector.example:4318/events" }"#,
+    example: r#"{ url: "https://collector.example/events" }"#,
     keys: &[
         Key::required("url", Kind::OneOrMany(&Kind::Form(&URL)), "where; of several the first that answers"),
         Key::new("protocol", Kind::Choice(&PROTOCOLS), "what is sent"),
         Key::new("compression", Kind::Choice(&COMPRESSIONS), "of the request's body"),
+        Key::new("catch_up", Kind::Form(&units::RATE), "most that is sent while more than a batch waits [no limit]"),
+        Key::new("first", Kind::Choice(&FIRST), "what goes first of what waits [oldest]"),
         Key::new("token_file", Kind::Form(&PATH), "a file with a bearer token, readable by its owner and group only"),
-        Key::later("tls", "a certificate authority or client certificate of your own"),
+        Key::new("tls", Kind::Table(&TLS), "certificate authorities or a client certificate of your own"),
+        Key::new("metrics_interval", Kind::Form(&INTERVAL), "how often metrics are sent by otlp, 1s to 1h, or off"),
     ],
     one_of: &[],
 };
 
+pub(super) static TLS: Table = Table {
+    what: "`tls`",
+    doc: "files of TLS (PEM), read at the start",
+    example: "{ ca_file: /etc/procprobe/ca.pem }",
+    keys: &[
+        Key::new("ca_file", Kind::Form(&PATH), "the authorities that are believed, instead of the system's"),
+        Key::new("cert_file", Kind::Form(&PATH), "this host's certificate, and those up to its authority"),
+        Key::new("key_file", Kind::Form(&PATH), "its key, readable by its owner and group only"),
+    ],
+    one_of: &[],
+};
+
+/// In the order of [`crate::forward::Protocol`]'s use in the decoder.
 pub(super) static PROTOCOLS: [Choice; 2] = [
     Choice::new("ndjson", "POST of application/x-ndjson, one event a line"),
-    Choice::later("otlp", "OTLP/HTTP; use ndjson"),
+    Choice::new("otlp", "OTLP/HTTP, protobuf: logs to /v1/logs below the URL, metrics to /v1/metrics"),
 ];
 
+/// In the order of [`crate::forward::Compression`]'s use in the decoder.
 pub(super) static COMPRESSIONS: [Choice; 3] =
-    [Choice::new("none", "as it is"), Choice::later("gzip", "use none"), Choice::later("zstd", "use none")];
+    [Choice::new("none", "as it is"), Choice::new("gzip", "gzip"), Choice::new("zstd", "zstd")];
+
+pub(super) static FIRST: [Choice; 2] = [
+    Choice::new("oldest", "everything in order"),
+    Choice::new("alarms", "alarms and what the daemon says of itself, then the rest"),
+];
 
 static STATE: Table = Table {
     what: "`state`",
@@ -105,8 +139,25 @@ static STATE: Table = Table {
     example: "{ dir: /var/lib/procprobe }",
     keys: &[
         Key::new("dir", Kind::Form(&PATH), "the directory"),
-        Key::later("spool_max", "the size of the durable queue"),
-        Key::later("when_full", "what a full durable queue does"),
+        Key::new("spool_max", Kind::Form(&units::SIZE), "most that events take on disk, 1MiB to 1TiB [256MiB]"),
+        Key::new("when_full", Kind::Choice(&WHEN_FULL), "what goes when they would take more"),
+    ],
+    one_of: &[],
+};
+
+/// In the order of [`crate::spool::WhenFull`]'s use in the decoder.
+pub(super) static WHEN_FULL: [Choice; 2] = [
+    Choice::new("drop_oldest", "the oldest, starts and exits of processes before all others"),
+    Choice::new("drop_newest", "what comes"),
+];
+
+static HTTP: Table = Table {
+    what: "`http`",
+    doc: "GET /metrics and GET /health over HTTP; beyond loopback only with a token",
+    example: r#"{ listen: "127.0.0.1:9464" }"#,
+    keys: &[
+        Key::new("listen", Kind::Form(&LISTEN), "where; 127.0.0.1:9464 when not given"),
+        Key::new("token_file", Kind::Form(&PATH), "a file with the bearer token that clients must show"),
     ],
     one_of: &[],
 };

@@ -4,10 +4,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::values::{self, Listen};
 use super::{Config, DEFAULT_FILE, DEFAULT_POLICIES, decode};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::engine::Processes;
-use crate::forward::{Endpoint, Limits, Settings};
+use crate::forward::{Endpoint, Protocol, Settings};
 use crate::host::identity::kernel_name;
 use crate::policy::spec::{PolicySet, Users};
 use crate::policy::{self, HostLabels, users};
@@ -22,10 +23,14 @@ pub struct Flags {
     pub policies: Vec<PathBuf>,
     /// `--collector`; instead of those of the file.
     pub collector: Option<Endpoint>,
+    /// `--protocol`, of that collector.
+    pub protocol: Option<Protocol>,
     /// `--state-dir`
     pub state_dir: Option<PathBuf>,
     /// `--socket`
     pub socket: Option<PathBuf>,
+    /// `--http`
+    pub http: Option<Listen>,
     /// `--sample-interval`
     pub sample_interval: Option<Duration>,
     /// `--start-grace`
@@ -64,11 +69,14 @@ impl Flags {
             config.policies = Some(self.policies.clone());
         }
         if let Some(endpoint) = &self.collector {
-            config.collectors =
-                vec![Settings { endpoints: vec![endpoint.clone()], token_file: None, limits: Limits::default() }];
+            config.collectors = vec![self.collector(endpoint)?];
         }
         set(&mut config.state_dir, self.state_dir.as_ref());
         set(&mut config.api.socket, self.socket.as_ref());
+        if let Some(Listen(listen)) = self.http {
+            config.http.listen = listen;
+            check_token(&config)?;
+        }
         set(&mut config.sample_interval, self.sample_interval.as_ref());
         set(&mut config.start_grace, self.start_grace.as_ref());
         set(&mut config.events.processes, self.processes.as_ref());
@@ -113,6 +121,18 @@ impl Flags {
         })
     }
 
+    fn collector(&self, endpoint: &Endpoint) -> Result<Settings, Diagnostics> {
+        let mut settings = Settings::to(vec![endpoint.clone()]);
+        if self.protocol.is_none() && endpoint.looks_like_otlp() {
+            let mut wrong = Diagnostics::new();
+            let message = "port and path are those of OTLP, but no protocol is given";
+            wrong.push(Diagnostic::of_file("--collector", message).help("add --protocol otlp, or --protocol ndjson"));
+            return Err(wrong);
+        }
+        settings.wire.protocol = self.protocol.unwrap_or_default();
+        Ok(settings)
+    }
+
     fn config_file(&self) -> Option<&Path> {
         match &self.config {
             Some(path) => Some(path),
@@ -138,12 +158,23 @@ impl Config {
         let differences = [
             ("node", self.node != other.node),
             ("events.args_max", self.events.args_max != other.events.args_max),
-            ("collector", self.collectors != other.collectors),
             ("state.dir", self.state_dir != other.state_dir),
+            ("state.spool_max", self.spool_max != other.spool_max),
+            ("state.when_full", self.when_full != other.when_full),
             ("api", self.api != other.api),
         ];
         differences.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name).collect()
     }
+}
+
+/// An address of the command line's beyond loopback takes the file's token.
+fn check_token(config: &Config) -> Result<(), Diagnostics> {
+    let mut diagnostics = Diagnostics::new();
+    if config.http.listen.is_some_and(|address| !values::is_loopback(address)) && config.http.token_file.is_none() {
+        let why = Diagnostic::of_file("--http", "whoever reaches this address could read the metrics");
+        diagnostics.push(why.help("set http.token_file in the configuration, or listen on 127.0.0.1 or [::1]"));
+    }
+    diagnostics.or(())
 }
 
 /// What policy files select hosts by.

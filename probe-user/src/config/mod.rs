@@ -14,6 +14,7 @@ mod tests;
 pub mod values;
 
 use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -21,6 +22,7 @@ use regex::Regex;
 
 use crate::engine::Processes;
 use crate::forward;
+use crate::spool::WhenFull;
 pub use keys::CONFIG;
 
 /// Where the configuration is looked for when no `--config` is given.
@@ -31,6 +33,10 @@ pub const DEFAULT_POLICIES: &str = "/etc/procprobe/policies";
 pub const DEFAULT_SOCKET: &str = "/run/procprobe/api.sock";
 /// The state directory.
 pub const DEFAULT_STATE: &str = "/var/lib/procprobe";
+/// Where metrics are.
+pub const DEFAULT_HTTP: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9464);
+/// Most bytes that events take on disk.
+pub const DEFAULT_SPOOL_MAX: u64 = 256 << 20;
 /// The group that may use the local API, where the host has it and no other is configured.
 pub const DEFAULT_GROUP: &str = "procprobe";
 
@@ -51,8 +57,14 @@ pub struct Config {
     pub collectors: Vec<forward::Settings>,
     /// Where the daemon keeps what must outlive it.
     pub state_dir: PathBuf,
+    /// Most bytes that events take on disk.
+    pub spool_max: u64,
+    /// What happens when they would take more.
+    pub when_full: WhenFull,
     /// The local API.
     pub api: Api,
+    /// Metrics and health over HTTP.
+    pub http: Http,
 }
 
 /// This host among others.
@@ -90,6 +102,15 @@ pub struct Api {
     pub group: Option<String>,
 }
 
+/// Metrics and health over HTTP.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Http {
+    /// Where; `None`: nowhere. Beyond loopback only with a token.
+    pub listen: Option<SocketAddr>,
+    /// A bearer token that clients must show.
+    pub token_file: Option<PathBuf>,
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self {
@@ -100,7 +121,10 @@ impl Default for Config {
             events: Events::default(),
             collectors: Vec::new(),
             state_dir: DEFAULT_STATE.into(),
+            spool_max: DEFAULT_SPOOL_MAX,
+            when_full: WhenFull::default(),
             api: Api::default(),
+            http: Http::default(),
         }
     }
 }
@@ -108,6 +132,12 @@ impl Default for Config {
 impl Default for Events {
     fn default() -> Self {
         Self { processes: Processes::Matched, forks: false, args: true, args_max: 1024, redact: Vec::new() }
+    }
+}
+
+impl Default for Http {
+    fn default() -> Self {
+        Self { listen: Some(DEFAULT_HTTP), token_file: None }
     }
 }
 

@@ -8,7 +8,7 @@ use super::decode::decode;
 use super::load::Flags;
 use super::*;
 use crate::diagnostic::{Diagnostics, Source};
-use crate::forward::Endpoint;
+use crate::forward::{ClientFiles, Compression, Endpoint, Protocol, Tls, Wire};
 use crate::yaml::read::Trust;
 
 fn read(text: &str) -> Result<Config, Diagnostics> {
@@ -41,11 +41,16 @@ fn everything_of_this_version() {
          events: { processes: all, forks: true, args: false, args_max: 4KiB, redact: ['(?i)token=\\S+'] }\n\
          collector:\n\
          - { url: [http://a.example:1/x, https://b.example], token_file: /etc/procprobe/token }\n\
-         - { url: http://c.example, protocol: ndjson, compression: none }\n\
-         state: { dir: /srv/state }\n\
-         api: { socket: /srv/api.sock, mode: \"0600\", group: ops }\n",
+         - { url: http://c.example, protocol: ndjson, compression: none, catch_up: 10MiB/s, first: alarms }\n\
+         - { url: https://d.example:4318, protocol: otlp, compression: zstd, metrics_interval: 1m,\n    \
+             tls: { ca_file: /etc/ca.pem, cert_file: /etc/own.pem, key_file: /etc/own.key } }\n\
+         state: { dir: /srv/state, spool_max: 1GiB, when_full: drop_newest }\n\
+         api: { socket: /srv/api.sock, mode: \"0600\", group: ops }\n\
+         http: { listen: 0.0.0.0:80, token_file: /etc/procprobe/http.token }\n",
     )
     .unwrap();
+    let token_file = Some("/etc/procprobe/http.token".into());
+    assert_eq!(config.http, Http { listen: Some("0.0.0.0:80".parse().unwrap()), token_file });
     assert_eq!(config.node.name.as_deref(), Some("web-1"));
     let labels: Vec<_> = config.node.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
     assert_eq!(labels, ["role=web", "tier=2", "zone=seoul-a"]);
@@ -56,9 +61,21 @@ fn everything_of_this_version() {
     assert!(events.redact[0].is_match("TOKEN=x"));
     let urls: Vec<Vec<String>> =
         config.collectors.iter().map(|one| one.endpoints.iter().map(ToString::to_string).collect()).collect();
-    assert_eq!(urls, [vec!["http://a.example:1/x", "https://b.example/"], vec!["http://c.example/"]]);
+    assert_eq!(urls[..2], [vec!["http://a.example:1/x", "https://b.example/"], vec!["http://c.example/"]]);
+    assert_eq!((&config.collectors[0].wire, &config.collectors[1].wire), (&Wire::default(), &Wire::default()));
+    let client = ClientFiles { cert_file: "/etc/own.pem".into(), key_file: "/etc/own.key".into() };
+    let wire = Wire {
+        protocol: Protocol::Otlp,
+        compression: Compression::Zstd,
+        tls: Tls { ca_file: Some("/etc/ca.pem".into()), client: Some(client) },
+        metrics_interval: Some(Duration::from_mins(1)),
+    };
+    assert_eq!(config.collectors[2].wire, wire);
     assert_eq!(config.collectors[0].token_file.as_deref(), Some(Path::new("/etc/procprobe/token")));
+    let paces: Vec<_> = config.collectors.iter().map(|one| (one.catch_up, one.alarms_first)).collect();
+    assert_eq!(paces, [(None, false), (Some(10 << 20), true), (None, false)]);
     assert_eq!(config.state_dir, Path::new("/srv/state"));
+    assert_eq!((config.spool_max, config.when_full), (1 << 30, WhenFull::DropNewest));
     assert_eq!(config.api, Api { socket: "/srv/api.sock".into(), mode: 0o600, group: Some("ops".into()) });
 }
 
@@ -71,7 +88,8 @@ fn every_error_at_once() {
          policies: relative.yaml\n\
          events: { processes: some, args_max: 5KiB, redact: '(' }\n\
          api: { mode: \"0999\", socket: here }\n\
-         collector: { protocol: ndjson }\n",
+         state: { spool_max: 1KiB, when_full: panic }\n\
+         collector: { protocol: ndjson, catch_up: 1KiB/s }\n",
         &[
             "1:1: unknown key `nodes`",
             "2:18: a sample interval is from 100ms to 1h, not 1ms",
@@ -82,7 +100,9 @@ fn every_error_at_once() {
             "5:52: the regular expression does not compile: unclosed group",
             "6:14: expected a file mode in octal digits such as `0660`, found the quoted text `0999`",
             "6:30: expected an absolute path such as `/var/lib/procprobe`, found `here`",
-            "7:12: a collector needs the key `url`",
+            "7:21: events take from 1MiB to 1TiB on disk, not 1024 bytes",
+            "7:38: expected one of `drop_oldest`, `drop_newest`, found `panic`",
+            "8:12: a collector needs the key `url`",
         ],
     );
     let help = read("nodes: {}").unwrap_err().to_string();
@@ -92,20 +112,50 @@ fn every_error_at_once() {
 #[test]
 fn what_this_version_lacks_is_refused_by_name() {
     check("peers: { listen: 0.0.0.0:7946 }", &["1:1: `peers` is not in this version"]);
-    check("http: { listen: 127.0.0.1:9464 }", &["1:1: `http` is not in this version"]);
     check("limits: { cpu: 1% }", &["1:1: `limits` is not in this version"]);
+}
+
+#[test]
+fn what_a_collector_is_sent() {
+    let wire = |text: &str| read(&format!("collector: {{ {text} }}")).unwrap().collectors.remove(0).wire;
+    assert_eq!(wire("url: http://c/x").protocol, Protocol::Ndjson);
+    assert_eq!(wire("url: http://c:4318, protocol: ndjson").protocol, Protocol::Ndjson);
+    let otlp = wire("url: http://c:4318, protocol: otlp, compression: gzip, metrics_interval: off");
+    assert_eq!((otlp.protocol, otlp.compression, otlp.metrics_interval), (Protocol::Otlp, Compression::Gzip, None));
+    assert_eq!(wire("url: http://c, protocol: otlp").metrics_interval, Some(Duration::from_secs(15)));
+    let ambiguous = "port and path are those of OTLP, but no protocol is given";
+    check("collector: { url: http://c:4318/events }", &[&format!("1:19: {ambiguous}")]);
+    check("collector: { url: [http://c, http://d/v1/logs] }", &[&format!("1:19: {ambiguous}")]);
     check(
-        "state: { spool_max: 1GiB, when_full: drop_oldest }",
-        &["1:10: `spool_max` is not in this version", "1:27: `when_full` is not in this version"],
-    );
-    check(
-        "collector: { url: http://c, protocol: otlp, compression: zstd, tls: {} }",
+        "collector: { url: https://c, protocol: otpl, compression: lz4, metrics_interval: 2h, tls: { cert_file: /c } }",
         &[
-            "1:39: `otlp` is not in this version",
-            "1:58: `zstd` is not in this version",
-            "1:64: `tls` is not in this version",
+            "1:40: expected one of `ndjson`, `otlp`, found `otpl`",
+            "1:59: expected one of `none`, `gzip`, `zstd`, found `lz4`",
+            "1:82: expected a duration or `off` such as `15s`, found `2h`",
+            "1:82: only `protocol: otlp` sends metrics",
+            "1:91: a certificate and its key go together",
         ],
     );
+    check("collector: { url: http://c, tls: { ca_file: /c } }", &["1:34: `tls` without a URL that uses it"]);
+    let help = read("collector: { url: http://c:4318 }").unwrap_err().to_string();
+    assert!(help.contains("say `protocol: otlp`"), "{help}");
+}
+
+#[test]
+fn the_flag_says_what_its_collector_is_sent() {
+    let dir = tempfile::tempdir().unwrap();
+    let empty = file(&dir, "config.yaml", "", 0o600);
+    let config = |url: &str, protocol| {
+        let collector = Some(Endpoint::parse(url).unwrap());
+        Flags { config: Some(empty.clone()), collector, protocol, ..Flags::default() }.config(Trust::Anyone)
+    };
+    for (url, protocol) in [("http://c/events", None), ("http://c:4318", Some(Protocol::Ndjson))] {
+        assert_eq!(config(url, protocol).unwrap().collectors[0].wire.protocol, Protocol::Ndjson);
+    }
+    let chosen = config("http://c:4318", Some(Protocol::Otlp)).unwrap();
+    assert_eq!(chosen.collectors[0].wire.protocol, Protocol::Otlp);
+    let refused = config("http://c:4318", None).unwrap_err().to_string();
+    assert!(refused.contains("--collector") && refused.contains("--protocol otlp"), "{refused}");
 }
 
 #[test]
@@ -147,11 +197,13 @@ fn flags_win_over_the_file() {
         config: Some(file(&dir, "config.yaml", text, 0o600)),
         policies: vec![file(&dir, "policy.yaml", POLICY, 0o600)],
         collector: Some(Endpoint::parse("http://b.example").unwrap()),
+        protocol: None,
         state_dir: Some("/b".into()),
         socket: Some("/b.sock".into()),
         sample_interval: Some(Duration::from_secs(2)),
         start_grace: None,
         processes: Some(Processes::None),
+        http: None,
     };
     let prepared = flags.load(Trust::OwnerOnly).unwrap();
     let config = &prepared.config;
@@ -205,4 +257,34 @@ proptest! {
             let _ = read(&format!("{table}: {{ {inner}: \"{value}\" }}"));
         }
     }
+}
+
+#[test]
+fn metrics_beyond_loopback_take_a_token() {
+    let listens = |text: &str| read(text).unwrap().http.listen.map(|address| address.to_string());
+    assert_eq!(listens(""), Some("127.0.0.1:9464".into()));
+    assert_eq!(listens("http: { listen: off }"), None);
+    for address in ["127.0.0.1:0", "127.9.9.9:1", "[::1]:9464", "[::ffff:127.0.0.1]:9464"] {
+        assert_eq!(listens(&format!("http: {{ listen: \"{address}\" }}")), Some(address.into()));
+    }
+    for address in ["0.0.0.0:9464", "[::]:9464", "10.0.0.1:1", "[::ffff:10.0.0.1]:1"] {
+        check(
+            &format!("http: {{ listen: \"{address}\" }}"),
+            &["1:17: whoever reaches this address could read the metrics"],
+        );
+        let text = format!("http: {{ listen: \"{address}\", token_file: /t }}");
+        assert_eq!(listens(&text), Some(address.into()));
+    }
+    for address in ["localhost:9464", "9464", "127.0.0.1", "127.0.0.1:99999", "true"] {
+        assert!(read(&format!("http: {{ listen: {address} }}")).is_err(), "{address}");
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let flags = |listen: &str| Flags {
+        config: Some(file(&dir, "config.yaml", "", 0o600)),
+        http: Some(values::listen(listen).unwrap()),
+        ..Flags::default()
+    };
+    assert_eq!(flags("off").config(Trust::Anyone).unwrap().http.listen, None);
+    let wrong = flags("0.0.0.0:9464").config(Trust::Anyone).unwrap_err().to_string();
+    assert!(wrong.starts_with("--http: whoever reaches") && wrong.contains("help: set http.token_file"), "{wrong}");
 }

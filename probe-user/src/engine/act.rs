@@ -16,6 +16,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt::Write as _;
 use std::sync::Arc;
 
+use super::status::ActionStatus;
 use super::{Effect, Engine, Order, Target, text};
 use crate::event::{Alarm, AlarmTurn, Attributes, Event, Severity, clean, clean_end, name};
 use crate::policy::spec::{Action, ActionKind, Mode, Rate, Response, User};
@@ -73,6 +74,8 @@ struct UnderWay {
     reason: Reason,
     action: Arc<Action>,
     policy: String,
+    /// When it was given.
+    since: KTime,
 }
 
 /// Why an action is not carried out.
@@ -113,6 +116,18 @@ impl Acts {
     /// The process of this pid is never signalled.
     pub(super) fn spare(&mut self, pid: u32) {
         self.spared.insert(pid);
+    }
+
+    /// What is being done, the oldest first.
+    pub(super) fn status(&self, now: KTime) -> Vec<ActionStatus> {
+        let under_way = self.under_way.values().map(|under_way| ActionStatus {
+            name: under_way.action.name.to_string(),
+            alarm: under_way.reason.alarm.to_string(),
+            instance: under_way.reason.instance.as_deref().map(clean),
+            policy: under_way.policy.clone(),
+            since_seconds: now.since(under_way.since).as_secs_f64(),
+        });
+        under_way.collect()
     }
 
     /// Whether there is a run left at `now`, and counts it.
@@ -176,7 +191,8 @@ impl Engine {
                     self.acts.last_order += 1;
                     let number = self.acts.last_order;
                     let facts = facts(event, alarm, &action);
-                    self.acts.under_way.insert(number, UnderWay { reason, action: Arc::clone(&action), policy });
+                    let under_way = UnderWay { reason, action: Arc::clone(&action), policy, since: event.at };
+                    self.acts.under_way.insert(number, under_way);
                     effects.push(Effect::Act(Order { number, action, targets, facts }));
                 }
                 Err(why) => {
@@ -237,7 +253,7 @@ impl Engine {
 
     /// Tells what became of an order.
     pub(super) fn acted(&mut self, now: KTime, acted: &Acted, effects: &mut Vec<Effect>) {
-        let Some(UnderWay { reason, action, policy }) = self.acts.under_way.remove(&acted.order) else { return };
+        let Some(UnderWay { reason, action, policy, .. }) = self.acts.under_way.remove(&acted.order) else { return };
         let mut attributes = about(&reason, &policy);
         let (name, severity, said) = match &acted.outcome {
             Outcome::Ran { status, timed_out, took_ns, output } => {

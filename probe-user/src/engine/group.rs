@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::evidence::Note;
-use super::measures::Sums;
+use super::measures::{Rates, Sums};
 use super::timers::Slot;
 use super::{Engine, Watch};
 use crate::model::Totals;
+use crate::policy::alarms::bound_names;
 use crate::policy::bound::{Machine, Rule};
 use crate::policy::spec::{Bound, CgroupPattern, Group, HostFacts, Measure, PathGlob, Per, Response, Selector, Side};
 use crate::policy::window::Window;
@@ -19,6 +20,7 @@ use crate::time::KTime;
 pub(super) const REPEAT_MIN: Duration = Duration::from_secs(1);
 
 /// One group.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own, none excludes another")]
 #[derive(Debug)]
 pub(super) struct GroupState {
     pub(super) spec: Arc<Group>,
@@ -36,8 +38,12 @@ pub(super) struct GroupState {
     pub(super) used: Totals,
     /// Used in the present interval by members that have ended.
     pub(super) ended: Totals,
+    /// What some member used in the present interval is not known: the sums are lower limits.
+    pub(super) partly_known: bool,
     /// What the last samples say of members alive.
     pub(super) sums: Sums,
+    /// Used in the last interval that was judged.
+    pub(super) rates: Option<Rates>,
     /// The last members that ended or left, oldest first.
     pub(super) departed: VecDeque<Note>,
     /// The last members that started, oldest first.
@@ -50,6 +56,8 @@ pub(super) struct GroupState {
     pub(super) settled: bool,
     /// Something counted has changed in this step.
     pub(super) dirty: bool,
+    /// Some bound judges each member by itself.
+    pub(super) judges_each: bool,
 }
 
 /// What happened within a window.
@@ -93,7 +101,7 @@ impl GroupState {
     pub(super) fn new(spec: &Group, host: &HostFacts, began: KTime) -> Self {
         let mut windows: Vec<Counted> = Vec::new();
         let mut bounds = Vec::new();
-        for (position, bound) in spec.bounds.iter().enumerate() {
+        for (bound, name) in spec.bounds.iter().zip(bound_names(&spec.name, spec.bounds.iter())) {
             let window = bound.measure.is_windowed().then(|| {
                 let same =
                     |counted: &Counted| counted.measure == bound.measure && counted.window.within() == bound.within;
@@ -103,7 +111,7 @@ impl GroupState {
                 })
             });
             bounds.push(BoundState {
-                name: bound_name(&spec.name, &spec.bounds, position).into(),
+                name,
                 rule: Rule::of(bound, host),
                 spec: bound.clone(),
                 window,
@@ -121,11 +129,14 @@ impl GroupState {
             response: Arc::new(spec.response.clone()),
             except,
             members: BTreeSet::new(),
+            judges_each: bounds.iter().any(BoundState::is_per_process),
             bounds,
             windows,
             used: Totals::default(),
             ended: Totals::default(),
+            partly_known: false,
             sums: Sums::default(),
+            rates: None,
             departed: VecDeque::new(),
             arrived: VecDeque::new(),
             victims: VecDeque::new(),
@@ -154,6 +165,11 @@ impl GroupState {
         for counted in self.windows.iter_mut().filter(|counted| counted.measure == measure) {
             counted.window.add(at);
         }
+    }
+
+    /// Some bound is about how often this happens.
+    pub(super) fn counts(&self, measure: Measure) -> bool {
+        self.windows.iter().any(|counted| counted.measure == measure)
     }
 
     /// When a firing alarm is told again; never more often than each second.
@@ -194,17 +210,6 @@ impl Engine {
         let group = self.groups.get(slot.group)?;
         Some((group, group.bounds.get(slot.bound)?))
     }
-}
-
-/// `group.measure.side`, with a number from 1 where several of the same policy share that.
-pub(super) fn bound_name(policy: &str, bounds: &[Bound], position: usize) -> String {
-    let Some(bound) = bounds.get(position) else { return policy.to_owned() };
-    let alike = |other: &&Bound| other.measure == bound.measure && other.side == bound.side;
-    let base = format!("{policy}.{}.{}", bound.measure.as_str(), bound.side.as_str());
-    if bounds.iter().filter(alike).count() < 2 {
-        return base;
-    }
-    format!("{base}.{}", bounds.iter().take(position + 1).filter(alike).count())
 }
 
 /// Members' exits are told at once, with who killed them, but for groups that take in everything and have no bound that

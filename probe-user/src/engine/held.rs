@@ -90,6 +90,11 @@ impl Held {
         changes
     }
 
+    /// A value that nothing is judged by: what a run came to whose length was judged while it ran.
+    pub(super) fn came_to(&mut self, at: KTime, value: f64) {
+        self.extent.value(at, value, &self.rule);
+    }
+
     /// A newer value for the text of an alarm that is due.
     pub(super) fn refresh(&mut self, value: f64) {
         self.machine.refresh(value, &self.rule);

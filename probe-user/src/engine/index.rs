@@ -147,6 +147,11 @@ impl Index {
         self.parents.contains(&group)
     }
 
+    /// Some selector names a `parent`.
+    pub(super) fn names_parents(&self) -> bool {
+        !self.parents.is_empty()
+    }
+
     /// Some selector names a user.
     pub(super) const fn names_users(&self) -> bool {
         self.names_users

@@ -23,7 +23,9 @@ impl Engine {
         let mut told = Vec::new();
         self.logs.advance(until, self.gate, &mut told);
         self.advance_host(until, &mut told);
-        self.tell(told, effects);
+        if !told.is_empty() {
+            self.tell(told, effects);
+        }
         if !self.is_judging() {
             return;
         }
@@ -40,7 +42,9 @@ impl Engine {
     /// Judges everything counted that has changed in this step.
     pub(super) fn judge_dirty(&mut self, at: KTime, effects: &mut Vec<Effect>) {
         let mut dirty = std::mem::take(&mut self.dirty);
-        dirty.sort_unstable();
+        if dirty.len() > 1 {
+            dirty.sort_unstable();
+        }
         for group in dirty.drain(..) {
             if let Some(state) = self.groups.get_mut(group) {
                 state.dirty = false;
@@ -85,8 +89,24 @@ impl Engine {
                 },
                 _ => continue,
             };
-            self.drive(slot, at, Some(value), effects);
+            if !self.stays(slot, at, value) {
+                self.drive(slot, at, Some(value), effects);
+            }
         }
+    }
+
+    /// Whether a group's maximum is kept as it was before, with the same value: nothing is to be done then.
+    fn stays(&mut self, slot: Slot, at: KTime, value: f64) -> bool {
+        let judging = self.is_judging();
+        let Some(bound) = self.groups.get_mut(slot.group).and_then(|group| group.bounds.get_mut(slot.bound)) else {
+            return false;
+        };
+        let (rule, judge) = (bound.rule, &mut bound.whole);
+        judging
+            && rule.side == Side::Max
+            && judge.armed.is_none()
+            && judge.repeat_at.is_none()
+            && judge.machine.stays(at, value, &rule)
     }
 
     /// A group without members uses nothing: that needs no sample.

@@ -6,15 +6,19 @@
 //!
 //! A sample has no row of a process that used nothing since its last row. Whoever has had a row and is watched still is
 //! therefore counted up to the last sample, and what it holds (memory, threads) is what it held.
+//! The first row of a process that was there before says nothing of an interval: its rates are not known, and those of its
+//! groups are lower limits, until the next one.
 //! So the sums over members are kept and changed by what a row says, and a sample costs what its rows cost.
 
 use std::time::Duration;
+
+use serde::Serialize;
 
 use super::group::GroupState;
 use super::timers::Slot;
 use super::{Effect, Engine};
 use crate::model::{Process, Totals};
-use crate::policy::spec::Measure;
+use crate::policy::spec::{Measure, Side};
 use crate::record::ProcessKey;
 use crate::time::KTime;
 
@@ -56,6 +60,29 @@ impl Rates {
     }
 }
 
+/// What the members of a group use, as the last sample says; what it does not say yet is absent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct GroupUsage {
+    /// Threads alive.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub threads: Option<u64>,
+    /// Resident memory.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory_bytes: Option<u64>,
+    /// CPU used, in cores.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cpu: Option<f64>,
+    /// Time runnable but waiting, in cores.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cpu_wait: Option<f64>,
+    /// Storage read, bytes a second.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub read: Option<f64>,
+    /// Storage written, bytes a second.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub write: Option<f64>,
+}
+
 /// What a group's sums have of one process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Share {
@@ -90,6 +117,25 @@ impl Sums {
     }
 }
 
+impl GroupState {
+    /// `None` where no bound asks for samples.
+    pub(super) fn usage(&self) -> Option<GroupUsage> {
+        if !self.is_sampled() {
+            return None;
+        }
+        let told_of = self.members.is_empty() || self.sums.told_of > 0;
+        let rates = if self.members.is_empty() && self.settled { Some(Rates::default()) } else { self.rates };
+        Some(GroupUsage {
+            threads: told_of.then_some(self.sums.threads),
+            memory_bytes: told_of.then_some(self.sums.rss_bytes),
+            cpu: rates.map(|rates| rates.cpu),
+            cpu_wait: rates.map(|rates| rates.wait),
+            read: rates.map(|rates| rates.read),
+            write: rates.map(|rates| rates.write),
+        })
+    }
+}
+
 /// A process's present value of a sampled measure, once it has been sampled.
 pub(super) fn value_of(process: &Process, rates: &Rates, measure: Measure) -> Option<f64> {
     process.usage.at?;
@@ -117,6 +163,16 @@ impl Engine {
         let counted = track.used_until.replace(now);
         let steady = !std::mem::take(&mut track.interrupted);
         let Some(begin) = self.interval else { return };
+        // Of who was there before anybody looked, the first sample only says where it stands.
+        track.rates_unknown =
+            counted.is_none() && delta == Totals::default() && process.usage.totals != Totals::default();
+        if track.rates_unknown {
+            for group in &track.belongs {
+                if let Some(state) = self.groups.get_mut(*group) {
+                    state.partly_known = true;
+                }
+            }
+        }
         let from = match counted {
             // What had no row in the samples since used nothing until the last of them.
             Some(until) if steady => until.max(begin),
@@ -170,6 +226,7 @@ impl Engine {
     fn judge_group_sample(&mut self, group: usize, now: KTime, length: Option<Duration>, effects: &mut Vec<Effect>) {
         let Some(state) = self.groups.get_mut(group) else { return };
         let used = std::mem::take(&mut state.used).plus(std::mem::take(&mut state.ended));
+        let partly_known = std::mem::take(&mut state.partly_known);
         let settled = state.members.is_empty() && used == Totals::default();
         if settled && state.settled {
             // That it uses nothing was judged when it became so.
@@ -177,8 +234,9 @@ impl Engine {
         }
         self.sampling_may_change |= settled != state.settled;
         state.settled = settled;
-        let (bounds, is_empty, sums) = (state.bounds.len(), state.members.is_empty(), state.sums);
         let rates = length.map(|length| Rates::of(used, length));
+        state.rates = rates;
+        let (bounds, is_empty, sums) = (state.bounds.len(), state.members.is_empty(), state.sums);
         for bound in 0..bounds {
             let slot = Slot { group, bound, key: None };
             let Some((state, judged)) = self.bound(slot).filter(|(_, judged)| judged.spec.measure.is_sampled()) else {
@@ -198,7 +256,10 @@ impl Engine {
             let value = match measure {
                 Measure::Memory => told_of.then_some(sums.rss_bytes as f64),
                 Measure::Threads => told_of.then_some(sums.threads as f64),
-                _ => rates.and_then(|rates| rates.get(measure)),
+                // A lower limit proves that it is too much, or enough, and nothing else.
+                _ => rates
+                    .and_then(|rates| rates.get(measure))
+                    .filter(|value| !partly_known || judged.rule.breached(*value) == (judged.spec.side == Side::Max)),
             };
             if let Some(value) = value {
                 self.drive(slot, now, Some(value), effects);
@@ -225,7 +286,11 @@ impl Engine {
     pub(super) fn member_value(&self, key: ProcessKey, measure: Measure) -> Option<f64> {
         let track = self.tracks.get(&key)?;
         // Of whom the last sample did not tell has used nothing.
-        let rates = if track.used_until == Some(self.sampled_at) { track.rates } else { Rates::default() };
+        let told_of = track.used_until == Some(self.sampled_at);
+        let rates = if told_of { track.rates } else { Rates::default() };
+        if told_of && track.rates_unknown && rates.get(measure).is_some() {
+            return None;
+        }
         value_of(self.table.get(key)?, &rates, measure)
     }
 

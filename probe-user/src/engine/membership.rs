@@ -9,10 +9,13 @@
 //!   first scan, a reload) or was only found later counts as no start.
 //! - When a process enters or leaves a group that others name as `parent`, its children are looked at again.
 
+use smallvec::SmallVec;
+
 use super::evidence::{NOTES_MAX, Note};
 use super::group::GroupState;
 use super::reread::{Hope, next_look};
-use super::track::{Cause, Source, Track, Untold};
+use super::track::{Cause, Groups, Source, Track, Untold};
+use super::verdicts::Verdict;
 use super::{Effect, Engine, Watch};
 use crate::model::hash::trim;
 use crate::model::{Appearance, Change, Process};
@@ -20,6 +23,9 @@ use crate::policy::select::{Field, Subject};
 use crate::policy::spec::Measure;
 use crate::record::ProcessKey;
 use crate::time::KTime;
+
+/// Groups that a process enters (true) or leaves, in their order.
+type Turned = SmallVec<[(usize, bool); 2]>;
 
 impl GroupState {
     /// Whether the process belongs, and what new arguments or another user could change about that. An `except` that
@@ -155,27 +161,40 @@ impl Engine {
 
     /// True when the process entered or left a group that selectors name as `parent`.
     fn evaluate_one(&mut self, key: ProcessKey, cause: Cause, at: KTime, effects: &mut Vec<Effect>) -> bool {
+        let mut asked = std::mem::take(&mut self.asked);
         let Some(process) = self.table.get(key) else { return false };
         let parent = process.identity.parent.and_then(|parent| self.tracks.get(&parent)).filter(|parent| !parent.ended);
         let parents_groups = parent.map_or(&[][..], |parent| &parent.belongs);
-        let parent_in =
-            |name: &str| self.index.by_name(name).is_some_and(|group| parents_groups.binary_search(&group).is_ok());
         let Some(track) = self.tracks.get(&key) else { return false };
-        let subject = Subject::new(process, &self.users);
-        let mut asked = std::mem::take(&mut self.asked);
-        self.index.candidates(&subject, parents_groups, &mut asked);
-        asked.extend(&track.belongs);
-        asked.extend(&track.descends);
-        asked.sort_unstable();
-        asked.dedup();
-        let mut turned = Vec::new();
-        let mut hope = self.index.hope_of_others(&subject, &asked);
-        for group in &asked {
-            let Some(state) = self.groups.get(*group) else { continue };
-            let (belongs, args) = state.admits(&subject, &parent_in, track.descends.contains(group));
-            hope = hope.max(args);
-            if belongs != track.belongs.contains(group) {
-                turned.push((*group, belongs));
+        let mut turned = Turned::new();
+        let mut hope;
+        if track.descends.is_empty() && !self.index.names_parents() {
+            if let Some(known) = self.verdicts.get(process) {
+                compare(&track.belongs, &known.belongs, &mut turned);
+                hope = known.hope;
+            } else {
+                let verdict = self.judge_program(&mut asked, process);
+                compare(&track.belongs, &verdict.belongs, &mut turned);
+                hope = verdict.hope;
+                self.verdicts.keep(process, verdict);
+            }
+        } else {
+            let parent_in =
+                |name: &str| self.index.by_name(name).is_some_and(|group| parents_groups.binary_search(&group).is_ok());
+            let subject = Subject::new(process, &self.users);
+            self.index.candidates(&subject, parents_groups, &mut asked);
+            asked.extend(&track.belongs);
+            asked.extend(&track.descends);
+            asked.sort_unstable();
+            asked.dedup();
+            hope = self.index.hope_of_others(&subject, &asked);
+            for group in &asked {
+                let Some(state) = self.groups.get(*group) else { continue };
+                let (belongs, may_change) = state.admits(&subject, &parent_in, track.descends.contains(group));
+                hope = hope.max(may_change);
+                if belongs != track.belongs.contains(group) {
+                    turned.push((*group, belongs));
+                }
             }
         }
         asked.clear();
@@ -213,6 +232,9 @@ impl Engine {
             *place = track;
         }
         for (group, enters) in turned {
+            if self.groups.get(group).is_none_or(|state| !state.judges_each) {
+                continue;
+            }
             if enters {
                 self.judge_age(group, key, at, effects);
             } else {
@@ -220,6 +242,24 @@ impl Engine {
             }
         }
         parenthood
+    }
+
+    /// Holds a process against every group that may be concerned, where neither its parent nor its descent says anything.
+    fn judge_program(&self, asked: &mut Vec<usize>, process: &Process) -> Verdict {
+        let subject = Subject::new(process, &self.users);
+        self.index.candidates(&subject, &[], asked);
+        asked.sort_unstable();
+        asked.dedup();
+        let mut verdict = Verdict { belongs: Groups::new(), hope: self.index.hope_of_others(&subject, asked) };
+        for group in asked {
+            let Some(state) = self.groups.get(*group) else { continue };
+            let (belongs, may_change) = state.admits(&subject, &|_| false, false);
+            verdict.hope = verdict.hope.max(may_change);
+            if belongs {
+                verdict.belongs.push(*group);
+            }
+        }
+        verdict
     }
 
     fn enter(&mut self, group: usize, key: ProcessKey, track: &mut Track, cause: Cause, at: KTime) {
@@ -239,7 +279,8 @@ impl Engine {
         };
         if starts && first {
             state.count(Measure::Starts, at);
-            if let Some(process) = self.table.get(key) {
+            // Only bounds on starts tell of them.
+            if let Some(process) = self.table.get(key).filter(|_| state.counts(Measure::Starts)) {
                 remember(&mut state.arrived, Note::started(process, at));
             }
         }
@@ -291,8 +332,10 @@ impl Engine {
             mark(&mut self.dirty, *group, state);
         }
         for group in &belongs {
-            self.judge_age_at_exit(*group, key, at, effects);
-            self.drop_judges(*group, key, at, "exit", effects);
+            if self.groups.get(*group).is_some_and(|state| state.judges_each) {
+                self.judge_age_at_exit(*group, key, at, effects);
+                self.drop_judges(*group, key, at, "exit", effects);
+            }
         }
         if parenthood {
             for child in self.children_in_order(key).into_iter().rev() {
@@ -311,6 +354,16 @@ impl Engine {
             mark(&mut self.dirty, *group, state);
         }
     }
+}
+
+/// What differs between two ordered lists of groups.
+fn compare(before: &[usize], after: &[usize], turned: &mut Turned) {
+    if before == after {
+        return;
+    }
+    turned.extend(before.iter().filter(|group| !after.contains(group)).map(|group| (*group, false)));
+    turned.extend(after.iter().filter(|group| !before.contains(group)).map(|group| (*group, true)));
+    turned.sort_unstable();
 }
 
 /// The group is judged at the end of the step.

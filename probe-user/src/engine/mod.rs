@@ -35,6 +35,7 @@ mod tell;
 pub(crate) mod text;
 mod timers;
 mod track;
+mod verdicts;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -44,7 +45,9 @@ use regex::Regex;
 pub use self::explain::{Explanation, Verdict};
 pub use self::hosts::{HostBoundStatus, HostInstanceStatus};
 pub(crate) use self::reread::{Hope, next_look};
-pub use self::status::{BoundStatus, Each, GroupStatus, LogStatus, LossStatus, State, Status};
+pub use self::status::{
+    ActionStatus, BoundStatus, Each, GroupStatus, GroupUsage, LogStatus, LossStatus, State, Status,
+};
 
 use self::act::Acts;
 use self::group::GroupState;
@@ -57,6 +60,7 @@ use self::reread::Rereads;
 use self::seen::Seen;
 use self::timers::Timers;
 use self::track::{Source, Track};
+use self::verdicts::Verdicts;
 use crate::event::Event;
 use crate::model::hash::Map;
 use crate::model::{Change, Process, Table};
@@ -116,7 +120,7 @@ pub enum Input {
     /// Lines that matched a log.
     Lines(LogLines),
     /// Figures of the host ([`PolicySet::host`] says which are wanted).
-    Host(HostSample),
+    Host(Box<HostSample>),
     /// What became of an [`Effect::Act`].
     Acted(Acted),
     /// How kernel time and wall time relate: before anything else, and whenever that has changed by more than noise.
@@ -198,6 +202,8 @@ pub struct Engine {
     table: Table,
     groups: Vec<GroupState>,
     index: Index,
+    /// What `groups` made of programs lately.
+    verdicts: Verdicts,
     /// What the engine knows of each process of the table.
     tracks: Map<ProcessKey, Track>,
     timers: Timers,
@@ -248,6 +254,7 @@ impl Engine {
             table: Table::new(),
             groups,
             index,
+            verdicts: Verdicts::default(),
             tracks: Map::default(),
             timers: Timers::default(),
             rereads: Rereads::default(),

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use super::group::GroupState;
 use super::raise::Told;
 use super::timers::Slot;
-use super::track::Cause;
+use super::track::{Cause, Groups};
 use super::{Effect, Engine};
 use crate::model::Process;
 use crate::policy::spec::{Bound, CgroupPattern, Group, PolicySet, Selector, Users};
@@ -52,6 +52,7 @@ impl Engine {
         self.tell(told, effects);
         self.groups = groups;
         self.index = super::index::Index::new(&self.groups);
+        self.verdicts = super::verdicts::Verdicts::default();
         self.dirty.clear();
         self.match_all(&kept, now, effects);
         self.root_jobs();
@@ -111,7 +112,7 @@ impl Engine {
         keys.sort_unstable_by_key(|key| (key.start, key.tgid));
         let selecting_the_same: Vec<usize> =
             kept.iter().flatten().filter(|(_, same)| *same).map(|(new, _)| *new).collect();
-        let renumber = |groups: &mut Vec<usize>| {
+        let renumber = |groups: &mut Groups| {
             let new = groups.iter().filter_map(|old| kept.get(*old).copied().flatten().map(|(new, _)| new));
             *groups = new.collect();
             groups.sort_unstable();

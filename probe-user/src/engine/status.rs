@@ -6,6 +6,7 @@ use super::Engine;
 use super::group::{BoundState, GroupState};
 use super::hosts::HostBoundStatus;
 pub use super::jobs::status::{JobAlarmStatus, JobStatus, LastRunStatus, RunStatus};
+pub use super::measures::GroupUsage;
 use super::timers::Slot;
 use crate::event::Severity;
 use crate::policy::bound::{Machine, Phase, Rule};
@@ -13,7 +14,7 @@ use crate::policy::spec::{Measure, Side};
 use crate::time::KTime;
 
 /// The engine at one moment.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Status {
     /// The first scan has come: policies are judged.
     pub started: bool,
@@ -41,6 +42,24 @@ pub struct Status {
     pub host: Vec<HostBoundStatus>,
     /// Each job, sorted as the policies are.
     pub jobs: Vec<JobStatus>,
+    /// Actions that were ordered and have not ended, the oldest first.
+    pub actions: Vec<ActionStatus>,
+}
+
+/// An action under way.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ActionStatus {
+    /// The action's name.
+    pub name: String,
+    /// The alarm that led to it.
+    pub alarm: String,
+    /// Of what it is, of an alarm that can be of several things.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub instance: Option<String>,
+    /// The policy whose alarm that is.
+    pub policy: String,
+    /// Seconds since it was ordered.
+    pub since_seconds: f64,
 }
 
 /// Records lost for one reason.
@@ -61,6 +80,9 @@ pub struct GroupStatus {
     pub declared: String,
     /// Members alive.
     pub members: usize,
+    /// What they use, where that is sampled.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub usage: Option<GroupUsage>,
     /// Its bounds, in the order of the file.
     pub bounds: Vec<BoundStatus>,
 }
@@ -193,6 +215,7 @@ impl Engine {
             logs,
             jobs,
             host,
+            actions: self.acts.status(now),
         }
     }
 
@@ -205,6 +228,7 @@ impl Engine {
             name: group.spec.name.to_string(),
             declared: group.spec.declared.to_string(),
             members: group.members.len(),
+            usage: group.usage(),
             bounds: bounds.collect(),
         }
     }

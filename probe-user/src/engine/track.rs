@@ -2,12 +2,17 @@
 
 use std::time::Duration;
 
+use smallvec::SmallVec;
+
 use super::measures::{Rates, Share};
 use super::reread::Hope;
 use super::{Effect, Engine, Processes, Watch};
 use crate::model::Appearance;
 use crate::record::{Body, ProcessKey, Record};
 use crate::time::KTime;
+
+/// Numbers of groups. Most processes belong to one or two, or to none.
+pub(super) type Groups = SmallVec<[usize; 2]>;
 
 /// A watch that was set less long ago may not have been there yet when a child was forked.
 const WATCH_LAG: Duration = Duration::from_millis(100);
@@ -17,13 +22,13 @@ const WATCH_LAG: Duration = Duration::from_millis(100);
 #[derive(Debug, Default)]
 pub(super) struct Track {
     /// The groups it belongs to, sorted; kept after its exit until its account is closed.
-    pub(super) belongs: Vec<usize>,
+    pub(super) belongs: Groups,
     /// The groups it belongs to by descent, unless taken out.
-    pub(super) descends: Vec<usize>,
+    pub(super) descends: Groups,
     /// The run that it belongs to, by the group of its job, and the root of each.
     pub(super) runs: Vec<(usize, ProcessKey)>,
     /// The groups it was in since its last exec: no further entry is a start.
-    pub(super) entered: Vec<usize>,
+    pub(super) entered: Groups,
     /// It belonged once to a group whose processes are told.
     pub(super) ever: bool,
     /// It has ended.
@@ -46,6 +51,8 @@ pub(super) struct Track {
     pub(super) share: Option<Share>,
     /// Its usage in the interval that ended there.
     pub(super) rates: Rates,
+    /// The sample that ended it was the first one, and only said where it stands: the rates are not known.
+    pub(super) rates_unknown: bool,
     /// What new arguments could change.
     pub(super) hope: Hope,
     /// When to look at its arguments.
@@ -54,7 +61,7 @@ pub(super) struct Track {
 
 impl Track {
     /// It belongs to no group, and nothing is watched of it.
-    pub(super) const fn is_strange(&self) -> bool {
+    pub(super) fn is_strange(&self) -> bool {
         self.belongs.is_empty() && !self.watch.exit && !self.watch.usage && !self.watch_unsure
     }
 }

@@ -2,7 +2,12 @@
 
 use std::fmt;
 
+use percent_encoding::percent_decode_str;
 use reqwest::Url;
+
+/// The port that OTLP/HTTP has by convention.
+const OTLP_PORT: u16 = 4318;
+const OTLP_PATHS: [&str; 2] = ["/v1/logs", "/v1/metrics"];
 
 /// Where a collector listens.
 #[derive(Clone, PartialEq, Eq)]
@@ -34,6 +39,32 @@ impl Endpoint {
     /// The URL with its secrets: for the request alone.
     pub(crate) fn url(&self) -> Url {
         self.url.clone()
+    }
+
+    /// Where OTLP's `logs` or `metrics` go: below this URL, or in the place of the other where it names one.
+    pub(super) fn otlp(&self, signal: &str) -> Self {
+        let mut url = self.url.clone();
+        let path = url.path().trim_end_matches('/');
+        let base = OTLP_PATHS.iter().find_map(|known| path.strip_suffix(known)).unwrap_or(path);
+        let path = format!("{base}/v1/{signal}");
+        url.set_path(&path);
+        Self { url }
+    }
+
+    /// It looks like an OTLP receiver's: by its port or its path.
+    pub(crate) fn looks_like_otlp(&self) -> bool {
+        let path = self.url.path().trim_end_matches('/');
+        self.url.port() == Some(OTLP_PORT) || OTLP_PATHS.iter().any(|known| path.ends_with(known))
+    }
+
+    /// What of the URL must not be shown, as it is written and as it is sent.
+    pub(super) fn secrets(&self) -> Vec<String> {
+        let url = &self.url;
+        let written = [Some(url.username()), url.password(), url.query()].into_iter().flatten();
+        let plain = written.clone().map(|text| percent_decode_str(text).decode_utf8_lossy().into_owned());
+        let values = url.query_pairs().map(|(_, value)| value.into_owned());
+        let all = written.map(str::to_owned).chain(plain).chain(values);
+        all.filter(|secret| !secret.is_empty()).collect()
     }
 
     /// It speaks TLS.
@@ -83,6 +114,36 @@ mod tests {
         check("https://c.example:4318/v1", "https://c.example:4318/v1", ("c.example", 4318));
         check("https://ops:hunter2@c.example/v1?token=hunter2#x", "https://c.example/v1", ("c.example", 443));
         check("http://[::1]:80/", "http://[::1]/", ("::1", 80));
+    }
+
+    #[test]
+    fn logs_and_metrics_of_otlp_go_below_the_url() {
+        let check = |text: &str, logs: &str, metrics: &str| {
+            let endpoint = Endpoint::parse(text).unwrap();
+            assert_eq!(
+                (endpoint.otlp("logs").url().as_str(), endpoint.otlp("metrics").url().as_str()),
+                (logs, metrics)
+            );
+        };
+        check("http://c:4318", "http://c:4318/v1/logs", "http://c:4318/v1/metrics");
+        check("http://c:4318/", "http://c:4318/v1/logs", "http://c:4318/v1/metrics");
+        check("http://c/v1/logs", "http://c/v1/logs", "http://c/v1/metrics");
+        check("http://c/v1/logs/?k=v", "http://c/v1/logs?k=v", "http://c/v1/metrics?k=v");
+        check("http://u:p@c/otlp", "http://u:p@c/otlp/v1/logs", "http://u:p@c/otlp/v1/metrics");
+        check("http://c/xv1/logs", "http://c/xv1/logs/v1/logs", "http://c/xv1/logs/v1/metrics");
+    }
+
+    #[test]
+    fn otlp_is_known_by_its_port_or_path() {
+        for (text, expected) in [
+            ("http://c:4318/events", true),
+            ("https://c/v1/logs", true),
+            ("https://c/v1/logs/", true),
+            ("http://c:4317/", false),
+            ("http://c/events", false),
+        ] {
+            assert_eq!(Endpoint::parse(text).unwrap().looks_like_otlp(), expected, "{text}");
+        }
     }
 
     #[test]

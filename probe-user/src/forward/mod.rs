@@ -1,37 +1,48 @@
-//! Events to a collector: batches of NDJSON over HTTP, from memory.
+//! Events to a collector: batches from the [spool](crate::spool) over HTTP.
 //!
 //! What holds:
-//! - collection never waits: [`Forwarder::offer`] puts a line into a queue bounded in bytes; when it is full the oldest
-//!   lines go, counted as `queue_full`;
-//! - a batch is done when a collector answered 2xx; until then it is sent again, with jittered backoff and the
-//!   collector's own Retry-After, to the first of several URLs that is not waiting ([`crate::post::rota`]);
-//! - what the collector refuses for good (a 4xx other than 408 and 429) is dropped and counted as `rejected`; a batch that is
-//!   too large (413) is halved first;
+//! - collection never waits: what is to be sent lies on disk, and the spool's limit is the only one on it;
+//! - a batch is done, and may leave the disk, when a collector answered 2xx; until then it is sent again, with jittered
+//!   backoff and the collector's own Retry-After, to the first of several URLs that is not waiting ([`crate::post::rota`]);
+//! - what the collector refuses for good (a 4xx other than 408 and 429, or a part of a batch) is set aside as [dead
+//!   letters](DeadLetters) and counted as `rejected`; a batch that is too large (413) is halved first;
+//! - events go in order, unless alarms are to come first: then those of a backlog are sent before the rest of it;
 //! - no secret leaves this module: URLs are shown without user, password and query, errors without URLs.
 //!
-//! Events that wait at the end are sent for as long as [`Forwarder::close`] allows, the rest is lost: a durable queue is
-//! a later version's work.
+//! Events that wait at the end are sent for as long as [`Forwarder::close`] allows; the rest is sent by the next run. What
+//! was under way when the daemon died is sent again, with the same ids.
 
+mod dead;
 mod endpoint;
+mod reach;
+mod report;
 mod send;
 mod task;
 #[cfg(test)]
 mod tests;
+mod tls;
+mod token;
+mod wire;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
+pub use dead::DeadLetters;
 pub use endpoint::{Endpoint, EndpointError};
+pub use report::{Ask, Reporter};
 pub use send::{Client, StartError};
+pub use wire::otlp_metrics::Snapshot;
+pub use wire::{ClientFiles, Compression, Protocol, Tls, Wire};
 
-use crate::outlet::{Dropped, LineQueue, Tally, lock};
-use crate::time::KTime;
+use self::reach::Reach;
+use crate::outlet::{Dropped, Tally, lock};
+use crate::spool::{Gauge, Spool};
+use crate::time::Wall;
 
 /// The name of this way out in `procprobe.agent.lost`.
 const PLACE: &str = "forward";
@@ -41,23 +52,50 @@ const PLACE: &str = "forward";
 pub struct Settings {
     /// Where; the first that answers is used, in this order. Never empty.
     pub endpoints: Vec<Endpoint>,
-    /// A bearer token, read at the start and again when the collector answers 401.
+    /// A bearer token, read at the start, when the file has changed, and when the collector answers 401.
     pub token_file: Option<PathBuf>,
+    /// What is sent, and how.
+    pub wire: Wire,
+    /// Bytes a second while more than a batch waits; `None`: as fast as the collector takes them.
+    pub catch_up: Option<u64>,
+    /// Of what waits, alarms and what the daemon says of itself go before starts and exits of processes.
+    pub alarms_first: bool,
     /// Sizes and times.
     pub limits: Limits,
+}
+
+impl Settings {
+    /// To these URLs, all else as it is by default.
+    pub fn to(endpoints: Vec<Endpoint>) -> Self {
+        Self {
+            endpoints,
+            token_file: None,
+            wire: Wire::default(),
+            catch_up: None,
+            alarms_first: false,
+            limits: Limits::default(),
+        }
+    }
+
+    /// What the spool knows each collector by: its first URL, without secrets, numbered where that is not enough.
+    pub fn names(collectors: &[Self]) -> Vec<String> {
+        let mut names: Vec<String> = Vec::new();
+        for collector in collectors {
+            let url = collector.endpoints.first().map(ToString::to_string).unwrap_or_default();
+            let again = names.iter().filter(|name| name.split(' ').next() == Some(&url)).count();
+            names.push(if again == 0 { url } else { format!("{url} {}", again + 1) });
+        }
+        names
+    }
 }
 
 /// Sizes and times of a [`Forwarder`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Most memory that waiting lines take; a batch under way comes on top.
-    pub queue_bytes: usize,
     /// Most events in a batch.
     pub batch_events: usize,
     /// Most bytes in a batch (one longer event goes alone).
     pub batch_bytes: usize,
-    /// How long the first event of a batch waits for company.
-    pub linger: Duration,
     /// How long a connection may take.
     pub connect_timeout: Duration,
     /// How long a request may take, the answer included.
@@ -71,10 +109,8 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            queue_bytes: 4 << 20,
             batch_events: 1000,
             batch_bytes: 512 << 10,
-            linger: Duration::from_secs(1),
             connect_timeout: Duration::from_secs(5),
             request_timeout: Duration::from_secs(30),
             backoff_min: Duration::from_millis(500),
@@ -86,6 +122,9 @@ impl Default for Limits {
 /// How delivery stands.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Status {
+    /// What people and the spool know it by ([`Settings::names`]).
+    #[serde(default)]
+    pub name: String,
     /// The URLs, without secrets.
     pub urls: Vec<String>,
     /// The last request was acknowledged (or none was made yet).
@@ -94,10 +133,14 @@ pub struct Status {
     pub last_error: Option<String>,
     /// Failures in a row.
     pub failures: u64,
-    /// Events that wait, those under way included.
-    pub queued_events: usize,
-    /// What those in the queue take.
-    pub queued_bytes: usize,
+    /// Seconds since the first of the requests that all have to be made again; absent while it is within reach.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unreached_seconds: Option<f64>,
+    /// Events on disk that it has not acknowledged; at most so many.
+    pub queued_events: u64,
+    /// Seconds since the oldest of them happened.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queued_age: Option<f64>,
     /// Events acknowledged.
     pub sent_events: u64,
     /// Requests acknowledged.
@@ -110,109 +153,134 @@ pub struct Status {
 #[derive(Debug)]
 pub struct Forwarder {
     shared: Arc<Shared>,
+    gauge: Gauge,
     task: JoinHandle<()>,
 }
 
 #[derive(Debug)]
 struct Shared {
     state: Mutex<State>,
-    /// The queue has something to do, or the end has come.
+    /// The end has come.
     wake: Notify,
     limits: Limits,
+    dead: Arc<DeadLetters>,
+    reach: Reach,
 }
 
 #[derive(Debug)]
 struct State {
-    queue: LineQueue,
+    /// For status: the spool has these told.
     tally: Tally,
-    /// Events of the batch that is being sent.
-    under_way: usize,
-    /// Something in the queue should not wait for company.
-    urgent: bool,
     closing: bool,
     sent_events: u64,
     sent_batches: u64,
     failures: u64,
     last_error: Option<String>,
+    name: String,
     urls: Vec<String>,
 }
 
 impl Forwarder {
-    /// Starts forwarding on the present tokio runtime. Reads the token and, for an https URL, the system's root
-    /// certificates.
-    pub fn spawn(settings: Settings) -> Result<Self, StartError> {
-        let client = Client::new(&settings)?;
+    /// Starts forwarding on the present tokio runtime what the spool has for the collector of this name.
+    pub fn spawn(settings: Settings, client: Client, spool: &Spool, name: &str, dead: Arc<DeadLetters>) -> Self {
+        let reader = spool.reader(name, settings.alarms_first);
         let shared = Arc::new(Shared {
             state: Mutex::new(State {
-                queue: LineQueue::new(settings.limits.queue_bytes),
                 tally: Tally::new(PLACE),
-                under_way: 0,
-                urgent: false,
                 closing: false,
                 sent_events: 0,
                 sent_batches: 0,
                 failures: 0,
                 last_error: None,
+                name: name.to_owned(),
                 urls: settings.endpoints.iter().map(ToString::to_string).collect(),
             }),
             wake: Notify::new(),
+            reach: Reach::default(),
             limits: settings.limits,
+            dead,
         });
-        let task = tokio::spawn(task::run(Arc::clone(&shared), client, settings.endpoints));
-        Ok(Self { shared, task })
+        let gauge = reader.gauge();
+        let task = task::Task::new(Arc::clone(&shared), reader, client, settings.endpoints, settings.catch_up);
+        Self { shared, gauge, task: tokio::spawn(task.run()) }
     }
 
-    /// Hands an event over as one line of JSON with its newline. An urgent one does not wait for company. Never blocks.
-    pub fn offer(&self, line: Bytes, urgent: bool) {
-        let mut state = lock(&self.shared.state);
-        let was_empty = state.queue.is_empty();
-        let dropped = state.queue.push(line);
-        state.tally.add("queue_full", dropped);
-        state.urgent |= urgent;
-        let wake = was_empty || urgent || self.shared.is_full(&state);
-        drop(state);
-        if wake {
-            self.shared.wake.notify_one();
-        }
+    /// Rings this bell whenever the collector goes out of reach or comes back.
+    pub fn ring(&self, bell: &Arc<Notify>) {
+        self.shared.reach.ring(bell);
     }
 
-    /// The drops to tell now as `procprobe.agent.lost`.
-    pub fn untold(&self, now: KTime) -> Vec<Dropped> {
-        lock(&self.shared.state).tally.untold(now)
-    }
-
-    /// How delivery stands.
-    pub fn status(&self) -> Status {
+    /// How delivery stands at this moment.
+    pub fn status(&self, now: Wall) -> Status {
+        let backlog = self.gauge.read();
         let state = lock(&self.shared.state);
         Status {
+            name: state.name.clone(),
             urls: state.urls.clone(),
             healthy: state.failures == 0,
             last_error: state.last_error.clone(),
             failures: state.failures,
-            queued_events: state.queue.len() + state.under_way,
-            queued_bytes: state.queue.bytes(),
+            unreached_seconds: self.shared.reach.failing_for().map(|time| time.as_secs_f64()),
+            queued_events: backlog.events,
+            queued_age: backlog.oldest.map(|oldest| now.0.saturating_sub(oldest).max(0) as f64 / 1e9),
             sent_events: state.sent_events,
             sent_batches: state.sent_batches,
             dropped: state.tally.totals(),
         }
     }
 
-    /// Sends what waits, for at most `within`; returns how many events were left.
-    pub async fn close(self, within: Duration) -> usize {
+    /// Ends at once. What was under way goes to whoever takes this collector up next.
+    pub fn abort(self) {
+        self.task.abort();
+    }
+
+    /// Sends what is on disk, for at most `within`; returns how many events were left, at most.
+    pub async fn close(self, within: Duration) -> u64 {
         lock(&self.shared.state).closing = true;
         self.shared.wake.notify_one();
         let abort = self.task.abort_handle();
         if tokio::time::timeout(within, self.task).await.is_err() {
             abort.abort();
         }
-        let state = lock(&self.shared.state);
-        state.queue.len() + state.under_way
+        self.gauge.read().events
     }
 }
 
 impl Shared {
-    /// A batch need not wait any longer.
-    fn is_full(&self, state: &State) -> bool {
-        state.queue.len() >= self.limits.batch_events || state.queue.bytes() >= self.limits.batch_bytes
+    fn sent(&self, endpoint: &Endpoint, events: u64) {
+        self.reach.answered();
+        let mut state = lock(&self.state);
+        if state.failures > 0 {
+            tracing::info!(collector = %endpoint, "the collector takes events again");
+        }
+        state.failures = 0;
+        state.last_error = None;
+        state.sent_batches += 1;
+        state.sent_events += events;
+    }
+
+    fn failed(&self, endpoint: &Endpoint, why: &str) {
+        self.reach.failed();
+        let mut state = lock(&self.state);
+        // The first failure in a row is news, the others are the same news.
+        if state.failures == 0 {
+            tracing::warn!(collector = %endpoint, %why, "the collector does not take events; trying on");
+        }
+        state.failures += 1;
+        state.last_error = Some(format!("{endpoint}: {why}"));
+    }
+
+    /// Of so many events these were refused for good.
+    fn rejected(&self, endpoint: &Endpoint, events: u64, rejected: u64, why: &str) {
+        self.reach.answered();
+        tracing::warn!(collector = %endpoint, %why, rejected, "the collector rejects events; they are set aside");
+        let mut state = lock(&self.state);
+        state.tally.add("rejected", rejected);
+        if rejected < events {
+            state.sent_batches += 1;
+            state.sent_events += events - rejected;
+        }
+        state.failures += 1;
+        state.last_error = Some(format!("{endpoint}: {why}"));
     }
 }

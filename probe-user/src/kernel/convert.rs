@@ -5,6 +5,7 @@ use std::sync::Arc;
 use probe_common::decode::{DecodeError, Raw, decode, decode_next};
 use probe_common::record::{self as wire, Flags, Header};
 
+use super::programs::{Programs, Told};
 use super::texts::Texts;
 use crate::record::{Account, Body, ExitStatus, Identity, ProcessKey, Program, Record, SignalSent, TaskRow};
 use crate::time::KTime;
@@ -15,6 +16,7 @@ pub(crate) struct Converter {
     comms: Texts,
     exes: Texts,
     filenames: Texts,
+    programs: Programs,
 }
 
 impl Default for Converter {
@@ -24,6 +26,7 @@ impl Default for Converter {
             comms: Texts::default(),
             exes: Texts::default(),
             filenames: Texts::default(),
+            programs: Programs::default(),
         }
     }
 }
@@ -59,13 +62,7 @@ impl Converter {
             },
             Raw::Exec { exec, exe, filename, args } => Body::Exec {
                 identity: identity(&exec.header, &exec.identity, self.comm(&exec.identity.comm)),
-                program: Arc::new(Program {
-                    exe: self.exe(exe, exec.header.flags & Flags::EXE_CUT != 0),
-                    filename: self.filenames.get(filename, |bytes| text(bytes).into()),
-                    args: arguments(args),
-                    args_count: exec.args_count,
-                    args_cut: exec.args_bytes > u32::from(exec.args_len),
-                }),
+                program: self.program(exec, exe, filename, args),
             },
             Raw::Exit(exit) => Body::Exit {
                 status: ExitStatus::from_wait(exit.status),
@@ -103,9 +100,18 @@ impl Converter {
         self.comms.get(before_nul(bytes), |bytes| text(bytes).into())
     }
 
-    fn exe(&mut self, components: &[u8], cut: bool) -> Arc<str> {
-        // A path that was cut reads otherwise than the same components that are all there are.
-        if cut { path(components, cut) } else { self.exes.get(components, |bytes| path(bytes, cut)) }
+    fn program(&mut self, exec: &wire::Exec, exe: &[u8], filename: &[u8], args: &[u8]) -> Arc<Program> {
+        let cut = exec.header.flags & Flags::EXE_CUT != 0;
+        let told = Told { exe, filename, args, counts: (exec.args_count, exec.args_bytes, cut) };
+        let Self { exes, filenames, programs, .. } = self;
+        programs.get(told, || Program {
+            // A path that was cut reads otherwise than the same components that are all there are.
+            exe: if cut { path(exe, cut) } else { exes.get(exe, |bytes| path(bytes, cut)) },
+            filename: filenames.get(filename, |bytes| text(bytes).into()),
+            args: arguments(args),
+            args_count: exec.args_count,
+            args_cut: exec.args_bytes > u32::from(exec.args_len),
+        })
     }
 }
 

@@ -12,6 +12,7 @@ pub mod loader;
 mod log;
 pub mod losses;
 pub mod object;
+mod programs;
 pub mod records;
 pub mod reread;
 pub mod sampler;

@@ -45,11 +45,18 @@ impl Texts {
 }
 
 fn place_of(bytes: &[u8]) -> usize {
+    usize::try_from(hash(0, bytes) >> 57).unwrap_or(0) % PLACES
+}
+
+/// A number whose high bits depend on all of these bytes and on what was hashed before. Nobody's safety rests on it.
+pub(super) fn hash(before: u64, bytes: &[u8]) -> u64 {
     let mix = |hash: u64, number: u64| (hash.rotate_left(5) ^ number).wrapping_mul(0x517c_c1b7_2722_0a95);
     let (words, rest) = bytes.as_chunks::<8>();
-    let hash = words.iter().fold(bytes.len() as u64, |hash, word| mix(hash, u64::from_le_bytes(*word)));
-    let hash = rest.iter().fold(hash, |hash, byte| mix(hash, u64::from(*byte)));
-    usize::try_from(hash >> 57).unwrap_or(0) % PLACES
+    let hash = words.iter().fold(before ^ bytes.len() as u64, |hash, word| mix(hash, u64::from_le_bytes(*word)));
+    let mut last = [0; 8];
+    last.iter_mut().zip(rest).for_each(|(place, byte)| *place = *byte);
+    let hash = mix(hash, u64::from_le_bytes(last));
+    (hash ^ (hash >> 32)).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
 #[cfg(test)]

@@ -153,11 +153,7 @@ impl Follow {
         }
         loop {
             let began = clock::now();
-            self.files.listen()?;
-            let mut closed = false;
-            let feed = &self.feed;
-            self.files.round(began, &mut |lines| closed |= feed.blocking_send(Input::Lines(lines)).is_err());
-            if closed {
+            if !self.round(began)? {
                 return Ok(());
             }
             let mut next = self.files.next(began);
@@ -179,6 +175,8 @@ impl Follow {
                 match self.orders.try_recv() {
                     Ok(Order::Watch(logs)) => self.files.want(&logs),
                     Ok(Order::Stop) | Err(orders::TryRecvError::Disconnected) => {
+                        // What was written until now is told by this run.
+                        self.round(clock::now())?;
                         self.save();
                         return Ok(());
                     }
@@ -186,6 +184,14 @@ impl Follow {
                 }
             }
         }
+    }
+
+    /// Looks at what is new. False when nobody wants to hear of it any more.
+    fn round(&mut self, now: KTime) -> io::Result<bool> {
+        self.files.listen()?;
+        let (feed, mut heard) = (&self.feed, true);
+        self.files.round(now, &mut |lines| heard &= feed.blocking_send(Input::Lines(lines)).is_ok());
+        Ok(heard)
     }
 
     /// Waits for an order and, where `notices` is set, for the kernel to tell something.

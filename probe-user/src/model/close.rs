@@ -186,7 +186,7 @@ impl Table {
         if let Some(deadline) = entry.deadline {
             self.deadlines.remove(&(deadline, key));
         }
-        self.kin.forget(key);
+        self.leave_kin(entry.kin);
         if entry.process.cgroup.is_empty() && entry.process.identity.cgroup_id != 0 {
             self.cgroups.stop_waiting(entry.process.identity.cgroup_id);
         }

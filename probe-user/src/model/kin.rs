@@ -5,13 +5,12 @@
 
 use super::ProcessKey;
 use super::hash::{Map, trim};
+use super::table::Table;
 
-/// The index.
+/// The index. Where each child stands in it is kept with the child ([`super::store::Entry::kin`]).
 #[derive(Debug, Default)]
 pub(super) struct Kin {
     children: Map<ProcessKey, Vec<ProcessKey>>,
-    /// Where each child stands: its parent, and its place in that parent's list.
-    places: Map<ProcessKey, (ProcessKey, usize)>,
 }
 
 impl Kin {
@@ -20,37 +19,63 @@ impl Kin {
         self.children.get(&parent).map_or(&[], Vec::as_slice)
     }
 
-    /// Makes `child` a child of `parent` and of nobody else.
-    pub(super) fn adopt(&mut self, child: ProcessKey, parent: Option<ProcessKey>) {
-        if self.places.get(&child).map(|(parent, _)| *parent) == parent {
-            return;
-        }
-        self.forget(child);
-        if let Some(parent) = parent {
-            let siblings = self.children.entry(parent).or_default();
-            self.places.insert(child, (parent, siblings.len()));
-            siblings.push(child);
-        }
+    /// Adds a child; returns its place.
+    pub(super) fn add(&mut self, child: ProcessKey, parent: ProcessKey) -> usize {
+        let siblings = self.children.entry(parent).or_default();
+        siblings.push(child);
+        siblings.len() - 1
     }
 
-    /// Takes a child out; its own children keep naming it as their parent.
-    pub(super) fn forget(&mut self, child: ProcessKey) {
-        let Some((parent, place)) = self.places.remove(&child) else { return };
-        trim(&mut self.places);
-        let Some(siblings) = self.children.get_mut(&parent) else { return };
-        siblings.swap_remove(place);
-        if let Some(moved) = siblings.get(place) {
-            self.places.insert(*moved, (parent, place));
-        } else if siblings.is_empty() {
+    /// Takes out the child in this place; returns the one that has the place now.
+    pub(super) fn take_out(&mut self, parent: ProcessKey, place: usize) -> Option<ProcessKey> {
+        let siblings = self.children.get_mut(&parent)?;
+        if place < siblings.len() {
+            siblings.swap_remove(place);
+        }
+        let moved = siblings.get(place).copied();
+        if siblings.is_empty() {
             self.children.remove(&parent);
             trim(&mut self.children);
         }
+        moved
     }
 
-    /// Children and parents in the index.
+    /// How many parents there are.
     #[cfg(test)]
-    pub(super) fn sizes(&self) -> (usize, usize) {
-        (self.places.len(), self.children.len())
+    pub(super) fn parents(&self) -> usize {
+        self.children.len()
+    }
+}
+
+impl Table {
+    /// Makes a process a child of `parent` and of nobody else.
+    pub(super) fn adopt(&mut self, key: ProcessKey, parent: Option<ProcessKey>) {
+        let Some(entry) = self.store.get_mut(key) else { return };
+        if entry.kin.map(|(parent, _)| parent) == parent {
+            return;
+        }
+        let before = std::mem::replace(&mut entry.kin, parent.map(|parent| (parent, self.kin.add(key, parent))));
+        self.leave_kin(before);
+    }
+
+    /// Takes a child out of its place; its own children keep naming it as their parent.
+    pub(super) fn leave_kin(&mut self, kin: Option<(ProcessKey, usize)>) {
+        let Some((parent, place)) = kin else { return };
+        if let Some(moved) = self.kin.take_out(parent, place)
+            && let Some(moved) = self.store.get_mut(moved)
+        {
+            moved.kin = Some((parent, place));
+        }
+    }
+
+    /// Each child stands where it is said to stand, and nobody else does.
+    #[cfg(test)]
+    pub(super) fn kin_is_right(&self) -> bool {
+        let stands = |(key, (parent, place)): (ProcessKey, (ProcessKey, usize))| {
+            self.kin.children(parent).get(place) == Some(&key)
+        };
+        let places: Vec<_> = self.store.iter().filter_map(|entry| Some((entry.process.key, entry.kin?))).collect();
+        places.len() == self.kin.children.values().map(Vec::len).sum::<usize>() && places.into_iter().all(stands)
     }
 }
 
@@ -64,22 +89,19 @@ mod tests {
     }
 
     #[test]
-    fn children_move_and_leave_without_a_trace() {
+    fn children_leave_without_a_trace() {
         let mut kin = Kin::default();
         for child in 10..20 {
-            kin.adopt(key(child), Some(key(1)));
+            assert_eq!(kin.add(key(child), key(1)), usize::try_from(child).unwrap() - 10);
         }
-        kin.adopt(key(12), Some(key(2)));
-        kin.adopt(key(12), Some(key(2)));
-        kin.forget(key(10));
-        kin.adopt(key(13), None);
-        let mut left: Vec<u32> = kin.children(key(1)).iter().map(|child| child.tgid).collect();
-        left.sort_unstable();
-        assert_eq!(left, [11, 14, 15, 16, 17, 18, 19]);
-        assert_eq!(kin.children(key(2)), [key(12)]);
-        for child in 10..20 {
-            kin.forget(key(child));
+        assert_eq!(kin.take_out(key(1), 2), Some(key(19)));
+        assert_eq!(kin.take_out(key(1), 8), None);
+        assert_eq!(kin.take_out(key(2), 0), None);
+        let left: Vec<u32> = kin.children(key(1)).iter().map(|child| child.tgid).collect();
+        assert_eq!(left, [10, 11, 19, 13, 14, 15, 16, 17]);
+        for place in (0..8).rev() {
+            assert_eq!(kin.take_out(key(1), place), None);
         }
-        assert_eq!(kin.sizes(), (0, 0));
+        assert_eq!(kin.parents(), 0);
     }
 }

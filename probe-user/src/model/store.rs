@@ -46,6 +46,8 @@ pub(super) struct Entry {
     pub counted: bool,
     /// When it is closed if its account (or its exit) does not come.
     pub deadline: Option<KTime>,
+    /// Whose child it is in [`super::kin`], and its place among the siblings.
+    pub kin: Option<(ProcessKey, usize)>,
     /// The last scan that saw it.
     pub scan: u32,
     /// Processes that had this tgid before and are not closed yet.
@@ -97,6 +99,7 @@ impl Entry {
             reaped_cpu_ns: 0,
             counted: false,
             deadline: None,
+            kin: None,
             scan: 0,
             older: None,
         })

@@ -146,7 +146,7 @@ impl Table {
         if self.zombies.get(&key.tgid).is_some_and(|start| *start != key.start) {
             self.zombies.remove(&key.tgid);
         }
-        self.kin.adopt(key, process.identity.parent);
+        entry.kin = process.identity.parent.map(|parent| (parent, self.kin.add(key, parent)));
         entry.account = self.claim_orphan(key);
         self.store.insert(entry);
         changes.push(Change::Appeared { key, how });
@@ -176,7 +176,7 @@ impl Table {
         known.start_boot_ns = identity.start_boot_ns;
         known.gid = identity.gid;
         let cgroup_before = std::mem::replace(&mut known.cgroup_id, identity.cgroup_id);
-        self.kin.adopt(key, identity.parent);
+        self.adopt(key, identity.parent);
         if cgroup_before != identity.cgroup_id {
             let path = self.cgroups.path(identity.cgroup_id).cloned();
             self.enter_cgroup(key, cgroup_before, path.as_ref());

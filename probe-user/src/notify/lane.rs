@@ -106,7 +106,7 @@ impl Lane {
                     continue;
                 }
                 Outcome::TooLarge => "HTTP 413: the event is too large".to_owned(),
-                Outcome::Rejected { why } => why,
+                Outcome::Rejected { why } | Outcome::Partial { why, .. } => why,
             };
             self.refused(1, &why);
             let to = Arc::clone(&self.key.0);
@@ -152,7 +152,7 @@ impl Lane {
             Outcome::Accepted => self.succeeded(alerts),
             Outcome::Retry { why, after } => return self.failed(&why, after),
             Outcome::TooLarge => self.refused(alerts, "HTTP 413: the alerts are too large"),
-            Outcome::Rejected { why } => self.refused(alerts, &why),
+            Outcome::Rejected { why } | Outcome::Partial { why, .. } => self.refused(alerts, &why),
         }
         if let Some(book) = lock(&self.shared.store).book(&self.key) {
             book.told(&batch, Instant::now());

@@ -15,7 +15,7 @@ pub const TELL_EVERY: Duration = Duration::from_secs(10);
 /// Events that did not go out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Dropped {
-    /// The way out: `stdout`, `forward`.
+    /// The way out: `stdout`, `spool`, `forward`.
     #[serde(rename = "where")]
     pub place: String,
     /// Why, such as `queue_full`.
@@ -34,6 +34,7 @@ pub struct Tally {
 
 #[derive(Debug)]
 struct Reason {
+    place: &'static str,
     name: &'static str,
     total: u64,
     told: u64,
@@ -47,19 +48,24 @@ impl Tally {
 
     /// Counts drops.
     pub fn add(&mut self, reason: &'static str, count: u64) {
+        self.add_at(self.place, reason, count);
+    }
+
+    /// Counts drops of another way out, to be told together with those of this one.
+    pub fn add_at(&mut self, place: &'static str, reason: &'static str, count: u64) {
         if count == 0 {
             return;
         }
-        if let Some(known) = self.reasons.iter_mut().find(|known| known.name == reason) {
+        if let Some(known) = self.reasons.iter_mut().find(|known| known.place == place && known.name == reason) {
             known.total += count;
         } else {
-            self.reasons.push(Reason { name: reason, total: count, told: 0 });
+            self.reasons.push(Reason { place, name: reason, total: count, told: 0 });
         }
     }
 
     /// All drops since the start.
     pub fn totals(&self) -> Vec<Dropped> {
-        self.reasons.iter().map(|reason| self.dropped(reason.name, reason.total)).collect()
+        self.reasons.iter().map(|reason| reason.dropped(reason.total)).collect()
     }
 
     /// The drops to tell now: those not told yet, if the last telling is long enough ago. They count as told from here
@@ -75,16 +81,18 @@ impl Tally {
             .reasons
             .iter()
             .filter(|reason| reason.total > reason.told)
-            .map(|reason| self.dropped(reason.name, reason.total - reason.told))
+            .map(|reason| reason.dropped(reason.total - reason.told))
             .collect();
         for reason in &mut self.reasons {
             reason.told = reason.total;
         }
         untold
     }
+}
 
-    fn dropped(&self, reason: &str, count: u64) -> Dropped {
-        Dropped { place: self.place.to_owned(), reason: reason.to_owned(), count }
+impl Reason {
+    fn dropped(&self, count: u64) -> Dropped {
+        Dropped { place: self.place.to_owned(), reason: self.name.to_owned(), count }
     }
 }
 

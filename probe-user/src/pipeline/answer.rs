@@ -1,17 +1,16 @@
 //! Answers the local API's questions from what the daemon holds at this moment.
 
-use serde_json::Value;
-
 use super::{Daemon, clock};
 use crate::agent::{self, KernelCost, ProgramCost};
 use crate::outlet::Dropped;
-use crate::serve::{AgentReport, MatchReport, Query, StatusReport, Subject, explain};
+use crate::serve::{self, AgentReport, MatchReport, Query, StatusReport, Subject, explain};
 
 impl Daemon {
     /// Whoever asked may be gone by now: then the answer is thrown away.
     pub(super) fn answer(&mut self, query: Query) {
         match query {
             Query::Status { reply } => drop(reply.send(self.status())),
+            Query::Events { since, follow, reply } => drop(reply.send(self.outlets.history(since, follow))),
             Query::Match { subject, reply } => drop(reply.send(self.matches(&subject))),
         }
     }
@@ -29,14 +28,17 @@ impl Daemon {
     }
 
     fn status(&self) -> StatusReport {
-        let now = clock::now();
+        let clock = clock::read();
+        let now = clock.mono;
         let status = self.core.engine().status(now);
         let lost = status.losses.iter().map(|loss| Dropped {
             place: "kernel".to_owned(),
             reason: loss.reason.clone(),
             count: loss.count,
         });
-        StatusReport {
+        let mut report = StatusReport {
+            unhealthy: Vec::new(),
+            time: clock.wall,
             agent: AgentReport {
                 version: agent::VERSION.to_owned(),
                 pid: std::process::id(),
@@ -44,18 +46,22 @@ impl Daemon {
                 uptime: now.since(self.began).as_secs_f64(),
                 seq: self.outlets.last_seq(),
                 processes: status.processes,
-                degraded: self.degraded.clone(),
+                degraded: self.degraded.iter().cloned().chain(self.http.note()).collect(),
+                http: self.http.address(),
                 // Without /proc there is no figure; the rest of the answer is still worth having.
                 cost: agent::own_cost().unwrap_or_default(),
                 kernel: self.kernel_cost(),
             },
             lost: lost.collect(),
             log_files: self.logs.report(),
-            engine: serde_json::to_value(&status).unwrap_or(Value::Null),
+            engine: status,
             collectors: self.outlets.collectors(),
+            spool: self.outlets.spool(),
             notify: self.outlets.destinations(),
             dropped: self.outlets.dropped(),
-        }
+        };
+        report.unhealthy = serve::reasons(&report);
+        report
     }
 
     fn matches(&self, subject: &Subject) -> Result<MatchReport, String> {

@@ -9,10 +9,8 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-use super::core::Core;
 use super::privileges;
 use crate::engine::Input;
-use crate::kernel::sampler::SampleError;
 use crate::logs::{LogsReport, Source};
 use crate::policy::spec::PolicySet;
 
@@ -63,8 +61,12 @@ impl LogFiles {
         self.0.as_ref().map(Source::report)
     }
 
-    /// Ends the thread and takes everything that it has read: its places say that this was taken.
-    pub(super) async fn stop(self, inputs: &mut mpsc::Receiver<Input>, core: &mut Core) -> Result<(), SampleError> {
+    /// Ends the thread and hands everything that it has read to `take`: its places say that this was taken.
+    pub(super) async fn stop<E>(
+        self,
+        inputs: &mut mpsc::Receiver<Input>,
+        mut take: impl FnMut(Input) -> Result<(), E>,
+    ) -> Result<(), E> {
         let Self(Some(source)) = self else { return Ok(()) };
         let mut ended = source.stop();
         let patience = tokio::time::sleep(PATIENCE);
@@ -72,14 +74,14 @@ impl LogFiles {
         loop {
             tokio::select! {
                 biased;
-                Some(input) = inputs.recv() => core.input(input)?,
+                Some(input) = inputs.recv() => take(input)?,
                 _ = &mut ended => break,
                 // A file system that does not answer must not keep the daemon from ending.
                 () = &mut patience => break,
             }
         }
         while let Ok(input) = inputs.try_recv() {
-            core.input(input)?;
+            take(input)?;
         }
         Ok(())
     }

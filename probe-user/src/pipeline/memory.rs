@@ -3,36 +3,55 @@
 //! Reading policies, the kernel's type information and the kernel object takes code and heap that are not needed again. The
 //! C library keeps freed heap for the next such need, and the pages of code that ran once stay counted as the daemon's.
 //! Both are returned here; a page that is needed after all comes back by a minor fault. What fails is left as it is.
+//!
+//! The start is a storm of its own: the first scan and the first samples run code that is seldom needed again, after the
+//! other threads were started. Mappings are therefore looked up once, before that: those of the executable and its
+//! libraries stay where they are for as long as the process lives.
 
+use std::collections::BTreeSet;
 use std::ffi::c_void;
 
 use rustix::mm::{Advice, madvise};
 
 /// Returns what the start left behind. To be called before other threads start, for it walks the mappings.
-pub(super) fn trim() {
+pub(super) fn trim() -> Storm {
     return_heap();
-    if let Ok(smaps) = std::fs::read_to_string("/proc/self/smaps") {
-        clean_file_mappings(&smaps).into_iter().for_each(return_pages);
+    let smaps = std::fs::read_to_string("/proc/self/smaps").unwrap_or_default();
+    let clean = clean_file_mappings(&smaps);
+    for (range, _) in &clean {
+        return_pages(*range);
     }
+    Storm { records: STORM, code: of_code(&smaps, clean) }
 }
 
 /// Records that a storm has at least. Walking the heap takes less than reading a hundred of them.
 const STORM: usize = 10_000;
 
-/// Gives heap back when a storm is over: what it held for a moment lies between what stays.
-#[derive(Debug, Default)]
+/// A look that finds no more records than this finds it quiet: some hosts always have something to tell.
+const QUIET: usize = 16;
+
+/// Gives memory back when a storm is over: what it held for a moment lies between what stays.
+#[derive(Debug)]
 pub(super) struct Storm {
     records: usize,
+    /// Where the code of executable and libraries lies.
+    code: Vec<Range>,
 }
 
 impl Storm {
-    /// So many records were drained; none means that it is quiet. True when memory was given back.
+    /// A wake-up by the kernel side brought so many records: however few, it is not yet quiet.
+    pub(super) fn woken(&mut self, records: usize) {
+        self.records = self.records.saturating_add(records);
+    }
+
+    /// A look at the ring by itself found so many records. True when memory was given back.
     pub(super) fn drained(&mut self, records: usize) -> bool {
         self.records = self.records.saturating_add(records);
-        let over = records == 0 && self.records >= STORM;
+        let over = records <= QUIET && self.records >= STORM;
         if over {
             self.records = 0;
             return_heap();
+            self.code.iter().copied().for_each(return_pages);
         }
         over
     }
@@ -64,12 +83,13 @@ fn return_pages(range: Range) {
 }
 
 /// The read-only private mappings of files in /proc/PID/smaps without a page of their own (relocated tables have some).
-fn clean_file_mappings(smaps: &str) -> Vec<Range> {
+fn clean_file_mappings(smaps: &str) -> Vec<(Range, &str)> {
     let mut clean = Vec::new();
     let mut present = None;
     for line in smaps.lines() {
-        if let Some((range, may_go)) = header(line) {
-            present = may_go.then_some(range);
+        if let Some(Mapping { range, permissions, path }) = header(line) {
+            let may_go = matches!(permissions, "r--p" | "r-xp") && path.starts_with('/') && range.start < range.end;
+            present = may_go.then_some((range, path));
         } else if line.starts_with("Anonymous:") && line.ends_with(" 0 kB") {
             clean.extend(present.take());
         }
@@ -77,15 +97,28 @@ fn clean_file_mappings(smaps: &str) -> Vec<Range> {
     clean
 }
 
-/// The mapping that a header line begins, and whether it is of the right kind; `None` for other lines.
-fn header(line: &str) -> Option<(Range, bool)> {
+/// Those of files that are mapped to be executed: nobody unmaps them, so that no other mapping can take their place.
+fn of_code(smaps: &str, clean: Vec<(Range, &str)>) -> Vec<Range> {
+    let executed: BTreeSet<&str> =
+        smaps.lines().filter_map(header).filter(|mapping| mapping.permissions == "r-xp").map(|m| m.path).collect();
+    clean.into_iter().filter(|(_, path)| executed.contains(path)).map(|(range, _)| range).collect()
+}
+
+/// One mapping as its first line describes it.
+struct Mapping<'a> {
+    range: Range,
+    permissions: &'a str,
+    path: &'a str,
+}
+
+/// The mapping that a header line begins; `None` for other lines.
+fn header(line: &str) -> Option<Mapping<'_>> {
     let mut words = line.split_whitespace();
     let (start, end) = words.next()?.split_once('-')?;
     let range = Range { start: usize::from_str_radix(start, 16).ok()?, end: usize::from_str_radix(end, 16).ok()? };
     let permissions = words.next()?;
     let path = words.nth(3).unwrap_or_default();
-    let may_go = matches!(permissions, "r--p" | "r-xp") && path.starts_with('/') && range.start < range.end;
-    Some((range, may_go))
+    Some(Mapping { range, permissions, path })
 }
 
 #[cfg(test)]
@@ -110,29 +143,41 @@ Anonymous:             0 kB
 Anonymous:             0 kB
 9000-a000 r--s 00000000 00:00 9 anon_inode:bpf-map
 Anonymous:             0 kB
+a000-b000 r--p 00000000 fe:00 2 /etc/table
+Anonymous:             0 kB
 nonsense
 ";
         let range = |start, end| Range { start, end };
-        assert_eq!(clean_file_mappings(smaps), [range(0x1000, 0x3000), range(0x3000, 0x5000)]);
+        let clean = clean_file_mappings(smaps);
+        let ranges: Vec<Range> = clean.iter().map(|(range, _)| *range).collect();
+        let code = [range(0x1000, 0x3000), range(0x3000, 0x5000)];
+        assert_eq!(ranges, [&code[..], &[range(0xa000, 0xb000)]].concat());
+        assert_eq!(of_code(smaps, clean), code);
     }
 
     #[test]
-    fn heap_is_given_back_once_after_each_storm() {
-        let mut storm = Storm::default();
-        let mut check = |records: usize, expected: bool| assert_eq!(storm.drained(records), expected, "{records}");
-        check(0, false);
-        check(STORM - 1, false);
-        check(0, false);
-        check(1, false);
-        check(0, true);
-        check(0, false);
-        check(STORM, false);
-        check(0, true);
+    fn memory_is_given_back_once_after_each_storm() {
+        let mut storm = Storm { records: STORM, code: Vec::new() };
+        let check = |storm: &mut Storm, records: usize, expected: bool| {
+            assert_eq!(storm.drained(records), expected, "{records}");
+        };
+        check(&mut storm, QUIET + 1, false);
+        check(&mut storm, 0, true);
+        check(&mut storm, 0, false);
+        check(&mut storm, STORM - 1, false);
+        check(&mut storm, 0, false);
+        check(&mut storm, QUIET + 1, false);
+        check(&mut storm, QUIET, true);
+        storm.woken(STORM);
+        assert!(storm.drained(0));
+        check(&mut storm, 0, false);
+        check(&mut storm, STORM, false);
+        check(&mut storm, 0, true);
     }
 
     #[test]
     fn this_process_lives_on() {
-        trim();
+        assert!(trim().drained(0));
         assert_eq!("still here".to_uppercase(), "STILL HERE");
     }
 }

@@ -20,6 +20,7 @@ mod outlets;
 mod privileges;
 pub mod recorder;
 mod reload;
+mod snapshots;
 mod start;
 mod stop;
 
@@ -38,6 +39,7 @@ use crate::host::measures::Measures;
 use crate::kernel::loader::LoadError;
 use crate::kernel::sampler::SampleError;
 use crate::output::Format;
+use crate::serve::http::Http;
 use crate::serve::{BindError, Query};
 use crate::stamp::OpenError;
 use crate::time::KTime;
@@ -118,6 +120,9 @@ struct Daemon {
     acting: Acting,
     measures: Measures,
     outlets: Outlets,
+    http: Http,
+    /// For those of our own who ask.
+    queries: mpsc::Sender<Query>,
     prepared: Prepared,
     degraded: Vec<String>,
     began: KTime,
@@ -164,8 +169,7 @@ impl Daemon {
                 ready = self.core.kernel().records.ready() => {
                     ready?;
                     let drained = self.core.drain()?;
-                    // A wake-up without a record is not yet quiet.
-                    self.storm.drained(drained.max(1));
+                    self.storm.woken(drained);
                     self.times.drain = Some(self.next_look());
                 }
                 rings = alarm.rings() => {
@@ -179,10 +183,11 @@ impl Daemon {
                     self.core.check_clock()?;
                 }
                 Some(input) = inputs.recv() => self.core.input(input)?,
+                () = self.outlets.path_turns() => self.outlets.tell_paths(),
                 Some(query) = queries.recv() => self.answer(query),
             }
         };
-        self.stop(reason, inputs).await
+        Box::pin(self.stop(reason, inputs)).await
     }
 
     /// When the ring is looked at if nothing wakes the daemon before.
@@ -195,9 +200,9 @@ impl Daemon {
             // What was to come after a longer interval comes earlier when the interval has become shorter.
             self.times.sample.map_or_else(clock::now, |at| at.min(clock::now().after(every)))
         });
-        let orphan = self.outlets.next_orphan();
-        let times = [self.times.drain, self.times.sample, self.core.wake_at(), orphan, Some(self.times.heartbeat)];
-        times.into_iter().flatten().min()
+        let outlets = [self.outlets.next_orphan(), self.outlets.next_path()];
+        let times = [self.times.drain, self.times.sample, self.core.wake_at(), Some(self.times.heartbeat)];
+        times.into_iter().chain(outlets).flatten().min()
     }
 
     /// Does whatever is due.
@@ -219,6 +224,9 @@ impl Daemon {
         if is_due(self.outlets.next_orphan()) {
             self.outlets.tell_orphans();
         }
+        if is_due(self.outlets.next_path()) {
+            self.outlets.tell_paths();
+        }
         if self.times.heartbeat <= now {
             self.beat()?;
             self.times.heartbeat = next_tick(self.times.heartbeat, HEARTBEAT_EVERY, clock::now());
@@ -239,7 +247,7 @@ impl Daemon {
         if self.measures.every(Duration::ZERO).is_some() {
             let every = self.sample_every().unwrap_or_default();
             let sample = self.measures.sample(clock::now(), every);
-            self.core.input(Input::Host(sample))?;
+            self.core.input(Input::Host(Box::new(sample)))?;
         }
         Ok(())
     }
@@ -265,7 +273,6 @@ impl Daemon {
         self.core.check_misses()?;
         self.core.drain()?;
         let clock = clock::read();
-        let (queued_events, queued_bytes) = self.outlets.queued();
         let heartbeat = agent::heartbeat(
             clock.mono,
             &agent::Heartbeat {
@@ -274,8 +281,9 @@ impl Daemon {
                 cost: agent::own_cost()?,
                 kernel: &self.kernel_cost(),
                 processes: self.core.engine().table().len(),
-                queued_events,
-                queued_bytes,
+                queued_events: self.outlets.queued(),
+                queued_age: self.outlets.queued_age(),
+                spool_bytes: self.outlets.spool().bytes,
             },
         );
         self.outlets.tell(heartbeat);

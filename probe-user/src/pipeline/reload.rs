@@ -25,7 +25,20 @@ impl Daemon {
             self.outlets.tell(agent::reload_failed(now, &why, fixed.len()));
             return Ok(());
         }
+        let wanted = match self.outlets.want(&new.config.collectors) {
+            Ok(wanted) => wanted,
+            Err(error) => {
+                tracing::error!("reload refused: {error}");
+                self.outlets.tell(agent::reload_failed(now, &error.to_string(), 1));
+                return Ok(());
+            }
+        };
+        self.outlets.set_collectors(wanted);
         self.prepared = new;
+        if let Err(error) = self.outlets.report_metrics(&self.prepared.config.collectors, &self.queries) {
+            tracing::warn!("collectors get no metrics: {error}");
+            self.prepared.notes.push(format!("collectors get no metrics: {error}"));
+        }
         self.measures.set_policies(&self.prepared.policies);
         self.prepared.notes.extend(self.measures.lacks());
         for note in &self.prepared.notes {
@@ -37,6 +50,11 @@ impl Daemon {
             self.prepared.notes.push(note);
         }
         for note in self.outlets.set_destinations(&self.prepared.policies) {
+            tracing::warn!("{note}");
+            self.prepared.notes.push(note);
+        }
+        self.http.reload(&self.prepared.config.http, &self.queries);
+        if let Some(note) = self.http.note() {
             tracing::warn!("{note}");
             self.prepared.notes.push(note);
         }

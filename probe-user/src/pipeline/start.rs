@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 
 use super::core::Core;
 use super::logfiles::LogFiles;
-use super::memory::{self, Storm};
+use super::memory;
 use super::outlets::Outlets;
 use super::{Daemon, Order, PipelineError, Start, Times, clock, privileges};
 use crate::act::Acting;
@@ -20,6 +20,7 @@ use crate::host::measures::Measures;
 use crate::kernel::loader::{self, LoadSettings};
 use crate::notify::Notifier;
 use crate::serve;
+use crate::serve::http::Http;
 use crate::stamp::Stamper;
 
 /// Inputs of sources that may wait for the daemon; a source waits when there are more.
@@ -36,6 +37,8 @@ pub async fn run(start: Start, orders: mpsc::Receiver<Order>) -> Result<(), Pipe
     let (stamper, notes) = Stamper::open(identified.host, &config.state_dir, clock::read().boot_ns)?;
     degraded.extend(notes);
     let (server, queries) = serve::spawn(&config.api)?;
+    // A privileged port is bound with the privilege; a port that is taken is told.
+    let mut http = Http::bind(&config.http);
     let settings = LoadSettings {
         ring_bytes: ring_bytes.unwrap_or(LoadSettings::default().ring_bytes),
         args_max: config.events.args_max,
@@ -62,27 +65,33 @@ pub async fn run(start: Start, orders: mpsc::Receiver<Order>) -> Result<(), Pipe
     }
     let args_max = usize::try_from(config.events.args_max).unwrap_or(usize::MAX);
     let core = Core::start(attached, engine, args_max)?;
-    memory::trim();
+    let storm = memory::trim();
+    http.serve(server.queries());
     let (notifier, notes) = Notifier::open(&config.state_dir, &prepared.policies, clock::now(), config.start_grace);
     degraded.extend(notes);
-    let mut outlets = Outlets::open(stamper, format, &config.collectors, notifier)?;
+    let (mut outlets, notes) = Outlets::open(stamper, format, config, notifier)?;
+    degraded.extend(notes);
+    outlets.report_metrics(&config.collectors, server.queries())?;
 
     let mut measures = Measures::new(&prepared.policies);
     degraded.extend(prepared.notes.iter().cloned());
     degraded.extend(measures.lacks());
-    for note in &degraded {
+    // It may be well after a reload, and is told by itself then.
+    let told: Vec<String> = degraded.iter().cloned().chain(http.note()).collect();
+    for note in &told {
         tracing::warn!("{note}");
     }
     for note in &prepared.left_out {
         tracing::info!("{note}");
     }
     let kernel = kernel_release();
+    outlets.tell_gap();
     let sequence = outlets.sequence();
     outlets.tell(agent::started(
         began,
         &agent::Started {
             kernel: &kernel,
-            degraded: &degraded,
+            degraded: &told,
             held: agent::Held::of(&prepared.policies),
             attached_after: Some(attached_after),
             sequence,
@@ -98,12 +107,14 @@ pub async fn run(start: Start, orders: mpsc::Receiver<Order>) -> Result<(), Pipe
         acting,
         measures,
         outlets,
+        http,
+        queries: server.queries().clone(),
         prepared,
         degraded,
         began,
         wake_gap,
         times,
-        storm: Storm::default(),
+        storm,
     };
     // Lives as long as the daemon, and is too large to be moved about on the stack.
     let ended = Box::pin(daemon.run(orders, queries, inputs)).await;

@@ -18,7 +18,10 @@ const ACTIONS_WITHIN: Duration = Duration::from_secs(5);
 impl Daemon {
     /// Drains, detaches, says so, and gives the ways out some time.
     pub(super) async fn stop(mut self, reason: &str, mut inputs: mpsc::Receiver<Input>) -> Result<(), PipelineError> {
-        std::mem::take(&mut self.logs).stop(&mut inputs, &mut self.core).await?;
+        // Nobody answers its questions any more.
+        self.http.close();
+        let core = &mut self.core;
+        std::mem::take(&mut self.logs).stop(&mut inputs, |input| core.input(input)).await?;
         self.core.drain()?;
         // Accounts close some ms after an exit: those under way are waited for, zombies are not.
         for _ in 0..LAST_DRAINS {

@@ -136,6 +136,16 @@ impl Machine {
         [passed, self.observe(at, value, rule, gate)]
     }
 
+    /// The value is what it was, and healthy: true, and nothing else has to be done. The same as a [`Self::step`] that
+    /// turns nothing.
+    pub fn stays(&mut self, at: KTime, value: f64, rule: &Rule) -> bool {
+        let stays = self.phase == Phase::Healthy && self.value == Some(value) && !rule.breached(value);
+        if stays {
+            self.last = self.last.max(at);
+        }
+        stays
+    }
+
     /// The first value after a time in which values may have been missed: it is taken first, and only then the
     /// deadlines, so that what healed unseen does not fire.
     pub fn reconcile(&mut self, at: KTime, value: f64, rule: &Rule, gate: KTime) -> Turns {

@@ -45,6 +45,11 @@ pub(super) fn one(d: &mut Decoder<'_>, measure: Measure, fields: &Fields<'_>, in
     wrong_side(d, min, max, above, below);
     let mut duration = |name: &str| fields.get(name).and_then(|node| d.duration(node)).unwrap_or_default();
     let (hold, keep_firing) = (duration("for"), duration("keep_firing_for"));
+    if let Some(entry) = given("for").filter(|_| measure == Measure::Age && min.is_some() && !hold.is_zero()) {
+        let message = "`for` beside `min` of `age`: this bound can never be breached for so long";
+        let help = "whether a process has lived for long enough is judged once, when it ends: leave `for` out";
+        d.error_help(entry.span, message, help);
+    }
     let within = fields.get("within").and_then(|node| d.some_duration(node)).unwrap_or_default();
     let template = Bound {
         measure,

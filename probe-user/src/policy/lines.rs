@@ -40,10 +40,10 @@ struct Expressions {
 
 /// The keywords or expressions of a log cannot be compiled together.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("log {log}: its {what} cannot be compiled: {why}")]
+#[error("log {log}: what `{key}` has cannot be compiled together: {why}")]
 pub struct MatcherError {
     log: Arc<str>,
-    what: &'static str,
+    key: &'static str,
     why: String,
 }
 
@@ -56,31 +56,38 @@ pub struct Found<'a> {
     pub line: &'a [u8],
 }
 
+impl MatcherError {
+    /// The key of the policy whose values do not go together.
+    pub fn key(&self) -> &'static str {
+        self.key
+    }
+}
+
 impl Matcher {
     /// Compiles what a log looks for.
     pub fn new(log: &Log) -> Result<Self, MatcherError> {
-        let wrong = |what, why: String| MatcherError { log: Arc::clone(&log.name), what, why };
+        let wrong = |key, why: String| MatcherError { log: Arc::clone(&log.name), key, why };
         // A word with a line end in it is in no line.
         let in_a_line = |words: &[Arc<str>]| -> Vec<Arc<str>> {
             words.iter().filter(|word| !word.is_empty() && !word.contains(['\n', '\r'])).cloned().collect()
         };
         let words = in_a_line(&log.any);
-        let automaton = |words: &[Arc<str>], what| {
+        let automaton = |words: &[Arc<str>], key| {
             let build = || {
                 AhoCorasickBuilder::new().match_kind(MatchKind::LeftmostFirst).build(words.iter().map(|w| w.as_bytes()))
             };
-            if words.is_empty() { Ok(None) } else { build().map(Some).map_err(|error| wrong(what, error.to_string())) }
+            if words.is_empty() { Ok(None) } else { build().map(Some).map_err(|error| wrong(key, error.to_string())) }
         };
         let regexes = match log.regex.as_slice() {
             [] => None,
-            patterns => Some(Expressions::new(patterns).map_err(|error| wrong("expressions", error.to_string()))?),
+            patterns => Some(Expressions::new(patterns).map_err(|error| wrong("regex", error.to_string()))?),
         };
         Ok(Self {
-            finder: automaton(&words, "keywords")?,
+            finder: automaton(&words, "any")?,
             words,
             expressions: log.regex.clone(),
             regexes,
-            ignored: automaton(&in_a_line(&log.ignore), "ignored words")?,
+            ignored: automaton(&in_a_line(&log.ignore), "ignore")?,
         })
     }
 

@@ -5,7 +5,7 @@
 //! and what is named exists), and then this host's part of it (`hosts`, `only_if`). Whatever is wrong in any step and any
 //! file is told at once, and then nothing is loaded: whoever reloads keeps the policies in force.
 
-mod alarms;
+pub(crate) mod alarms;
 pub mod bound;
 mod check;
 mod file;

@@ -23,6 +23,9 @@ pub(crate) fn read(path: &Path) -> Result<String, String> {
     if mode & 0o007 != 0 {
         return Err(format!("mode {:04o}: everybody can reach it; chmod o-rwx", mode & 0o7777));
     }
+    if metadata.len() > LONGEST {
+        return Err(format!("it has {} bytes; no secret is longer than {LONGEST}", metadata.len()));
+    }
     let mut text = String::new();
     file.take(LONGEST).read_to_string(&mut text).map_err(|error| error.to_string())?;
     let secret = text.trim();

@@ -1,4 +1,4 @@
-//! Reads a recording frame by frame. What is held is one frame, packed and open.
+//! Reads a recording frame by frame. What is held is one frame, packed; open ones are the caller's.
 
 use std::io::{self, ErrorKind, Read};
 
@@ -12,7 +12,6 @@ pub struct Reader<R> {
     input: R,
     opener: Opener,
     packed: Vec<u8>,
-    raw: Vec<u8>,
     /// Where the next frame begins.
     at: u64,
     facts: Facts,
@@ -57,7 +56,7 @@ impl<R: Read> Reader<R> {
         let facts =
             serde_json::from_slice(&raw).map_err(|error| ReadError::Facts(format!("is unreadable: {error}")))?;
         let at = at + (HEAD_BYTES + found.packed) as u64;
-        Ok(Self { input, opener, packed, raw, at, facts, tail: None, torn: None })
+        Ok(Self { input, opener, packed, at, facts, tail: None, torn: None })
     }
 
     /// What the head says of the host.
@@ -65,21 +64,21 @@ impl<R: Read> Reader<R> {
         &self.facts
     }
 
-    /// The entries of the next frame, and where it begins; `None` at the end.
-    pub fn next_frame(&mut self) -> Result<Option<(u64, &[u8])>, ReadError> {
+    /// The entries of the next frame, put into `raw`, and where it begins; `None` at the end.
+    pub fn take_frame(&mut self, raw: &mut Vec<u8>) -> Result<Option<u64>, ReadError> {
         if self.tail.is_some() || self.torn.is_some() {
             return Ok(None);
         }
         let at = self.at;
         let damaged = |why: String| ReadError::Damaged { at, why };
-        match read_frame(&mut self.input, &mut self.opener, &mut self.packed, &mut self.raw) {
+        match read_frame(&mut self.input, &mut self.opener, &mut self.packed, raw) {
             Ok(None) => Ok(None),
             Ok(Some(head)) => {
                 self.at += (HEAD_BYTES + head.packed) as u64;
                 match head.kind {
-                    Kind::Entries => Ok(Some((at, &self.raw))),
+                    Kind::Entries => Ok(Some(at)),
                     Kind::Tail => {
-                        let tail = serde_json::from_slice(&self.raw);
+                        let tail = serde_json::from_slice(raw);
                         self.tail = Some(tail.map_err(|error| damaged(format!("its tail is unreadable: {error}")))?);
                         Ok(None)
                     }

@@ -1,7 +1,11 @@
-//! From a recording to inputs of the engine, on a thread of its own.
+//! From a recording to what the engine is to do next.
+//!
+//! Frames are read and unpacked on a thread of their own ([`spawn`]); what is in them is decoded where the engine runs
+//! ([`Decoder`]). Decoding costs less than to hand records from one core to the other: each of them is larger than the
+//! bytes that it is made of, and the texts that they share would be counted on both.
 
 use std::io::Read;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::thread;
 
 use crate::engine::Input;
@@ -14,15 +18,13 @@ use crate::recording::facts::Tail;
 use crate::recording::reader::Reader;
 use crate::time::KTime;
 
-/// Steps handed over at a time.
-const BATCH: usize = 2048;
-/// Batches on their way, so that neither thread waits for the other and memory stays bounded.
-const AHEAD: usize = 4;
+/// Frames on their way, so that neither thread waits for the other and memory stays bounded.
+const AHEAD: usize = 2;
 
-/// What the engine's thread is to do next.
+/// What the engine is to do next.
 #[derive(Debug)]
 pub(super) enum Step {
-    /// Hand this in.
+    /// Take this in.
     Input(KTime, Input),
     /// Usage of every process that ran.
     Sample(KTime, Vec<UsageRow>),
@@ -30,10 +32,11 @@ pub(super) enum Step {
     Settle(KTime),
 }
 
-/// What comes from the decoding thread.
+/// What comes from the reading thread.
 #[derive(Debug)]
 pub(super) enum Delivery {
-    Steps(Vec<Step>),
+    /// The entries of the frame that begins there.
+    Frame(u64, Vec<u8>),
     Ended(Result<End, ReadError>),
 }
 
@@ -46,88 +49,105 @@ pub struct End {
     pub torn: Option<u64>,
 }
 
-/// Reads to the end, on a thread of its own; gives up when nobody listens.
-pub(super) fn spawn<R: Read + Send + 'static>(reader: Reader<R>) -> std::io::Result<Receiver<Delivery>> {
-    let (sender, receiver) = sync_channel(AHEAD);
-    thread::Builder::new().name("decode".into()).spawn(move || {
-        let decoder =
-            Decoder { converter: Converter::with_pages(reader.facts().page_bytes), steps: Vec::new(), sender };
-        decoder.run(reader);
-    })?;
-    Ok(receiver)
+/// The frames of a recording as they come.
+pub(super) struct Frames {
+    deliveries: Receiver<Delivery>,
+    emptied: Sender<Vec<u8>>,
 }
 
-/// Nobody listens any more.
-struct Unheard;
+impl Frames {
+    /// The next one; `None` when the thread is gone without a word.
+    pub(super) fn next(&self) -> Option<Delivery> {
+        self.deliveries.recv().ok()
+    }
 
-struct Decoder {
+    /// The room of a frame that was taken in, for another one.
+    pub(super) fn give_back(&self, frame: Vec<u8>) {
+        // A thread that has read everything needs no more.
+        let _ = self.emptied.send(frame);
+    }
+}
+
+/// Reads to the end, on a thread of its own; gives up when nobody listens.
+pub(super) fn spawn<R: Read + Send + 'static>(mut reader: Reader<R>) -> std::io::Result<Frames> {
+    let (sender, deliveries) = sync_channel(AHEAD);
+    let (emptied, empty) = channel();
+    thread::Builder::new().name("unpack".into()).spawn(move || {
+        let ended = unpack(&mut reader, &sender, &empty);
+        if let Some(ended) = ended {
+            // Who no longer listens has no use for the end either.
+            let _ = sender.send(Delivery::Ended(ended));
+        }
+    })?;
+    Ok(Frames { deliveries, emptied })
+}
+
+/// How it ended; `None` when nobody listens any more.
+fn unpack<R: Read>(
+    reader: &mut Reader<R>,
+    sender: &SyncSender<Delivery>,
+    empty: &Receiver<Vec<u8>>,
+) -> Option<Result<End, ReadError>> {
+    loop {
+        let mut frame = empty.try_recv().unwrap_or_default();
+        match reader.take_frame(&mut frame) {
+            Ok(Some(at)) => sender.send(Delivery::Frame(at, frame)).ok()?,
+            Ok(None) => return Some(Ok(End { tail: reader.tail().cloned(), torn: reader.torn() })),
+            Err(error) => return Some(Err(error)),
+        }
+    }
+}
+
+/// Makes steps of entries.
+pub(super) struct Decoder {
     converter: Converter,
-    steps: Vec<Step>,
-    sender: SyncSender<Delivery>,
 }
 
 impl Decoder {
-    fn run<R: Read>(mut self, mut reader: Reader<R>) {
-        let ended = loop {
-            match reader.next_frame() {
-                Ok(Some((at, entries))) => match self.entries(at, entries) {
-                    Ok(Ok(())) => {}
-                    Ok(Err(Unheard)) => return,
-                    Err(error) => break Err(error),
-                },
-                Ok(None) => break Ok(End { tail: reader.tail().cloned(), torn: reader.torn() }),
-                Err(error) => break Err(error),
-            }
-        };
-        if self.hand_over().is_ok() {
-            // Who no longer listens has no use for the end either.
-            let _ = self.sender.send(Delivery::Ended(ended));
-        }
+    /// For records of a kernel with pages of this size.
+    pub(super) fn new(page_bytes: u64) -> Self {
+        Self { converter: Converter::with_pages(page_bytes) }
     }
 
-    /// All entries of the frame that begins at `at`.
-    fn entries(&mut self, at: u64, mut bytes: &[u8]) -> Result<Result<(), Unheard>, ReadError> {
+    /// Hands over all entries of the frame that begins at `at`, until `take` says no; says whether it went on to the
+    /// end.
+    pub(super) fn entries(
+        &mut self,
+        at: u64,
+        mut bytes: &[u8],
+        mut take: impl FnMut(Step) -> bool,
+    ) -> Result<bool, ReadError> {
         let damaged = |why: &dyn std::fmt::Display| ReadError::Damaged { at, why: why.to_string() };
         while !bytes.is_empty() {
             let (now, entry, rest) = Entry::read(bytes).map_err(|error| damaged(&error))?;
             bytes = rest;
-            match entry {
+            let step = match entry {
                 Entry::Records(mut records) => {
                     while !records.is_empty() {
                         let (record, rest) = self.converter.next(records).map_err(|error| damaged(&error))?;
                         records = rest;
-                        self.steps.push(Step::Input(now, Input::Record(record)));
-                        if self.steps.len() >= BATCH && self.hand_over().is_err() {
-                            return Ok(Err(Unheard));
+                        if !take(Step::Input(now, Input::Record(record))) {
+                            return Ok(false);
                         }
                     }
+                    Step::Settle(now)
                 }
                 Entry::Scan { began, rows, args } => {
                     let rows = task_rows(rows).map_err(|error| damaged(&error))?;
-                    self.steps.push(Step::Input(now, Input::Scan(Scan { began, rows, args })));
+                    Step::Input(now, Input::Scan(Scan { began, rows, args }))
                 }
-                Entry::Sample(rows) => self.steps.push(Step::Sample(now, rows)),
-                Entry::Lost(loss) => self.steps.push(Step::Input(now, Input::Lost(loss))),
-                Entry::Reread { key, found } => {
-                    self.steps.push(Step::Input(now, Input::Reread { key, found: Some(found) }));
-                }
-                Entry::Lines(lines) => self.steps.push(Step::Input(now, Input::Lines(lines))),
-                Entry::Host(sample) => self.steps.push(Step::Input(now, Input::Host(sample))),
-                Entry::Clock(clock) => self.steps.push(Step::Input(now, Input::Clock(clock))),
-            }
-            self.steps.push(Step::Settle(now));
-            if self.steps.len() >= BATCH && self.hand_over().is_err() {
-                return Ok(Err(Unheard));
+                Entry::Sample(rows) => Step::Sample(now, rows),
+                Entry::Lost(loss) => Step::Input(now, Input::Lost(loss)),
+                Entry::Reread { key, found } => Step::Input(now, Input::Reread { key, found: Some(found) }),
+                Entry::Lines(lines) => Step::Input(now, Input::Lines(lines)),
+                Entry::Host(sample) => Step::Input(now, Input::Host(Box::new(sample))),
+                Entry::Clock(clock) => Step::Input(now, Input::Clock(clock)),
+            };
+            let settled = matches!(step, Step::Settle(_));
+            if !take(step) || !(settled || take(Step::Settle(now))) {
+                return Ok(false);
             }
         }
-        Ok(Ok(()))
-    }
-
-    fn hand_over(&mut self) -> Result<(), Unheard> {
-        if self.steps.is_empty() {
-            return Ok(());
-        }
-        let steps = std::mem::replace(&mut self.steps, Vec::with_capacity(BATCH + 1));
-        self.sender.send(Delivery::Steps(steps)).map_err(|_| Unheard)
+        Ok(true)
     }
 }

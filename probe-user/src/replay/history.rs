@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::durations::Durations;
 use crate::engine::Engine;
 use crate::engine::seen::Extent;
 use crate::policy::spec::{Measure, PolicySet};
@@ -44,11 +45,13 @@ impl Series {
     }
 }
 
-/// All measures of all groups.
+/// All measures of all groups, and how long runs took.
 #[derive(Clone, Debug)]
 pub struct History {
     /// In the order of the groups and of POLICY.md.
     pub series: Vec<Series>,
+    /// Of jobs.
+    pub(super) durations: Durations,
     looked: Option<KTime>,
 }
 
@@ -62,7 +65,7 @@ impl History {
             extent: Extent::default(),
             spread: Spread::default(),
         });
-        Self { series: series.collect(), looked: None }
+        Self { series: series.collect(), durations: Durations::default(), looked: None }
     }
 
     /// Looks at the values, once a second.
@@ -86,7 +89,8 @@ impl History {
         }
     }
 
-    pub(super) fn close(mut self, engine: &Engine) -> Self {
+    pub(super) fn close(mut self, engine: &Engine, durations: Durations) -> Self {
+        self.durations = durations;
         for (series, seen) in self.series.iter_mut().zip(engine.seen()) {
             series.extent = seen.extent;
         }

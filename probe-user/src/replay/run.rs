@@ -5,7 +5,8 @@ use std::io::{self, Read};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::decode::{self, Delivery, End, Step};
+use super::decode::{self, Decoder, Delivery, End, Step};
+use super::durations::Durations;
 use super::history::History;
 use super::lane::{Lane, Usage};
 use super::lines::Lines;
@@ -36,7 +37,7 @@ pub struct Options {
 pub struct Outcome {
     /// Each bound, and how much was replayed.
     pub summary: Summary,
-    /// What the groups came to, where it was asked for.
+    /// What the groups and the runs of jobs came to, where it was asked for.
     pub history: Option<History>,
 }
 
@@ -49,8 +50,8 @@ pub enum ReplayError {
     /// There is no thread to be had.
     #[error("cannot start a thread: {0}")]
     Thread(#[from] io::Error),
-    /// The thread that decodes is gone without a word.
-    #[error("the recording could not be decoded to its end")]
+    /// The thread that reads is gone without a word.
+    #[error("the recording could not be read to its end")]
     Gone,
 }
 
@@ -62,19 +63,19 @@ pub fn replay<R: Read + Send + 'static>(
     mut tell: impl FnMut(Event, &ClockReading) -> bool,
 ) -> Result<Outcome, ReplayError> {
     let mut runner = Runner::new(reader.facts(), policies, options);
-    let deliveries = decode::spawn(reader)?;
+    let mut decoder = Decoder::new(reader.facts().page_bytes);
+    let frames = decode::spawn(reader)?;
     loop {
-        match deliveries.recv() {
-            Ok(Delivery::Steps(steps)) => {
-                for step in steps {
-                    if !runner.step(step, &mut tell) {
-                        return Ok(runner.finish(None));
-                    }
+        match frames.next() {
+            Some(Delivery::Frame(at, entries)) => {
+                if !decoder.entries(at, &entries, |step| runner.step(step, &mut tell))? {
+                    return Ok(runner.finish(None));
                 }
+                frames.give_back(entries);
             }
-            Ok(Delivery::Ended(Ok(end))) => return Ok(runner.finish(Some(end))),
-            Ok(Delivery::Ended(Err(error))) => return Err(error.into()),
-            Err(_) => return Err(ReplayError::Gone),
+            Some(Delivery::Ended(Ok(end))) => return Ok(runner.finish(Some(end))),
+            Some(Delivery::Ended(Err(error))) => return Err(error.into()),
+            None => return Err(ReplayError::Gone),
         }
     }
 }
@@ -90,6 +91,7 @@ struct Runner {
     records: u64,
     lost: u64,
     lines: Lines,
+    durations: Durations,
     /// A second engine, whose bounds never fire, to see the values of measures that have no bound.
     history: Option<(Lane, History)>,
 }
@@ -111,6 +113,7 @@ impl Runner {
             let quiet = Settings { processes: Processes::None, ..settings.clone() };
             (Lane::new(quiet, &probes, &users), History::new(&probes))
         });
+        let durations = Durations::new(policies);
         let mut policies = observing(policies);
         let lines = Lines::new(&mut policies, &facts.logs);
         let lane = Lane::new(settings, &Arc::new(policies), &users);
@@ -126,6 +129,7 @@ impl Runner {
             records: 0,
             lost: 0,
             lines,
+            durations,
             history,
         }
     }
@@ -136,9 +140,10 @@ impl Runner {
         if let Step::Input(_, Input::Clock(clock)) = &step {
             self.clock = *clock;
         }
-        let (tally, clock) = (&mut self.tally, &self.clock);
+        let (tally, durations, clock) = (&mut self.tally, &mut self.durations, &self.clock);
         let mut tell = |event: Event| {
             tally.note(&event);
+            durations.note(&event);
             heard = heard && tell(event, clock);
         };
         match step {
@@ -203,7 +208,8 @@ impl Runner {
             bounds,
             clock: host,
         };
-        Outcome { summary, history: self.history.map(|(lane, history)| history.close(lane.engine())) }
+        let history = self.history.map(|(lane, history)| history.close(lane.engine(), self.durations));
+        Outcome { summary, history }
     }
 }
 

@@ -1,4 +1,4 @@
-//! Bounds from history: what a group did, with headroom, as YAML to paste.
+//! Bounds from history: what a group or a job did, with headroom, as YAML to paste.
 //!
 //! A minimum is set only on `count`, and only where the group was there all the time. Nothing is suggested from less than
 //! [`LEAST`]: an hour says little about a day, a day little about a month end, and the text says on how much it rests.
@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::durations::Took;
 use super::history::{History, Series};
 use super::summary::Summary;
 use crate::engine::text::{amount, span};
@@ -67,24 +68,45 @@ pub fn suggest(summary: &Summary, history: &History, host: &str) -> Result<Strin
     }
     let mut text = format!(
         "# Suggested from {} of {host}, {} to {}.\n\
-         # Limits are what held in 99.5 % of that time, with headroom: they know nothing of what did not happen in it.\n\
-         groups:\n",
+         # Limits are what held in 99.5 % of that time, with headroom: they know nothing of what did not happen in it.\n",
         span(length),
         summary.began,
         summary.ended
     );
+    if history.series.is_empty() && history.durations.jobs().next().is_none() {
+        return Err("the policies have no groups and no jobs: there is nothing to suggest bounds for".into());
+    }
     let mut group = None;
     for series in &history.series {
+        if group.is_none() {
+            text.push_str("groups:\n");
+        }
         if group != Some(&series.group) {
             group = Some(&series.group);
             let _ = writeln!(text, "  {}:", yaml_name(&series.group));
         }
         text.push_str(&line(series));
     }
-    if history.series.is_empty() {
-        return Err("the policies have no groups: there is nothing to suggest bounds for".into());
+    for (place, (job, took)) in history.durations.jobs().enumerate() {
+        if place == 0 {
+            text.push_str("jobs:\n");
+        }
+        let _ = writeln!(text, "  {}:\n{}", yaml_name(job), duration_line(took));
     }
     Ok(text)
+}
+
+/// The bound on how long a run takes, or a comment that says why there is none. There is no minimum: how long the shortest
+/// useful run takes is not to be seen from outside.
+fn duration_line(took: Option<Took>) -> String {
+    let Some(Took { runs, shortest, longest }) = took else {
+        return "    # duration: no run ended well".into();
+    };
+    let limit = with_headroom(longest.as_secs_f64(), 1.5).max(1);
+    // Of what takes long nobody wants to read seconds.
+    let max = if limit < 600 { format!("{limit}s") } else { format!("{}m", limit.div_ceil(60)) };
+    let times = if runs == 1 { "1 run".to_owned() } else { format!("{runs} runs") };
+    format!("    duration: {{ max: {max} }}  # {times}, {} to {}", span(shortest), span(longest))
 }
 
 /// One key of a group, or a comment that says why there is none.

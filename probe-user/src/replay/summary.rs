@@ -32,7 +32,8 @@ pub struct Summary {
     pub end: Option<End>,
     /// What is to be known beside that.
     pub notes: Vec<String>,
-    /// Bounds of groups in the order of the policies, then alarms of other kinds by name.
+    /// Bounds of groups in the order of the policies, of jobs, of logs and of the host, then alarms that are about no
+    /// value (`success`, `overlap`) by name.
     pub bounds: Vec<BoundSummary>,
     /// The clocks at the end, for times.
     pub clock: ClockReading,
@@ -51,7 +52,7 @@ pub struct BoundSummary {
     pub longest: Option<(Duration, KTime)>,
     /// It is firing at the end.
     pub firing: bool,
-    /// What was seen of its values, of a group's bound.
+    /// What was seen of its values; `None` of an alarm that is about none.
     pub seen: Option<SeenBound>,
 }
 

@@ -1,7 +1,9 @@
 //! Recordings made of real wire records, replayed through the real decoder and engine.
 
+mod host;
+mod jobs;
+
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -148,12 +150,14 @@ fn identity() -> wire::Identity {
 
 const POLICY: &str = "groups:\n  nginx:\n    match: { exe: /usr/sbin/nginx, user: www-data, args: worker }\n";
 
+/// With bounds on the workers.
 fn run(file: &[u8], bounds: &str, suggest: bool) -> (Vec<String>, Outcome) {
-    let mut text = format!("version: 1\n{POLICY}");
-    for bound in bounds.lines() {
-        let _ = writeln!(text, "    {bound}");
-    }
-    let source = Source::new("test.yaml", text);
+    let bounds = bounds.lines().fold(POLICY.to_owned(), |text, bound| format!("{text}    {bound}\n"));
+    run_policies(file, &bounds, suggest)
+}
+
+fn run_policies(file: &[u8], policies: &str, suggest: bool) -> (Vec<String>, Outcome) {
+    let source = Source::new("test.yaml", format!("version: 1\n{policies}"));
     let loaded = policy::parse(&[source], &HostLabels::default(), &|_| true).map_err(|wrong| wrong.to_string());
     let options = Options { start_grace: Duration::ZERO, processes: Processes::None, suggest };
     let told = Arc::new(Mutex::new(Vec::new()));
@@ -172,6 +176,11 @@ fn run(file: &[u8], bounds: &str, suggest: bool) -> (Vec<String>, Outcome) {
 fn check(file: &[u8], bounds: &str, events: &[&str], summary: &[(&str, Value)]) {
     let (told, outcome) = run(file, bounds, false);
     assert_eq!(told, events);
+    check_summary(&outcome, summary);
+}
+
+#[track_caller]
+fn check_summary(outcome: &Outcome, summary: &[(&str, Value)]) {
     let json = outcome.summary.to_json();
     for (pointer, expected) in summary {
         assert_eq!(json.pointer(&format!("/summary/{pointer}")), Some(expected), "{pointer}: {json:#}");
@@ -334,7 +343,7 @@ fn suggestions_rest_on_enough_or_are_refused() {
     let expected = "groups:\n  nginx:\n\
                     \x20   count: { min: 1, max: 4, for: 10s }  # seen 2 to 2, mostly 2\n\
                     \x20   threads: { max: 3, for: 1m }  # seen 2 to 2, mostly 2\n\
-                    \x20   cpu: { max: 1.5 cores, for: 30s }  # seen 0 cores to 1 core, mostly 1 core\n\
+                    \x20   cpu: { max: 1.5 cores, for: 30s }  # seen 1 core to 1 core, mostly 1 core\n\
                     \x20   # cpu_wait: nothing seen\n\
                     \x20   memory: { max: 260MiB, for: 1m }  # seen 200 MiB to 200 MiB, mostly 200 MiB\n\
                     \x20   # read: nothing seen\n\

@@ -31,6 +31,11 @@ pub enum AskError {
     /// The daemon said no.
     #[error("the daemon answered: {0}")]
     Refused(String),
+    /// The answer ended in the middle.
+    #[error(
+        "the daemon ended the answer early: it is ending itself, its disk cannot be read, or nothing was taken for 30 s"
+    )]
+    CutOff,
     /// What came is no answer.
     #[error("{} answered something that is not procprobe's: {why}", .socket.display())]
     Garbled {
@@ -72,22 +77,68 @@ pub async fn matches(socket: &Path, subject: &Subject) -> Result<MatchReport, As
     get(socket, &path).await
 }
 
+/// What of the local history is wanted.
+#[derive(Clone, Debug, Default)]
+pub struct Told {
+    /// Since so long ago, such as `10m`.
+    pub since: Option<String>,
+    /// Names, as a glob.
+    pub name: Option<String>,
+    /// What comes too.
+    pub follow: bool,
+}
+
+/// `GET /v1/events`: hands each event to `take`, one line of JSON without its newline, until that says no.
+pub async fn events(socket: &Path, told: &Told, mut take: impl FnMut(&[u8]) -> bool) -> Result<(), AskError> {
+    let mut url = reqwest::Url::parse("http://procprobe/v1/events").map_err(|error| garbled(socket, &error))?;
+    for (name, value) in [("since", &told.since), ("name", &told.name)] {
+        if let Some(value) = value {
+            url.query_pairs_mut().append_pair(name, value);
+        }
+    }
+    if told.follow {
+        url.query_pairs_mut().append_pair("follow", "true");
+    }
+    check(socket).await?;
+    let request = client(socket).build().map_err(|error| garbled(socket, &error))?.get(url);
+    let response = request.send().await.map_err(|error| garbled(socket, &error.without_url()))?;
+    if !response.status().is_success() {
+        return whole::<Value>(socket, response).await.map(drop);
+    }
+    let mut response = response;
+    let mut rest = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(|_| AskError::CutOff)? {
+        rest.extend_from_slice(&chunk);
+        let mut lines = rest.split_inclusive(|byte| *byte == b'\n');
+        let mut taken = 0;
+        for line in lines.by_ref().filter(|line| line.ends_with(b"\n")) {
+            taken += line.len();
+            if !take(line.trim_ascii_end()) {
+                return Ok(());
+            }
+        }
+        rest.drain(..taken);
+        if rest.len() > ANSWER_MAX {
+            return Err(AskError::Garbled { socket: socket.to_owned(), why: "a line does not end".into() });
+        }
+    }
+    Ok(())
+}
+
 async fn get<T: DeserializeOwned>(socket: &Path, path: &str) -> Result<T, AskError> {
     check(socket).await?;
+    let client = client(socket).timeout(WITHIN).build().map_err(|error| garbled(socket, &error))?;
+    let request = client.get(format!("http://procprobe{path}"));
+    whole(socket, request.send().await.map_err(|error| garbled(socket, &error.without_url()))?).await
+}
+
+fn client(socket: &Path) -> reqwest::ClientBuilder {
     // The client is built for TLS even where none is spoken.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let client = reqwest::Client::builder()
-        .unix_socket(socket)
-        .no_proxy()
-        .tls_certs_only([])
-        .timeout(WITHIN)
-        .build()
-        .map_err(|error| garbled(socket, &error))?;
-    let mut response = client
-        .get(format!("http://procprobe{path}"))
-        .send()
-        .await
-        .map_err(|error| garbled(socket, &error.without_url()))?;
+    reqwest::Client::builder().unix_socket(socket).no_proxy().tls_certs_only([])
+}
+
+async fn whole<T: DeserializeOwned>(socket: &Path, mut response: reqwest::Response) -> Result<T, AskError> {
     let status = response.status();
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(|error| garbled(socket, &error.without_url()))? {

@@ -1,6 +1,8 @@
-//! The local API: read-only HTTP on a unix socket, for `procprobe status`, `procprobe match` and scripts.
+//! The local API: read-only HTTP on a unix socket, for `procprobe status`, `procprobe match` and scripts. What is shown over
+//! TCP is [`http`]'s.
 //!
 //! - `GET /v1/status`: [`StatusReport`];
+//! - `GET /v1/events?since=10m&name=GLOB&follow=true`: the local history, one event a line ([`events`]);
 //! - `GET /v1/match?pid=N`, or `?exe=..&args=..&user=..&comm=..&cgroup=..`: a [`MatchReport`].
 //!
 //! The pipeline owns all state: a request becomes a [`Query`] with a place for the answer, and the pipeline answers
@@ -8,28 +10,35 @@
 //! queries waiting, each so long ([`routes`]). Who may connect is decided by the socket's permissions ([`socket`]).
 
 pub mod client;
+mod events;
 pub mod explain;
+mod health;
+pub mod http;
 mod listener;
 mod routes;
 mod socket;
 #[cfg(test)]
 mod tests;
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
+pub use health::reasons;
 pub use socket::BindError;
 
 use crate::agent::{Cost, KernelCost};
 use crate::config::Api;
+use crate::engine;
 use crate::forward;
 use crate::logs::LogsReport;
 use crate::notify;
 use crate::outlet::Dropped;
+use crate::spool::{self, View};
+use crate::time::Wall;
 
 /// Queries that may wait for the pipeline.
 const QUERIES: usize = 8;
@@ -43,6 +52,15 @@ pub enum Query {
     Status {
         /// Where the answer goes.
         reply: oneshot::Sender<StatusReport>,
+    },
+    /// The local history.
+    Events {
+        /// Only what is not older; `None`: everything, or what comes from now on where it is followed.
+        since: Option<Duration>,
+        /// What comes is wanted too.
+        follow: bool,
+        /// Where the way to it goes.
+        reply: oneshot::Sender<View>,
     },
     /// Which groups a process belongs to.
     Match {
@@ -83,22 +101,28 @@ pub struct Fields {
     pub cgroup: Option<String>,
 }
 
-/// How the daemon stands.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+/// How the daemon stands: what `procprobe status` shows, and what metrics are made of.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct StatusReport {
+    /// The moment that all of it is about.
+    pub time: Wall,
+    /// Why the daemon does not do its work; empty while it does.
+    pub unhealthy: Vec<String>,
     /// The daemon itself.
     pub agent: AgentReport,
-    /// Groups, bounds, alarms: `engine::Status` as JSON.
-    pub engine: Value,
+    /// Groups, bounds, alarms.
+    pub engine: engine::Status,
     /// The files of logs; absent where no policy names any.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub log_files: Option<LogsReport>,
     /// Each collector.
     pub collectors: Vec<forward::Status>,
-    /// Each destination of notifications.
+    /// The durable queue.
     #[serde(default)]
+    pub spool: spool::Status,
+    /// Each destination of notifications.
     pub notify: Vec<notify::Status>,
-    /// Events dropped on the way to stdout and to collectors since the start.
+    /// Events dropped on the way to stdout, to disk and to collectors since the start.
     pub dropped: Vec<Dropped>,
     /// Records lost inside the kernel or on the way from it, by reason, since the start.
     pub lost: Vec<Dropped>,
@@ -121,6 +145,9 @@ pub struct AgentReport {
     pub processes: usize,
     /// What works less well than it should.
     pub degraded: Vec<String>,
+    /// Where metrics and health are answered over HTTP.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub http: Option<SocketAddr>,
     /// What it costs.
     pub cost: Cost,
     /// What its programs cost inside the kernel.
@@ -172,6 +199,7 @@ pub struct Verdict {
 /// The running API. Dropping it leaves the socket behind; [`Server::close`] takes it away.
 #[derive(Debug)]
 pub struct Server {
+    queries: mpsc::Sender<Query>,
     task: JoinHandle<()>,
     socket: socket::Bound,
 }
@@ -186,14 +214,20 @@ fn spawn_with(api: &Api, lifetime: Duration) -> Result<(Server, mpsc::Receiver<Q
     let (listener, socket) = socket::bind(api)?;
     let (queries, inbox) = mpsc::channel(QUERIES);
     let listener = listener::Bounded::new(listener, lifetime);
+    let routes = routes::router(queries.clone()).into_make_service_with_connect_info::<listener::Lease>();
     let task = tokio::spawn(async move {
         // It only ends with its task.
-        let _ = axum::serve(listener, routes::router(queries)).await;
+        let _ = axum::serve(listener, routes).await;
     });
-    Ok((Server { task, socket }, inbox))
+    Ok((Server { queries, task, socket }, inbox))
 }
 
 impl Server {
+    /// For others who ask the pipeline.
+    pub const fn queries(&self) -> &mpsc::Sender<Query> {
+        &self.queries
+    }
+
     /// Stops answering and takes the socket away.
     pub fn close(self) {
         self.task.abort();

@@ -1,27 +1,34 @@
 //! Requests to queries to answers.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query as Params, State};
+use axum::extract::{ConnectInfo, Query as Params, State};
 use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, http::Uri};
 use serde::Deserialize;
 use serde_json::json;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::time::timeout;
 
-use super::{Fields, Query, Subject};
+use super::listener::Lease;
+use super::{Fields, Query, Subject, events};
 use crate::event::clean;
+use crate::policy::glob::Glob;
+use crate::yaml::units;
 
 /// How long the pipeline may take; it answers between two records, so this is a daemon in trouble.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
 pub(super) fn router(queries: mpsc::Sender<Query>) -> Router {
+    let histories = Histories { queries: queries.clone(), places: Arc::new(Semaphore::new(events::STREAMS)) };
     Router::new()
+        .route("/v1/events", get(history).with_state(histories))
         .route("/v1/status", get(status))
         .route("/v1/match", get(matches))
         .fallback(async |uri: Uri| refuse(StatusCode::NOT_FOUND, &format!("there is no {}", clean(uri.path()))))
@@ -69,6 +76,52 @@ async fn matches(
     ask(&queries, Query::Match { subject, reply }, answer, |report| match report {
         Ok(report) => Json(report).into_response(),
         Err(why) => refuse(StatusCode::BAD_REQUEST, &why),
+    })
+    .await
+}
+
+/// What a history is asked with: few at a time, so that there is room for other questions.
+#[derive(Clone)]
+struct Histories {
+    queries: mpsc::Sender<Query>,
+    places: Arc<Semaphore>,
+}
+
+/// The query string of a history.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Told {
+    since: Option<String>,
+    name: Option<String>,
+    #[serde(default)]
+    follow: bool,
+}
+
+async fn history(
+    State(histories): State<Histories>,
+    ConnectInfo(lease): ConnectInfo<Lease>,
+    told: Result<Params<Told>, QueryRejection>,
+) -> Response {
+    let told = match told {
+        Ok(Params(told)) => told,
+        Err(error) => return refuse(StatusCode::BAD_REQUEST, &clean(&error.body_text())),
+    };
+    let since = match told.since.as_deref().map(units::duration).transpose() {
+        Ok(since) => since,
+        Err(why) => return refuse(StatusCode::BAD_REQUEST, &format!("since: {why}")),
+    };
+    let names = match told.name.as_deref().map(Glob::name).transpose() {
+        Ok(names) => names,
+        Err(why) => return refuse(StatusCode::BAD_REQUEST, &format!("name: {}", clean(&why.to_string()))),
+    };
+    let Ok(place) = histories.places.try_acquire_owned() else {
+        return refuse(StatusCode::SERVICE_UNAVAILABLE, "others read as many histories as can be read at a time");
+    };
+    let (reply, answer) = oneshot::channel();
+    let query = Query::Events { since, follow: told.follow, reply };
+    ask(&histories.queries, query, answer, |view| {
+        let body = events::stream(view, names, told.follow, lease, place);
+        ([(CONTENT_TYPE, "application/x-ndjson")], body).into_response()
     })
     .await
 }

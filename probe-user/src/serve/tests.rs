@@ -1,14 +1,17 @@
 //! Server and client against each other, with a pipeline of a few lines.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixStream;
 
-use super::client::{matches, status};
+use super::client::{Told, events, matches, status};
+use super::events::STREAMS;
 use super::*;
+use crate::spool::{Class, Entry, Spool};
 
 fn api(dir: &tempfile::TempDir) -> Api {
     Api { socket: dir.path().join("api.sock"), mode: 0o600, group: None }
@@ -18,22 +21,134 @@ fn report() -> StatusReport {
     StatusReport {
         log_files: None,
         agent: AgentReport { version: "1".into(), pid: 7, uptime: 1.5, ..AgentReport::default() },
-        engine: json!({"groups": []}),
+        engine: engine::Status { started: true, ..engine::Status::default() },
         lost: vec![Dropped { place: "kernel".into(), reason: "ring_full".into(), count: 3 }],
         ..StatusReport::default()
     }
 }
 
 /// Answers as the pipeline does; a match gets its subject back.
-async fn answer(mut inbox: mpsc::Receiver<Query>) {
+async fn answer(inbox: mpsc::Receiver<Query>) {
+    let dir = tempfile::tempdir().unwrap();
+    let spool = Arc::new(spooled(&dir));
+    answer_from(inbox, spool).await;
+}
+
+async fn answer_from(mut inbox: mpsc::Receiver<Query>, spool: Arc<Spool>) {
     while let Some(query) = inbox.recv().await {
         match query {
             Query::Status { reply } => drop(reply.send(report())),
+            Query::Events { since, follow, reply } => {
+                let view = spool.view();
+                let view = if follow { view.from_now() } else { view };
+                let since = since.map_or(i64::MIN, |since| i64::try_from(since.as_secs()).unwrap());
+                let _ = reply.send(view.since(since));
+            }
             Query::Match { subject, reply } => {
                 let verdict = Verdict { why: format!("{subject:?}"), ..Verdict::default() };
                 let _ = reply.send(Ok(MatchReport { process: None, groups: vec![verdict] }));
             }
         }
+    }
+}
+
+fn spooled(dir: &tempfile::TempDir) -> Spool {
+    let limits = spool::Limits::of(64 << 20, spool::WhenFull::DropOldest);
+    Spool::open(&dir.path().join("spool"), spool::Settings::of(limits), &[]).unwrap().0
+}
+
+/// The number is its time too; every tenth is an alarm.
+fn entry(number: i64, padding: usize) -> Entry {
+    let name = if number % 10 == 0 { "procprobe.policy.firing" } else { "procprobe.process.exit" };
+    let line = format!("{{\"name\":\"{name}\",\"seq\":{number},\"x\":\"{}\"}}\n", "x".repeat(padding));
+    Entry { class: Class::of(name), wall: number, line: line.into() }
+}
+
+fn numbers(lines: &[Vec<u8>]) -> Vec<i64> {
+    let number = |line: &Vec<u8>| serde_json::from_slice::<serde_json::Value>(line).unwrap()["seq"].as_i64().unwrap();
+    lines.iter().map(number).collect()
+}
+
+/// Waits until everything is on disk.
+async fn on_disk(spool: &Spool) {
+    let mut view = spool.view().from_now();
+    while spool.status().unwritten > 0 {
+        let _ = tokio::time::timeout(Duration::from_millis(20), view.ready()).await;
+    }
+    assert_eq!(spool.status().dropped, []);
+}
+
+#[tokio::test]
+async fn the_history_is_told_from_a_moment_on_by_name_and_as_it_goes_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let spool = Arc::new(spooled(&dir));
+    (1..=3000).for_each(|number| spool.offer(entry(number, 50), number == 3000));
+    on_disk(&spool).await;
+    let (_server, inbox) = spawn(&api(&dir)).unwrap();
+    tokio::spawn(answer_from(inbox, Arc::clone(&spool)));
+    let socket = api(&dir).socket;
+    for (since, name, expected) in [
+        (None, None, (1..=3000).collect::<Vec<_>>()),
+        (Some("2990s"), None, (2990..=3000).collect()),
+        (None, Some("*.policy.*"), (1..=300).map(|tens| tens * 10).collect()),
+        (Some("2990s"), Some("procprobe.policy.firing"), vec![2990, 3000]),
+        (None, Some("nothing"), vec![]),
+    ] {
+        let told = Told { since: since.map(str::to_owned), name: name.map(str::to_owned), follow: false };
+        let mut lines = Vec::new();
+        let take = |line: &[u8]| {
+            lines.push(line.to_vec());
+            true
+        };
+        events(&socket, &told, take).await.unwrap();
+        assert_eq!(numbers(&lines), expected, "{told:?}");
+    }
+    let told = Told { name: Some("*.policy.*".into()), follow: true, ..Told::default() };
+    let (sender, mut lines) = mpsc::unbounded_channel();
+    let following =
+        tokio::spawn(async move { events(&socket, &told, |line| sender.send(line.to_vec()).is_ok()).await });
+    // It follows from some moment on: what comes behind that comes in order.
+    let mut next = 3010;
+    let first = loop {
+        spool.offer(entry(next, 0), true);
+        match tokio::time::timeout(Duration::from_millis(50), lines.recv()).await {
+            Ok(line) => break numbers(&[line.unwrap()])[0],
+            Err(_) => next += 10,
+        }
+    };
+    spool.offer(entry(next + 1, 0), true);
+    spool.offer(entry(next + 10, 0), true);
+    let mut seen = vec![first];
+    while *seen.last().unwrap() < next + 10 {
+        seen.extend(numbers(&[lines.recv().await.unwrap()]));
+    }
+    assert!(seen.windows(2).all(|pair| pair[1] == pair[0] + 10), "{seen:?}");
+    drop(lines);
+    spool.offer(entry(next + 20, 0), true);
+    following.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn few_histories_are_read_at_a_time_and_a_gone_reader_makes_room() {
+    let dir = tempfile::tempdir().unwrap();
+    let (_server, socket) = serving(&dir);
+    let mut readers = Vec::new();
+    for _ in 0..STREAMS {
+        let mut stream = UnixStream::connect(&socket).await.unwrap();
+        stream.write_all(b"GET /v1/events?follow=true HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+        let mut answer = [0; 15];
+        stream.read_exact(&mut answer).await.unwrap();
+        assert_eq!(&answer, b"HTTP/1.1 200 OK");
+        readers.push(stream);
+    }
+    let refused = raw(&socket, "GET /v1/events HTTP/1.1").await;
+    assert!(refused.starts_with("HTTP/1.1 503"), "{refused}");
+    status(&socket).await.unwrap();
+    readers.pop();
+    let began = tokio::time::Instant::now();
+    while raw(&socket, "GET /v1/events HTTP/1.1").await.starts_with("HTTP/1.1 503") {
+        assert!(began.elapsed() < Duration::from_secs(20), "its place is still taken");
+        tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
 
@@ -57,7 +172,7 @@ async fn status_and_match_go_through_the_pipeline() {
     let dir = tempfile::tempdir().unwrap();
     let (server, socket) = serving(&dir);
     let told = status(&socket).await.unwrap();
-    assert_eq!(serde_json::from_value::<StatusReport>(told).unwrap(), report());
+    assert_eq!(told, json!(report()));
     let fields = Fields { exe: Some("/a b/ü&c".into()), args: Some("-x=1 +2".into()), ..Fields::default() };
     for subject in [Subject::Pid(4211), Subject::Fields(fields)] {
         let told = matches(&socket, &subject).await.unwrap();
@@ -78,6 +193,10 @@ async fn what_is_no_question_is_refused() {
         ("GET /v1/match?pid=1&exe=a HTTP/1.1", "400 "),
         ("GET /v1/match?nonsense=1 HTTP/1.1", "400 "),
         ("GET /v1/match?pid=1 HTTP/1.1", "200 "),
+        ("GET /v1/events?since=10 HTTP/1.1", "400 "),
+        ("GET /v1/events?name=[ HTTP/1.1", "400 "),
+        ("GET /v1/events?folow=true HTTP/1.1", "400 "),
+        ("GET /v1/events?since=10m&name=*.exit HTTP/1.1", "200 "),
         ("GET /v2/status HTTP/1.1", "404 "),
         ("POST /v1/status HTTP/1.1", "405 "),
     ] {

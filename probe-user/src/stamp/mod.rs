@@ -4,7 +4,8 @@
 //! state directory ([`ledger`]): numbers are reserved ahead in blocks, each reservation is on disk before its first
 //! number is used, and a clean end writes the exact next number. After a crash the stream goes on at the end of the
 //! reserved block: never back, so that a receiver that drops repeats by id drops nothing new. The gap is at most
-//! [`BLOCK`] numbers and `agent.started` says where it comes from ([`Resumed`]).
+//! [`BLOCK`] numbers, `agent.started` says where it comes from ([`Resumed`]), and an `agent.lost` names the numbers from the
+//! last accepted event on ([`Gap`]), so that a receiver can account for each of them.
 //!
 //! Where the file cannot be kept or read, numbers start at the time since boot in units of 100 us: above anything that an
 //! earlier run of this boot can have used (unless it told more than 10,000 events a second over its whole life), without
@@ -18,7 +19,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::{BufMut as _, Bytes, BytesMut};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::event::{Event, Host, Stamped};
 use crate::time::ClockReading;
@@ -51,6 +52,31 @@ impl Resumed {
             Self::Unknown => "unknown",
         }
     }
+}
+
+/// Numbers that no event on disk has, and that none will get.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gap {
+    /// Why, in a word: `crash`; `unwritten`, when the last run ended cleanly but without getting its events on disk;
+    /// `unknown`.
+    pub reason: &'static str,
+    /// First number.
+    pub first: u64,
+    /// Last number.
+    pub last: u64,
+}
+
+/// What [`Stamper::gap`] wants to know of an event.
+#[derive(Deserialize)]
+struct Place {
+    seq: u64,
+    host: Boot,
+}
+
+#[derive(Deserialize)]
+struct Boot {
+    #[serde(rename = "boot.id")]
+    boot_id: String,
 }
 
 /// Why there can be no stamper.
@@ -132,6 +158,20 @@ impl Stamper {
     /// How this run goes on after the last one.
     pub const fn resumed(&self) -> Resumed {
         self.resumed
+    }
+
+    /// The numbers between the last event that was accepted, as a line of JSON, and the first of this run: those of events
+    /// that were stamped and not accepted, and those that were never given.
+    pub fn gap(&self, last: Option<&[u8]>) -> Option<Gap> {
+        let place = last.and_then(|line| serde_json::from_slice::<Place>(line).ok());
+        let accepted = place.filter(|place| place.host.boot_id == self.host.boot_id).map_or(0, |place| place.seq);
+        let reason = match self.resumed {
+            Resumed::AfterCrash => "crash",
+            Resumed::Clean => "unwritten",
+            Resumed::FirstOfBoot | Resumed::Unknown => "unknown",
+        };
+        let (first, last) = (accepted.saturating_add(1), self.next.saturating_sub(1));
+        (first <= last).then_some(Gap { reason, first, last })
     }
 
     /// Who speaks.

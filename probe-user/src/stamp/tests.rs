@@ -78,6 +78,32 @@ fn after_a_crash_no_number_is_used_twice() {
 }
 
 #[test]
+fn numbers_that_no_event_has_are_named() {
+    fn check(before: u64, clean: bool, last: Option<(u64, &str)>, expected: Option<(&str, u64, u64)>) {
+        let dir = TempDir::new().unwrap();
+        let (mut first, _) = open(&dir, "a");
+        take(&mut first, before);
+        if clean {
+            first.close().unwrap();
+        } else {
+            drop(first);
+        }
+        let last = last.map(|(seq, boot)| format!("{{\"seq\":{seq},\"host\":{{\"boot.id\":\"{boot}\"}}}}\n"));
+        let gap = open(&dir, "a").0.gap(last.as_deref().map(str::as_bytes));
+        assert_eq!(gap.map(|gap| (gap.reason, gap.first, gap.last)), expected);
+    }
+    check(7, true, Some((7, "a")), None);
+    check(7, true, Some((5, "a")), Some(("unwritten", 6, 7)));
+    check(7, false, Some((5, "a")), Some(("crash", 6, BLOCK)));
+    check(7, false, Some((5, "b")), Some(("crash", 1, BLOCK)));
+    check(7, false, None, Some(("crash", 1, BLOCK)));
+    check(BLOCK, false, Some((BLOCK, "a")), None);
+    let fresh = Stamper::forgetful(host("a"));
+    assert_eq!(fresh.gap(None), None);
+    assert_eq!(fresh.gap(Some(b"no event")), None);
+}
+
+#[test]
 fn a_new_boot_starts_at_one() {
     let dir = TempDir::new().unwrap();
     let (mut first, _) = open(&dir, "a");

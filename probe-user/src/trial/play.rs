@@ -154,7 +154,7 @@ impl Player {
     fn sample(&mut self) -> Result<(), PlayError> {
         let sample = self.figures.sample(self.now);
         if self.watches_host {
-            self.step(Input::Host(sample))?;
+            self.step(Input::Host(Box::new(sample)))?;
         }
         if self.sampling {
             let rows = self.processes.usage(self.now);

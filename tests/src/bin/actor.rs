@@ -67,6 +67,11 @@ fn act(arguments: &[String]) -> Outcome {
         // spawn COUNT AT_ONCE MODE...: children `actor MODE...`, so many at a time; `{}` stands for a child's number,
         // `{byte}` for that modulo 256.
         "spawn" => spawn(number(rest, 0)?, number(rest, 1)?, rest.get(2..).unwrap_or_default(), marks),
+        // within CGROUP MODE...: any mode in that cgroup (its folder in the unified hierarchy), and a second line: the CPU
+        // time that the cgroup was charged for meanwhile, less our own.
+        "within" => within(rest, marks),
+        // forks PER_SECOND: children that end before they execute anything, until our stdin is closed.
+        "forks" => forks(number(rest, 0)?),
         // herd COUNT MODE...: children that live until our stdin is closed (or they end by themselves).
         "herd" => herd(number(rest, 0)?, rest.get(1..).unwrap_or_default(), marks),
         // pace PER_SECOND MS: short children at an even pace.
@@ -226,6 +231,50 @@ fn spawn(count: u64, at_once: usize, mode: &[String], marks: &[String]) -> Outco
     let cpu = cpu_ns(&getrusage(UsageWho::RUSAGE_CHILDREN)?);
     tell(&[("count", count), ("signalled", signalled), ("elapsed_ns", elapsed), ("children_cpu_ns", cpu)])?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// What cannot be executed is forked all the same, and gone at once.
+fn forks(per_second: u32) -> Outcome {
+    let gap = Duration::from_secs(1).checked_div(per_second).ok_or("a pace of 0")?;
+    let closed = thread::spawn(|| std::io::copy(&mut stdin().lock(), &mut std::io::sink()));
+    let started = Instant::now();
+    let mut count = 0;
+    while !closed.is_finished() {
+        if Command::new("/nonexistent/program").stdin(Stdio::null()).spawn().is_ok() {
+            return Err("there should be no such program".into());
+        }
+        count += 1;
+        // No more than so many in a second; what was missed is not made up for.
+        thread::sleep((gap * count).saturating_sub(started.elapsed()).min(gap));
+    }
+    tell(&[("count", count.into())])?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A cgroup is charged for each slice of each of its threads as the scheduler ends it, the last ones too.
+fn within(arguments: &[String], marks: &[String]) -> Outcome {
+    let (cgroup, mode) = arguments.split_first().ok_or("no cgroup given")?;
+    let cgroup = std::path::Path::new(cgroup);
+    fs::write(cgroup.join("cgroup.procs"), "0")?;
+    let (own_before, before) = (own_cpu_ns(), cgroup_cpu_ns(cgroup)?);
+    let mode: Vec<String> = mode.iter().cloned().chain(["--".to_owned()]).chain(marks.iter().cloned()).collect();
+    let code = act(&mode)?;
+    // What the last child does after it can be waited for.
+    thread::sleep(Duration::from_millis(100));
+    let own = own_cpu_ns().saturating_sub(own_before);
+    tell(&[("others_cpu_ns", cgroup_cpu_ns(cgroup)?.saturating_sub(before).saturating_sub(own))])?;
+    Ok(code)
+}
+
+fn own_cpu_ns() -> u64 {
+    let used = Duration::try_from(clock_gettime(ClockId::ProcessCPUTime)).unwrap_or_default();
+    u64::try_from(used.as_nanos()).unwrap_or(u64::MAX)
+}
+
+fn cgroup_cpu_ns(cgroup: &std::path::Path) -> Result<u64, Box<dyn Error>> {
+    let stat = fs::read_to_string(cgroup.join("cpu.stat"))?;
+    let line = stat.lines().find_map(|line| line.strip_prefix("usage_usec ")).ok_or("cpu.stat has no usage_usec")?;
+    Ok(line.parse::<u64>()? * 1000)
 }
 
 fn herd(count: u64, mode: &[String], marks: &[String]) -> Outcome {

@@ -10,13 +10,19 @@ use serde_json::Value;
 
 use crate::event::clean;
 
-/// One page: the daemon, its cost, groups and bounds, alarms, ways out, losses.
+/// One page: the daemon, its cost, groups and bounds, alarms, what is done about them, ways out, losses.
 pub(super) fn text(report: &Value) -> String {
     let mut page = String::new();
     agent(&mut page, &report["agent"], &report["engine"]);
+    for reason in list(&report["unhealthy"]) {
+        let _ = writeln!(page, "unhealthy: {}", word(reason));
+    }
     page.push('\n');
     groups(&mut page, &report["engine"]);
     logs::logs(&mut page, &report["engine"], &report["log_files"]);
+    for action in list(&report["engine"]["actions"]) {
+        self::action(&mut page, action);
+    }
     page.push('\n');
     for collector in list(&report["collectors"]) {
         self::collector(&mut page, collector);
@@ -24,6 +30,7 @@ pub(super) fn text(report: &Value) -> String {
     if list(&report["collectors"]).is_empty() {
         page.push_str("collector: none\n");
     }
+    spool(&mut page, &report["spool"]);
     for destination in list(&report["notify"]) {
         self::destination(&mut page, destination);
     }
@@ -75,9 +82,20 @@ fn agent(page: &mut String, agent: &Value, engine: &Value) {
     if !records.is_empty() {
         let _ = writeln!(page, "records: {}", records.join(", "));
     }
+    if let Some(address) = agent["http"].as_str() {
+        let _ = writeln!(page, "metrics: http://{}/metrics", clean(address));
+    }
     for note in list(&agent["degraded"]) {
         let _ = writeln!(page, "degraded: {}", word(note));
     }
+}
+
+/// `action: restart-nginx for nginx.count.min, under way for 3s`
+fn action(page: &mut String, action: &Value) {
+    let instance = action["instance"].as_str().map(|instance| format!(" ({})", clean(instance))).unwrap_or_default();
+    let since = span(action["since_seconds"].as_f64().unwrap_or(0.0));
+    let (name, alarm) = (word(&action["name"]), word(&action["alarm"]));
+    let _ = writeln!(page, "action: {name} for {alarm}{instance}, under way for {since}");
 }
 
 fn groups(page: &mut String, engine: &Value) {
@@ -137,15 +155,25 @@ fn collector(page: &mut String, collector: &Value) {
     let state = if collector["healthy"].as_bool() == Some(true) { "takes events" } else { "does not take events" };
     let _ = writeln!(
         page,
-        "collector {}: {state}; {} sent, {} waiting ({})",
+        "collector {}: {state}; {} sent, {} waiting{}",
         urls.join(", "),
         collector["sent_events"],
         collector["queued_events"],
-        bytes(collector["queued_bytes"].as_f64().unwrap_or(0.0)),
+        collector["queued_age"].as_f64().map(|age| format!(" for {}", span(age))).unwrap_or_default(),
     );
     if let Some(error) = collector["last_error"].as_str() {
         let _ = writeln!(page, "  {}", clean(error));
     }
+}
+
+fn spool(page: &mut String, spool: &Value) {
+    let Some(most) = spool["max_bytes"].as_f64() else { return };
+    let held = spool["bytes"].as_f64().unwrap_or(0.0);
+    let _ = write!(page, "spool: {} of {} on disk", bytes(held), bytes(most));
+    if let Some(why) = spool["failing"].as_str() {
+        let _ = write!(page, "; cannot be written, {} events wait in memory: {}", spool["unwritten"], clean(why));
+    }
+    page.push('\n');
 }
 
 fn destination(page: &mut String, destination: &Value) {
@@ -275,9 +303,12 @@ mod tests {
                     {"measure": "memory", "bound": "max", "limit": 1_073_741_824.0, "value": null, "state": "healthy"},
                     {"measure": "starts", "bound": "max", "limit": 5.0, "value": 4.0, "nearness": 0.8,
                      "within_seconds": 60.0, "lower_limit": true, "state": "healthy"}]},
-                {"name": "idle", "members": 0, "bounds": []}]},
+                {"name": "idle", "members": 0, "bounds": []}],
+                "actions": [{"name": "restart", "alarm": "nginx.count.min", "policy": "nginx", "since_seconds": 3.0},
+                    {"name": "stop", "alarm": "nginx.memory.max", "instance": "42", "since_seconds": 61}]},
             "collectors": [{"urls": ["http://c/"], "healthy": false, "sent_events": 3, "queued_events": 2,
-                "queued_bytes": 2048, "last_error": "http://c/: HTTP 503"}],
+                "queued_age": 75.4, "last_error": "http://c/: HTTP 503"}],
+            "spool": {"bytes": 2048, "max_bytes": 1 << 20, "unwritten": 3, "failing": "No space left on device"},
             "notify": [{"name": "ops", "kind": "webhook", "url": "https://h/", "healthy": false, "pending": 2, "sent": 1,
                     "failed": 0, "last_error": "HTTP 500"},
                 {"name": "pager", "kind": "alertmanager", "url": "http://a/", "healthy": true, "pending": 0, "active": 3,
@@ -299,9 +330,12 @@ mod tests {
                         starts in 1m  >= 4   max 5        80 %   healthy
         idle   0        -
         firing: nginx.count.min
+        action: restart for nginx.count.min, under way for 3s
+        action: stop for nginx.memory.max (42), under way for 1m1s
 
-        collector http://c/: does not take events; 3 sent, 2 waiting (2.0 KiB)
+        collector http://c/: does not take events; 3 sent, 2 waiting for 1m15s
           http://c/: HTTP 503
+        spool: 2.0 KiB of 1.0 MiB on disk; cannot be written, 3 events wait in memory: No space left on device
         notify ops (webhook https://h/): does not take alarms; 1 sent, 2 waiting, 0 refused
           HTTP 500
         notify pager (alertmanager http://a/): takes alarms; 9 sent, 0 waiting, 0 refused, 3 on

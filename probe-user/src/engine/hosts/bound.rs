@@ -1,7 +1,6 @@
 //! One bound on the host and the things that it is about, each by itself.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::sync::Arc;
 
 use super::super::group::REPEAT_MIN;
@@ -11,9 +10,10 @@ use super::super::reload::says_the_same;
 use super::super::seen::{Extent, SeenBound};
 use super::tell::News;
 use super::values::{Lack, Reading, Readings};
+use crate::policy::alarms::{HOST, bound_names};
 use crate::policy::bound::Rule;
 use crate::policy::glob::Glob;
-use crate::policy::spec::{HostBlock, HostBound, HostFacts, Limit, Measure, PolicySet, Response};
+use crate::policy::spec::{HostBound, HostFacts, Limit, Measure, PolicySet, Response};
 use crate::time::KTime;
 
 /// One bound.
@@ -40,25 +40,17 @@ pub(super) struct Instance {
 
 /// All bounds of all blocks.
 pub(super) fn all(policies: &PolicySet, host: &HostFacts) -> Vec<HostState> {
-    let blocks = || policies.host.iter().flat_map(|block| block.bounds.iter().map(move |bound| (block, bound)));
-    let base = |bound: &HostBound| (bound.bound.measure, bound.bound.side);
-    let mut bounds = Vec::new();
-    for (position, (block, bound)) in blocks().enumerate() {
-        let alike = |(_, other): &(&HostBlock, &HostBound)| base(other) == base(bound);
-        let mut name = format!("host.{}.{}", bound.bound.measure.as_str(), bound.bound.side.as_str());
-        if blocks().filter(alike).count() > 1 {
-            let _ = write!(name, ".{}", blocks().take(position + 1).filter(alike).count());
-        }
-        bounds.push(HostState {
-            name: name.into(),
-            response: Arc::new(block.response.clone()),
-            rule: Rule::of(&bound.bound, host),
-            spec: bound.clone(),
-            instances: BTreeMap::new(),
-            taken_over: false,
-        });
-    }
-    bounds
+    let declared = || policies.host.iter().flat_map(|block| block.bounds.iter().map(move |bound| (block, bound)));
+    let names = bound_names(HOST, declared().map(|(_, bound)| &bound.bound));
+    let states = declared().zip(names).map(|((block, bound), name)| HostState {
+        name,
+        response: Arc::new(block.response.clone()),
+        rule: Rule::of(&bound.bound, host),
+        spec: bound.clone(),
+        instances: BTreeMap::new(),
+        taken_over: false,
+    });
+    states.collect()
 }
 
 impl HostState {

@@ -60,6 +60,9 @@ impl News {
 impl Hosts {
     /// Tells what happened, in the order of its moments.
     pub(super) fn put_out(&self, mut news: Vec<News>, around: Around<'_>, out: &mut Vec<Told>) {
+        if news.is_empty() {
+            return;
+        }
         news.sort_by_key(News::at);
         for News { bound, instance, what } in news {
             let Some(bound) = self.bounds.iter().find(|state| state.name == bound) else { continue };

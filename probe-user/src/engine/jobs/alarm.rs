@@ -5,9 +5,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::engine::group::{REPEAT_MIN, bound_name};
+use crate::engine::group::REPEAT_MIN;
 use crate::engine::held::Held;
+use crate::engine::seen::SeenBound;
 use crate::event::Severity;
+use crate::policy::alarms::bound_names;
 use crate::policy::bound::Rule;
 use crate::policy::spec::{Bound, Job, Limit, Measure, Overlap, Side, Success};
 use crate::policy::window::Window;
@@ -62,18 +64,19 @@ pub(super) enum Kind {
 impl Alarm {
     /// All demands of a job: its bounds in the order of the file, then `success` and `overlap`.
     pub(super) fn all_of(job: &Job, began: KTime) -> Vec<Self> {
-        let bounds = job.bounds.iter().map(|bound| Demand::Bound(bound.clone()));
-        let alone = (job.overlap == Overlap::Forbid).then_some(Demand::Alone);
-        let demands = bounds.chain([Demand::Success(job.success.clone())]).chain(alone);
+        let names = bound_names(&job.name, job.bounds.iter());
+        let bounds = job.bounds.iter().zip(names).map(|(bound, name)| (Demand::Bound(bound.clone()), name));
+        let success = (Demand::Success(job.success.clone()), format!("{}.success", job.name).into());
+        let alone = (job.overlap == Overlap::Forbid).then(|| (Demand::Alone, format!("{}.overlap", job.name).into()));
+        let demands = bounds.chain([success]).chain(alone);
         let repeat = job.response.repeat.map(|repeat| repeat.max(REPEAT_MIN));
-        demands.enumerate().map(|(position, demand)| Self::new(job, position, demand, repeat, began)).collect()
+        demands.map(|(demand, name)| Self::new(job, demand, name, repeat, began)).collect()
     }
 
-    fn new(job: &Job, position: usize, demand: Demand, repeat: Option<Duration>, began: KTime) -> Self {
-        let (name, declared) = match &demand {
-            Demand::Bound(bound) => (bound_name(&job.name, &job.bounds, position), &bound.declared),
-            Demand::Success(_) => (format!("{}.success", job.name), &job.declared),
-            Demand::Alone => (format!("{}.overlap", job.name), &job.declared),
+    fn new(job: &Job, demand: Demand, name: Arc<str>, repeat: Option<Duration>, began: KTime) -> Self {
+        let declared = match &demand {
+            Demand::Bound(bound) => &bound.declared,
+            Demand::Success(_) | Demand::Alone => &job.declared,
         };
         let window = match &demand {
             Demand::Bound(bound) if bound.measure == Measure::Runs && job.schedule.is_none() => {
@@ -82,7 +85,7 @@ impl Alarm {
             _ => None,
         };
         let held = Held::new(demand.rule(), repeat);
-        Self { name: name.into(), declared: Arc::clone(declared), demand, held, each: BTreeMap::new(), window }
+        Self { name, declared: Arc::clone(declared), demand, held, each: BTreeMap::new(), window }
     }
 
     pub(super) fn kind(&self) -> Kind {
@@ -115,6 +118,14 @@ impl Alarm {
         }
     }
 
+    /// `min` or `max`, of a bound.
+    pub(super) const fn side(&self) -> Option<&'static str> {
+        match &self.demand {
+            Demand::Bound(bound) => Some(bound.side.as_str()),
+            Demand::Success(_) | Demand::Alone => None,
+        }
+    }
+
     /// The machine of a run; it is made when it is first asked for.
     pub(super) fn of_run(&mut self, root: ProcessKey) -> &mut Held {
         let fresh = self.held.anew();
@@ -127,6 +138,14 @@ impl Alarm {
         const STEP: Duration = Duration::from_micros(1);
         let limit = Duration::try_from_secs_f64(self.held.rule().limit.max(0.0)).unwrap_or(Duration::MAX);
         start.after(limit).after(STEP)
+    }
+
+    /// What was seen of a bound: runs that have ended, and of those that go on the ones that are too long already.
+    pub(super) fn seen(&self) -> Option<SeenBound> {
+        let Demand::Bound(bound) = &self.demand else { return None };
+        let mut seen = SeenBound::of(&self.name, bound, &self.held);
+        self.each.values().for_each(|held| seen.extent.absorb(held.extent(), bound.side));
+        Some(seen)
     }
 
     /// Takes over where an alarm that demanded the same stands.

@@ -175,7 +175,7 @@ impl Engine {
 
     /// Tells and judges what has happened to jobs.
     pub(in crate::engine) fn judge_jobs(&mut self, at: KTime, effects: &mut Vec<Effect>) {
-        if self.is_judging() {
+        if self.jobs.dirty && self.is_judging() {
             let moment = self.job_moment(at);
             let mut told: Vec<Told> = Vec::new();
             self.jobs.judge(moment, &mut told);
@@ -185,7 +185,7 @@ impl Engine {
 
     /// Acts on what is due of jobs.
     pub(in crate::engine) fn advance_jobs(&mut self, until: KTime, effects: &mut Vec<Effect>) {
-        if self.is_judging() {
+        if self.jobs.next.is_some_and(|next| next <= until) && self.is_judging() {
             let moment = self.job_moment(until);
             let mut told: Vec<Told> = Vec::new();
             self.jobs.advance(moment, &mut told);

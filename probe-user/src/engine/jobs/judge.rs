@@ -213,6 +213,11 @@ impl JobState {
         }
         self.observe_all(Kind::Success, Some(self.failed_in_row as f64), at, out);
         self.observe_all(Kind::Shortest, Some(value), at, out);
+        for index in self.indices(Kind::Longest) {
+            if let Some(alarm) = self.alarms.get_mut(index) {
+                alarm.held.came_to(at.at, value);
+            }
+        }
     }
 
     fn observe_window(&mut self, index: usize, moment: Moment, out: &mut Vec<Told>) {

@@ -26,6 +26,7 @@ pub(super) use self::follow::groups_of;
 use self::run::{Outcome, Run, Used};
 use self::slots::{Slot, Slots};
 use super::raise::Told;
+use super::seen::SeenBound;
 use crate::event::Attributes;
 use crate::model::Exit;
 use crate::policy::spec::{Job, PolicySet, Response};
@@ -122,6 +123,11 @@ impl Jobs {
             }
         }
         self.dirty = true;
+    }
+
+    /// What was seen of each bound on runs and durations.
+    pub(super) fn seen(&self) -> impl Iterator<Item = SeenBound> {
+        self.all.iter().flat_map(|job| job.alarms.iter().filter_map(Alarm::seen))
     }
 
     /// When time alone changes something.

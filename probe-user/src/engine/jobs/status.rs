@@ -8,7 +8,7 @@ use crate::engine::Engine;
 use crate::engine::held::Held;
 use crate::engine::status::{State, begun};
 use crate::event::Severity;
-use crate::time::KTime;
+use crate::time::{KTime, Wall};
 
 /// One job.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -23,9 +23,9 @@ pub struct JobStatus {
     /// The zone's name, as far as it is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timezone: Option<String>,
-    /// The next scheduled time, RFC 3339 UTC.
+    /// The next scheduled time.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub next: Option<String>,
+    pub next: Option<Wall>,
     /// Scheduled times missed since the daemon started.
     pub missed: u64,
     /// Runs that go on, the oldest first.
@@ -68,6 +68,11 @@ pub struct LastRunStatus {
 pub struct JobAlarmStatus {
     /// `backup.runs.min`, `backup.success`.
     pub name: String,
+    /// `runs`, `duration` and so on; `success` and `overlap` where no bound is meant.
+    pub measure: &'static str,
+    /// `min` or `max`, of a bound.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bound: Option<&'static str>,
     /// Of the events that it raises.
     pub severity: Severity,
     /// Of a demand on each run that of the worst.
@@ -112,7 +117,7 @@ impl JobState {
             declared: self.spec.declared.to_string(),
             schedule: schedule.map(|schedule| schedule.as_str().to_owned()),
             timezone: schedule.map(|schedule| schedule.zone().to_owned()),
-            next: self.slots.as_ref().and_then(super::Slots::next).map(crate::time::Wall::rfc3339),
+            next: self.slots.as_ref().and_then(super::Slots::next),
             missed: self.missed,
             running: running.collect(),
             last: self.last.as_ref().map(|last| last.status(now)),
@@ -143,6 +148,8 @@ impl Alarm {
             .min();
         JobAlarmStatus {
             name: self.name.to_string(),
+            measure: self.measure(),
+            bound: self.side(),
             severity: self.severity(),
             state,
             since_seconds: since.map(|since| now.since(since).as_secs_f64()),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use regex::Regex;
 
-use super::super::group::{REPEAT_MIN, bound_name};
+use super::super::group::REPEAT_MIN;
 use super::super::held::{Change, Held};
 use super::super::judge::next_fall;
 use super::super::raise::Told;
@@ -16,6 +16,7 @@ use super::super::tell::redacted;
 use super::quiet::Telling;
 use super::tell::cut;
 use crate::event::clean;
+use crate::policy::alarms::bound_names;
 use crate::policy::bound::{Phase, Rule};
 use crate::policy::spec::{Bound, HostFacts, Log, Response, Side};
 use crate::policy::window::Window;
@@ -69,7 +70,8 @@ impl LogState {
     pub(super) fn new(spec: &Log, host: &HostFacts, began: KTime) -> Self {
         let repeat = spec.response.repeat.map(|repeat| repeat.max(REPEAT_MIN));
         let mut windows: Vec<Window> = Vec::new();
-        let bounds = spec.bounds.iter().enumerate().map(|(position, bound)| {
+        let names = bound_names(&spec.name, spec.bounds.iter());
+        let bounds = spec.bounds.iter().zip(names).map(|(bound, name)| {
             let same = windows.iter().position(|window| window.within() == bound.within);
             let window = same.unwrap_or_else(|| {
                 windows.push(Window::new(bound.within, began));
@@ -77,7 +79,7 @@ impl LogState {
             });
             LogBound {
                 spec: bound.clone(),
-                name: bound_name(&spec.name, &spec.bounds, position).into(),
+                name,
                 held: Held::new(Rule::of(bound, host), repeat),
                 window,
                 told: false,

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use super::world::{World, secs, settings};
 use super::*;
+use crate::engine::ActionStatus;
 use crate::policy::spec::{Action, ActionKind, Mode, PolicySet, Rate, User};
+use crate::time::KTime;
 
 const RESTART: &str = "restart";
 const STOP: &str = "stop";
@@ -92,6 +94,18 @@ fn an_alarm_is_acted_on_once_however_long_it_lasts() {
     assert_eq!(facts["ALARM"], "app.count.min");
     assert_eq!((&*facts["VALUE"], &*facts["LIMIT"], &*facts["POLICY"]), ("0", "1", "app"));
     assert!(facts["SUMMARY"].starts_with("app: 0 processes, minimum 1"), "{facts:?}");
+}
+
+#[test]
+fn what_is_under_way_is_shown_until_it_has_ended() {
+    let shown = |script: &str| {
+        let world = play(one_process(&[RESTART], Mode::Enforce), &format!("{FALLS}{script}"));
+        let status = world.engine.status(KTime::from_secs(8));
+        let line = |of: &ActionStatus| format!("{} {} {} {}", of.name, of.alarm, of.policy, of.since_seconds);
+        status.actions.iter().map(line).collect::<Vec<_>>()
+    };
+    assert_eq!(shown(""), ["restart app.count.min app 3"]);
+    assert_eq!(shown("6 acted 1 code=0"), [""; 0]);
 }
 
 #[test]

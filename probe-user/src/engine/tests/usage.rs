@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 use proptest::prelude::*;
 
 use super::*;
-use crate::policy::spec::Limit;
+use crate::policy::spec::{Limit, Per};
+use crate::time::KTime;
 
 fn app(bounds: Vec<Bound>) -> Vec<Group> {
     vec![group("app", exe("/bin/app"), bounds)]
@@ -32,6 +33,25 @@ fn cpu_of_a_group_is_what_its_members_used_in_the_interval() {
         "4 firing app: 1.9 cores of CPU, maximum 1.5 cores; most by 10 (app): 1 core
          4.5 resolved app: 0.03 cores of CPU, maximum 1.5 cores; healthy again after 2.5s",
     );
+}
+
+#[test]
+fn status_says_what_members_use_where_they_are_sampled() {
+    let shows = |script: &str, cpu: Option<f64>, held: Option<(u64, u64)>| {
+        let sampled = group("app", exe("/bin/app"), vec![max(Measure::Cpu, 9.0)]);
+        let counted = group("other", exe("/bin/app"), vec![max(Measure::Count, 9.0)]);
+        let world = check(vec![sampled, counted], &format!("0 scan\n{script}"), "");
+        let groups = world.engine.status(KTime::from_secs(9)).groups;
+        let usage = groups[0].usage.unwrap();
+        let found = (usage.cpu, usage.memory_bytes.zip(usage.threads));
+        assert_eq!((found, groups[1].usage), ((cpu, held), None), "{script}");
+    };
+    shows("", Some(0.0), Some((0, 0)));
+    shows("1 run 10 /bin/app", None, None);
+    let used = "1 run 10 /bin/app\n2 use 10 cpu=100 rss=60 threads=5\n2 sample\n3 use 10 cpu=600\n3 sample";
+    shows(used, Some(0.5), Some((60 << 20, 5)));
+    shows(&format!("{used}\n4 sample"), Some(0.0), Some((60 << 20, 5)));
+    shows(&format!("{used}\n3.5 exit 10 cpu=600\n4 sample\n5 sample"), Some(0.0), Some((0, 0)));
 }
 
 #[test]
@@ -91,6 +111,36 @@ fn an_empty_group_uses_nothing_which_needs_no_sample() {
         "5 firing app: 0 cores of CPU, minimum 0.1 cores",
     );
     assert!(world.asked.is_empty(), "{:?}", world.asked);
+}
+
+#[test]
+fn who_was_there_before_has_not_used_nothing() {
+    // What 10 used between the first scan and the first sample is not known; a minimum must not take it for nothing.
+    let bounds = || vec![min(Measure::Cpu, 0.5), Bound { per: Per::Process, ..min(Measure::Cpu, 0.5) }];
+    check(
+        app(bounds()),
+        "0 have 10 /bin/app
+         0 scan
+         1 use 10 cpu=90900
+         1 sample
+         2 use 10 cpu=91800
+         2 sample
+         3 use 10 cpu=92000
+         3 sample",
+        "3 firing app: 0.2 cores of CPU, minimum 0.5 cores; most by 10 (app): 0.2 cores
+         3 firing app: app (10): 0.2 cores of CPU, minimum 0.5 cores",
+    );
+    // What it shares the group with is known, and a lower limit that is too much is too much.
+    check(
+        app(vec![max(Measure::Cpu, 0.5), min(Measure::Cpu, 0.1)]),
+        "0 have 10 /bin/app
+         0 scan
+         0 run 11 /bin/app
+         1 use 10 cpu=90900
+         1 use 11 cpu=600
+         1 sample",
+        "1 firing app: 0.6 cores of CPU, maximum 0.5 cores; most by 11 (app): 0.6 cores",
+    );
 }
 
 #[test]

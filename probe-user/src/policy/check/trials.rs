@@ -4,15 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::diagnostic::{Diagnostics, nearest, quoted};
-use crate::policy::alarms::bound_names;
+use crate::policy::alarms::{HOST, bound_names};
 use crate::policy::file::{Drafts, Names, Run, TrialDraft};
 use crate::policy::likeness;
 use crate::policy::matching::Named;
 use crate::policy::spec::{Happening, Job, Overlap, Step, Trial};
 use crate::yaml::decode::listed;
 
-/// The name under which a test loads the `host` blocks of its file.
-const HOST: &str = "host";
 /// Pids of processes that are made for runs of jobs: above those that a file can name.
 const PIDS_FROM: u32 = crate::policy::keys::PID_MAX + 1;
 
@@ -55,7 +53,7 @@ fn resolve(
     let trial = &draft.trial;
     let known = alarms(trial, drafts);
     for (name, span) in draft.alarms.iter().filter(|(name, _)| !known.contains(&**name)) {
-        let loaded: Vec<&str> = known.iter().map(String::as_str).collect();
+        let loaded: Vec<&str> = known.iter().map(|name| &**name).collect();
         let help = match nearest(name, loaded.iter().copied()) {
             Some(meant) => format!("did you mean `{meant}`?"),
             None if loaded.is_empty() => "no bound is loaded for this test".to_owned(),
@@ -164,15 +162,15 @@ fn start(job: &Job, run: &Run, pid: u32) -> Result<Step, String> {
 }
 
 /// The names of all alarms that a test may see.
-fn alarms(trial: &Trial, drafts: &Drafts<'_>) -> BTreeSet<String> {
+fn alarms(trial: &Trial, drafts: &Drafts<'_>) -> BTreeSet<Arc<str>> {
     let mut names = BTreeSet::new();
     for group in drafts.groups.iter().map(|draft| &draft.item).filter(|of| trial.policies.contains(&of.name)) {
         names.extend(bound_names(&group.name, group.bounds.iter()));
     }
     for job in drafts.jobs.iter().map(|draft| &draft.item).filter(|of| trial.policies.contains(&of.name)) {
         names.extend(bound_names(&job.name, job.bounds.iter()));
-        names.insert(format!("{}.success", job.name));
-        names.extend((job.overlap == Overlap::Forbid).then(|| format!("{}.overlap", job.name)));
+        names.insert(format!("{}.success", job.name).into());
+        names.extend((job.overlap == Overlap::Forbid).then(|| Arc::from(format!("{}.overlap", job.name))));
     }
     for log in drafts.logs.iter().map(|draft| &draft.item).filter(|of| trial.policies.contains(&of.name)) {
         names.extend(bound_names(&log.name, log.bounds.iter()));

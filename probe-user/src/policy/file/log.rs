@@ -43,8 +43,10 @@ fn fill(d: &mut Decoder<'_>, fields: &Fields<'_>, draft: &mut Draft<'_, Log>) {
     log.regex =
         once(d, fields, "regex", |d, node| d.form(node, &LOG_REGEX, |text| regex(text).map(|_| Arc::from(text))));
     never(d, fields, log);
-    // Each compiles by itself, or it would not be here.
-    if let (Err(error), Some(entry)) = (Matcher::new(log), fields.entry("regex")) {
+    // Each compiles by itself, or it would not be here; together they may be too large.
+    if let Err(error) = Matcher::new(log)
+        && let Some(entry) = fields.entry(error.key())
+    {
         d.error_help(entry.span, error.to_string(), "spread them over several logs");
     }
     draft.conditions = conditions(d, fields);

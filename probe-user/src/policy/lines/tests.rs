@@ -86,7 +86,7 @@ fn junk_is_text_too() {
 #[test]
 fn what_does_not_compile_is_an_error() {
     let error = Matcher::new(&log(&[], &["a{900000}"], &[])).unwrap_err().to_string();
-    assert!(error.starts_with("log app: its expressions cannot be compiled: "), "{error}");
+    assert!(error.starts_with("log app: what `regex` has cannot be compiled together: "), "{error}");
 }
 
 /// Line by line, with the libraries' plainest functions.

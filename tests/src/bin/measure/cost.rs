@@ -16,10 +16,11 @@ use crate::{Effort, Outcome};
 const SAMPLED: &str = "memory: { max: 1000GiB }";
 const HERD: u64 = 1_000;
 
-/// A daemon that has watched a herd long enough for its start to be over.
+/// A daemon that has watched a herd long enough for its start to be over: at the age of five seconds each process is
+/// looked at a last time for other arguments, and a thousand looks at /proc are as dear as a minute of samples.
 fn settled(mark: &str, bounds: &str) -> Daemon {
     let daemon = Setup::new().policy(&group("herd", "sleep", mark, bounds)).start();
-    thread::sleep(Duration::from_secs(3));
+    thread::sleep(Duration::from_secs(8));
     daemon
 }
 

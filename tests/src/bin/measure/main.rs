@@ -41,7 +41,7 @@ type Row = (&'static str, &'static str, fn(Effort) -> Outcome);
 
 const ROWS: [Row; 12] = [
     ("storm", "short processes, started as fast as two cores can", completeness::storm),
-    ("cpu", "CPU time against getrusage", completeness::cpu),
+    ("cpu", "CPU time against what the scheduler charged", completeness::cpu),
     ("latency", "exit of a watched process to its alarm on stdout", speed::latency),
     ("attach", "start of the daemon to its first event", speed::attach),
     ("idle", "the daemon's CPU on an idle host, and under a steady pace of processes", cost::cpu),
