@@ -57,7 +57,7 @@ enum Command {
         #[arg(long)]
         write: bool,
         /// Of Debian's kernels the newest whose version begins so; also `newest`, and `all` for the whole matrix. None
-        /// stands for those of `cargo xtask test`
+        /// stands for 5.10, 6.12 and newest
         versions: Vec<String>,
     },
     /// rustfmt and clippy, on both sides

@@ -11,16 +11,13 @@ use anyhow::Result;
 use crate::place::{self, Profile};
 use crate::step::{note, run, step};
 use crate::toolchain::Choice;
-use crate::{host, object, packages, vm};
+use crate::{host, object, packages};
 
-/// Lints (unless filtered), unit tests, end-to-end tests, and a part of these on other kernels (unless filtered).
+/// Lints (unless filtered), unit tests, end-to-end tests.
 pub(crate) fn all(choice: Choice, filter: &[String]) -> Result<()> {
     // First what needs no compiling: a host that cannot run the last step should say so at once.
     host::ready_for_kernel_programs()?;
     let path = packages::for_tests()?;
-    if filter.is_empty() {
-        packages::for_machines()?;
-    }
     object::build(choice, false)?;
     if filter.is_empty() {
         lint_built(choice)?;
@@ -48,8 +45,7 @@ pub(crate) fn all(choice: Choice, filter: &[String]) -> Result<()> {
             // Each test starts a daemon of its own; more of them at a time than cores only makes them slow.
             run(command.args(to_harness(filter, Some(2))))
         },
-    )?;
-    if filter.is_empty() { vm::tested() } else { Ok(()) }
+    )
 }
 
 /// rustfmt and clippy on both sides.

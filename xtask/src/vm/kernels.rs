@@ -15,7 +15,7 @@ use crate::step::step;
 
 /// The oldest that is supported, those of Debian's releases, one of 6.16 to 6.19, and the newest.
 pub(crate) const ALL: [&str; 5] = ["5.10", "6.1", "6.12", "6.19", NEWEST];
-/// What `cargo xtask test` boots.
+/// What is booted when nothing is named: the oldest, one of today's releases, the newest.
 pub(crate) const TESTED: [&str; 3] = ["5.10", "6.12", NEWEST];
 /// Whatever is the highest version in the archive.
 pub(crate) const NEWEST: &str = "newest";
@@ -120,7 +120,7 @@ fn numbers(version: &str) -> Vec<u64> {
     version.split(|c: char| !c.is_ascii_digit()).filter_map(|word| word.parse().ok()).collect()
 }
 
-/// What was asked for on the command line, in words that [`fetch`] knows; nothing stands for what the tests run.
+/// What was asked for on the command line, in words that [`fetch`] knows; nothing stands for [`TESTED`].
 pub(crate) fn wanted(words: &[String]) -> Result<Vec<String>> {
     if words.is_empty() {
         return Ok(TESTED.map(str::to_owned).to_vec());

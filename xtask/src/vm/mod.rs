@@ -55,21 +55,7 @@ pub(crate) fn all(choice: Choice, versions: &[String], write: bool) -> Result<()
         fs::write(&place, report::document(&rows)).with_context(|| format!("cannot write {}", place.display()))?;
         note("table", &format!("written to {}", place.display()));
     }
-    judge(&rows)
-}
-
-/// The last step of `cargo xtask test`, on what was built by the others.
-pub(crate) fn tested() -> Result<()> {
-    let versions = kernels::wanted(&[])?;
-    step("other kernels", &format!("{}, in virtual machines", versions.join(", ")), || {
-        let rows = boot_all(&versions)?;
-        eprint!("{}", report::table(&rows));
-        judge(&rows)
-    })
-}
-
-fn judge(rows: &[Row]) -> Result<()> {
-    let failures = report::failures(rows);
+    let failures = report::failures(&rows);
     if failures.is_empty() {
         return Ok(());
     }
