@@ -1,7 +1,6 @@
 //! What the verifier makes of the kernel programs: how far each is from what the kernel refuses.
 //!
 //! A test binary of its own, for it takes file descriptors away from its whole process.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::fs::File;
 use std::os::fd::AsRawFd as _;
