@@ -18,6 +18,24 @@ use crate::stream::Stream;
 /// well.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
+/// When the patience of whoever begins to wait now is at its end. `PROCPROBE_PATIENCE` multiplies it, where a machine is
+/// known to be slow.
+pub fn end_of_patience() -> Instant {
+    Instant::now() + stretched(PATIENCE)
+}
+
+/// So long, or as much longer as `PROCPROBE_PATIENCE` says.
+pub(crate) fn stretched(bound: Duration) -> Duration {
+    let factor = std::env::var("PROCPROBE_PATIENCE").ok().and_then(|factor| factor.parse().ok());
+    bound.saturating_mul(factor.unwrap_or(1).max(1))
+}
+
+/// So many processes, or fewer by the factor `PROCPROBE_FEWER`, where starting each of them takes long.
+pub fn at_most(count: usize) -> usize {
+    let factor = std::env::var("PROCPROBE_FEWER").ok().and_then(|factor| factor.parse().ok());
+    count / factor.unwrap_or(1).max(1)
+}
+
 /// How a daemon is to be started.
 #[derive(Debug, Default)]
 pub struct Setup {
@@ -244,7 +262,7 @@ impl Daemon {
 
     /// Waits until it has ended and everything that it printed was read.
     pub fn wait(&mut self) -> ExitStatus {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = end_of_patience();
         loop {
             match self.child.try_wait() {
                 Ok(Some(status)) => {

@@ -6,6 +6,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::daemon::stretched;
 use crate::event::Event;
 
 /// Events and log lines so far; clones look at the same.
@@ -88,7 +89,7 @@ impl Stream {
     /// Calls `find` with all events, again after each new one, until it finds something. Panics when `bound` passes or
     /// the daemon's stdout ends first; `what` is the sentence's object: "the exit of 12".
     pub fn find<T>(&self, what: &str, bound: Duration, mut find: impl FnMut(&[Event]) -> Option<T>) -> T {
-        let deadline = Instant::now() + bound;
+        let deadline = Instant::now() + stretched(bound);
         let mut seen = self.lock();
         let why = loop {
             if let Some(found) = find(&seen.events) {
@@ -109,7 +110,7 @@ impl Stream {
 
     /// Waits until stdout has ended, so that nothing is missing from [`Self::events`].
     pub fn wait_for_end(&self, bound: Duration) {
-        let deadline = Instant::now() + bound;
+        let deadline = Instant::now() + stretched(bound);
         let mut seen = self.lock();
         while !seen.ended {
             let left = deadline.saturating_duration_since(Instant::now());

@@ -7,8 +7,10 @@ use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use probe_user::host::identity;
+use probe_user::kernel::loader::wants_bpf_for_good;
 use procprobe_tests::actor::{self, Actor};
-use procprobe_tests::daemon::{Daemon, PATIENCE, Setup, binary};
+use procprobe_tests::daemon::{Daemon, Setup, binary, end_of_patience};
 use procprobe_tests::event::Event;
 use procprobe_tests::mark;
 use serde_json::Value;
@@ -43,7 +45,7 @@ fn alive(word: &str) -> Vec<u32> {
 }
 
 fn until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = end_of_patience();
     while !is_so() {
         assert!(Instant::now() < deadline, "{what}");
         std::thread::sleep(Duration::from_millis(10));
@@ -93,7 +95,10 @@ fn a_program_runs_as_its_user_with_nothing_of_the_daemons() {
     let foreign: Vec<&str> =
         variables.filter(|name| !known.contains(name) && !name.starts_with("PROCPROBE_")).collect();
     assert!(foreign.is_empty(), "{foreign:?} of the daemon's environment in {output}");
-    assert_eq!(capabilities(daemon.pid()), "0000000000000000");
+    let release = identity::kernel_release();
+    let kept =
+        if wants_bpf_for_good(identity::kernel_version(&release)) { "0000008000000000" } else { "0000000000000000" };
+    assert_eq!(capabilities(daemon.pid()), kept, "at most CAP_BPF, on {release}");
     assert_eq!(capabilities(helper_of(&daemon)), "00000000000000e0", "kill, setgid, setuid");
 }
 

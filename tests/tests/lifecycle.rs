@@ -1,10 +1,10 @@
 //! The daemon itself: start, refusal, reload, end, and the collector that hears it.
 
-use std::process::Output;
+use std::process::{Command, Output};
 
 use procprobe_tests::actor::{Actor, group};
 use procprobe_tests::collector::Collector;
-use procprobe_tests::daemon::{PATIENCE, Setup};
+use procprobe_tests::daemon::{Setup, binary, end_of_patience, require_host};
 use procprobe_tests::event::Event;
 use procprobe_tests::mark;
 use rustix::process::Signal;
@@ -115,6 +115,16 @@ fn without_capabilities_it_is_refused_with_77() {
 }
 
 #[test]
+fn the_doctor_finds_nothing_in_the_way() {
+    require_host();
+    let output = Command::new(binary()).arg("doctor").output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{text}");
+    assert!(text.lines().any(|line| line.starts_with("ok") && line.contains("they load and attach")), "{text}");
+    assert!(!text.lines().any(|line| line.starts_with("FAIL")), "{text}");
+}
+
+#[test]
 fn status_says_what_is_watched_and_is_unhealthy_while_something_fires() {
     let mark = mark();
     let mut herd = Actor::start(ACTOR, "herd 2 sleep 600000", &mark);
@@ -142,7 +152,7 @@ fn a_collector_hears_every_event_once_it_accepts() {
         Actor::start(ACTOR, "exit 0", &mark).finish();
     }
     daemon.wait_for_count("the exits", 50, Event::is_exit);
-    let deadline = std::time::Instant::now() + PATIENCE;
+    let deadline = end_of_patience();
     while collector.accepted().iter().filter(|event| event.is_exit()).count() < 50 {
         assert!(std::time::Instant::now() < deadline, "{:?}\n{}", collector.faults(), daemon.stream.describe());
         std::thread::sleep(std::time::Duration::from_millis(20));

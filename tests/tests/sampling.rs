@@ -16,7 +16,7 @@ use probe_user::kernel::loader::{Attached, LoadSettings, attach};
 use probe_user::record::{Body, Lost, ProcessKey, UsageRow};
 use probe_user::time::KTime;
 use procprobe_tests::actor::Actor;
-use procprobe_tests::daemon::{PATIENCE, require_host};
+use procprobe_tests::daemon::{end_of_patience, require_host};
 use procprobe_tests::mark;
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -92,7 +92,7 @@ fn check(words: &str) {
         }
     });
     assert!(told_while_at_work > 1, "{words}: {told_while_at_work} rows");
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = end_of_patience();
     let mut used = truth(pid);
     loop {
         thread::sleep(EVERY);
@@ -107,7 +107,7 @@ fn check(words: &str) {
     let told = sampling.rows[&key];
     assert_eq!((told.cpu_ns, told.wait_ns), used, "{words}");
     // Who sleeps is not told of, which shows that these were glances, until everything is read once more.
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = end_of_patience();
     while sampling.look().iter().any(|row| row.key == key) {
         assert!(Instant::now() < deadline, "{words}: is told of though it sleeps");
     }
@@ -155,7 +155,7 @@ fn threads_that_end_are_not_forgotten() {
     let mut burner = Actor::start(ACTOR, "burn 60 6", &mark());
     let burning = sampling.watch(burner.pid());
     let mut most = 0;
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = end_of_patience();
     while burner.is_running() {
         sampling.look();
         most = most.max(sampling.rows.get(&burning).map_or(0, |row| row.cpu_ns));
@@ -176,7 +176,7 @@ fn a_child_that_was_forked_meanwhile_is_found() {
     sampling.look();
     sampling.look();
     shell.stdin.take().unwrap().write_all(b"\n").unwrap();
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = end_of_patience();
     let child = loop {
         let rows = sampling.look();
         if let Some(row) = rows.iter().find(|row| row.key != key && row.cpu_ns > 0) {
@@ -196,7 +196,7 @@ fn an_account_whose_threads_found_no_room_says_so() {
     parent.told();
     parent.finish();
     let (mut records, mut losses) = (Vec::new(), Vec::new());
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = end_of_patience();
     loop {
         sampling.kernel.records.drain(4096, &mut records);
         let inexact = |body: &Body| matches!(body, Body::Account(account) if !account.exact);
@@ -220,7 +220,7 @@ fn accounts_that_found_room_are_exact() {
     let pid = actor.pid();
     actor.finish();
     let mut records = Vec::new();
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = end_of_patience();
     let account = loop {
         sampling.kernel.records.drain(4096, &mut records);
         let of_ours = records.iter().find_map(|record| match record.body {

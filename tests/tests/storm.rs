@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use procprobe_tests::actor::{Actor, group};
-use procprobe_tests::daemon::Setup;
+use procprobe_tests::daemon::{Setup, at_most};
 use procprobe_tests::event::Event;
 use procprobe_tests::mark;
 
@@ -66,7 +66,7 @@ fn a_ring_that_overflows_is_told_mended_and_raises_no_false_alarm() {
         .start();
 
     // A page holds some ten records; eight processes at a time overrun it between two looks of the daemon.
-    let mut parent = Actor::start(ACTOR, "spawn 3000 8 exit 0", &storm);
+    let mut parent = Actor::start(ACTOR, &format!("spawn {} 8 exit 0", at_most(3000)), &storm);
     parent.told();
     parent.finish();
     let lost = daemon.wait_for("the loss", |event| is_lost(event) && event.text("reason") == "ring_full");

@@ -14,6 +14,7 @@ mod place;
 mod step;
 mod test;
 mod toolchain;
+mod vm;
 
 use std::process::ExitCode;
 
@@ -47,6 +48,17 @@ enum Command {
         compiler: CompilerArgs,
         /// Only tests whose name contains one of these; lints are left out then
         filter: Vec<String>,
+    },
+    /// The tests of what the kernel does, on other kernels, in virtual machines
+    Vm {
+        #[command(flatten)]
+        compiler: CompilerArgs,
+        /// Writes the table to docs/kernels.md; with `all`
+        #[arg(long)]
+        write: bool,
+        /// Of Debian's kernels the newest whose version begins so; also `newest`, and `all` for the whole matrix. None
+        /// stands for 5.10, 6.12 and newest
+        versions: Vec<String>,
     },
     /// rustfmt and clippy, on both sides
     Lint(CompilerArgs),
@@ -96,6 +108,7 @@ fn main() -> ExitCode {
         Command::Build(build) => build.build().map(|daemon| println!("{}", daemon.display())),
         Command::Run { build, arguments } => build.build().and_then(|daemon| daemon::start(&daemon, &arguments)),
         Command::Test { compiler, filter } => test::all(compiler.toolchain, &filter),
+        Command::Vm { compiler, write, versions } => vm::all(compiler.toolchain, &versions, write),
         Command::Lint(compiler) => test::lint(compiler.toolchain),
         Command::Bench { compiler, quick, rows } => bench::measure(compiler.toolchain, quick, &rows),
     };

@@ -1,5 +1,5 @@
 //! Programs of others that the tests run against: the real logrotate, the real Alertmanager, the real Prometheus, a real
-//! OpenTelemetry collector.
+//! OpenTelemetry collector; and the emulator of machines.
 //!
 //! What is on PATH is taken as it is. Else Debian's package is fetched: installed where that only adds a program, and
 //! unpacked under target/ where installing would start a service that nobody asked for. Without apt or root the error
@@ -28,7 +28,7 @@ enum How {
     Unpack,
 }
 
-const PROGRAMS: [Program; 3] = [
+const FOR_TESTS: [Program; 3] = [
     Program { name: "logrotate", package: "logrotate", why: "rotates what is read meanwhile", how: How::Install },
     Program {
         name: "prometheus-alertmanager",
@@ -39,15 +39,33 @@ const PROGRAMS: [Program; 3] = [
     Program { name: "prometheus", package: "prometheus", why: "scrapes metrics", how: How::Unpack },
 ];
 
+const FOR_MACHINES: [Program; 2] = [
+    Program { name: "qemu-system-x86_64", package: "qemu-system-x86", why: "boots other kernels", how: How::Install },
+    Program { name: "strip", package: "binutils", why: "makes what they run smaller", how: How::Install },
+];
 /// From PyPI, each of this version: an OpenTelemetry collector, and code that is not ours to decode what leaves it.
 const PYTHON: [&str; 2] = ["rotel==0.0.1a15", "opentelemetry-proto==1.45.2"];
 /// Succeeds where they are.
 const PYTHON_HAS: &str = "import rotel, opentelemetry.proto.collector.logs.v1.logs_service_pb2";
 
-/// Sees to it that all are there; returns the PATH on which the tests find them.
+/// Sees to it that what the tests run against is there; returns the PATH on which they find it.
 pub(crate) fn for_tests() -> Result<OsString> {
+    let mut updated = see_to(&FOR_TESTS)?;
+    if !python_has_it() {
+        step("python", "an OpenTelemetry collector, and a decoder of its protocol", || python(&mut updated))?;
+    }
+    path()
+}
+
+/// Sees to it that virtual machines can be booted.
+pub(crate) fn for_machines() -> Result<()> {
+    see_to(&FOR_MACHINES).map(drop)
+}
+
+/// True when apt's lists are new by then.
+fn see_to(programs: &[Program]) -> Result<bool> {
     let mut updated = false;
-    for program in &PROGRAMS {
+    for program in programs {
         if found(program.name) {
             continue;
         }
@@ -72,10 +90,7 @@ pub(crate) fn for_tests() -> Result<OsString> {
             bail!("Debian's package {} brought no program {}", program.package, program.name);
         }
     }
-    if !python_has_it() {
-        step("python", "an OpenTelemetry collector, and a decoder of its protocol", || python(&mut updated))?;
-    }
-    path()
+    Ok(updated)
 }
 
 /// A Python of the tests' own, so that nothing is installed into the host's.

@@ -39,6 +39,11 @@ pub(crate) fn packages_dir() -> PathBuf {
     root().join("target/packages")
 }
 
+/// Kernels, file systems and logs of virtual machines.
+pub(crate) fn vm_dir() -> PathBuf {
+    root().join("target/vm")
+}
+
 /// A Python of the tests' own.
 pub(crate) fn python_dir() -> PathBuf {
     packages_dir().join("python")

@@ -5,6 +5,8 @@ use std::fmt;
 use caps::Capability;
 
 use super::facts::Facts;
+use crate::host::identity::kernel_version;
+use crate::kernel::loader::wants_bpf_for_good;
 
 /// The oldest kernel that has everything.
 const OLDEST: (u32, u32) = (5, 10);
@@ -61,12 +63,13 @@ impl fmt::Display for Line {
 
 /// Everything about the kernel and the daemon's rights.
 pub(super) fn judge(facts: &Facts) -> Vec<Line> {
-    let version = version(&facts.release);
+    let version = kernel_version(&facts.release);
     let mut lines = vec![kernel(&facts.release, version), btf(&facts.btf)];
     if facts.btf.is_ok() {
         lines.extend(layout(&facts.missing));
     }
     lines.push(capabilities(&facts.capabilities));
+    lines.push(kept_capabilities(version));
     if let Ok(held) = &facts.capabilities {
         lines.push(other_processes(held));
     }
@@ -103,12 +106,6 @@ pub(super) fn collector(url: &str, reached: Result<(), String>) -> Line {
         Err(why) => Line::new(Verdict::Warn, "collector", format!("{url}: {why}"))
             .remedy("events wait in a bounded queue until it answers; look at its URL, its firewall, its state"),
     }
-}
-
-/// Major and minor of `6.12.9-amd64`.
-fn version(release: &str) -> Option<(u32, u32)> {
-    let mut numbers = release.split(|c: char| !c.is_ascii_digit());
-    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
 }
 
 fn kernel(release: &str, version: Option<(u32, u32)>) -> Line {
@@ -149,6 +146,16 @@ fn layout(missing: &[String]) -> Vec<Line> {
         ),
         line("hooks", "tracepoints", &tracepoints, "the kernel is built without these tracepoints"),
     ]
+}
+
+/// What a daemon of these rights goes on with.
+fn kept_capabilities(version: Option<(u32, u32)>) -> Line {
+    let found = if wants_bpf_for_good(version) {
+        "CAP_BPF: before 5.19 the kernel asks for it at every look at a map, not only when programs are loaded"
+    } else {
+        "none, once the programs are attached"
+    };
+    Line::new(Verdict::Ok, "kept of them", found.into())
 }
 
 fn capabilities(held: &Result<Vec<Capability>, String>) -> Line {
@@ -262,6 +269,21 @@ mod tests {
         check(|facts| facts.unified_cgroup = None, &[("cgroups", Warn)]);
         check(|facts| facts.bpffs = None, &[]);
         check(|facts| facts.pressure = Err("no such file".into()), &[("pressure", Warn)]);
+    }
+
+    #[test]
+    fn what_the_daemon_keeps_depends_on_the_kernel() {
+        let kept = |release: &str| kept_capabilities(kernel_version(release)).found;
+        for (release, keeps) in [
+            ("5.10.0-46-cloud-amd64", true),
+            ("5.18.19", true),
+            ("5.19.0", false),
+            ("6.1.0-50-amd64", false),
+            ("10.0.1", false),
+            ("strange", true),
+        ] {
+            assert_eq!(kept(release).starts_with("CAP_BPF"), keeps, "{release}");
+        }
     }
 
     #[test]

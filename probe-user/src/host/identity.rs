@@ -34,6 +34,12 @@ pub fn kernel_release() -> String {
     clean(&rustix::system::uname().release().to_string_lossy())
 }
 
+/// Major and minor number of a release such as `6.12.9-amd64`.
+pub fn kernel_version(release: &str) -> Option<(u32, u32)> {
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit());
+    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
+}
+
 fn identify_in(root: &Path, name: String) -> Identified {
     let mut notes = Vec::new();
     let machine_id = ["etc/machine-id", "var/lib/dbus/machine-id"]

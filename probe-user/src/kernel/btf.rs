@@ -32,6 +32,8 @@ const KIND_ENUM64: u32 = 19;
 /// Bytes of `struct btf_header`.
 const HEADER_BYTES: usize = 24;
 
+/// What every type begins with.
+const DESCRIPTOR_BYTES: usize = 12;
 /// How deep modifiers and anonymous structs may nest before the file is taken for damaged.
 const DEPTH: usize = 32;
 
@@ -72,16 +74,26 @@ struct Type {
 
 impl Type {
     const fn kind(self) -> u32 {
-        self.info >> 24 & 0x1f
+        kind_in(self.info)
     }
 
     const fn vlen(self) -> usize {
-        (self.info & 0xffff) as usize
+        vlen_in(self.info)
     }
 
     const fn kind_flag(self) -> bool {
         self.info >> 31 == 1
     }
+}
+
+/// The kind of a type, in its second word.
+const fn kind_in(info: u32) -> u32 {
+    info >> 24 & 0x1f
+}
+
+/// How many members, values or parameters follow it.
+const fn vlen_in(info: u32) -> usize {
+    (info & 0xffff) as usize
 }
 
 /// A field: where it lies, and of which type it is.
@@ -121,9 +133,9 @@ impl Btf {
         let mut at = types_range.start;
         while at < types_range.end {
             types.push(u32::try_from(at).map_err(|_| damaged("larger than 4 GiB"))?);
-            let descriptor = type_at(&bytes, at).ok_or(damaged("a type is cut"))?;
-            let tail = tail_len(descriptor).ok_or(damaged("a type of an unknown kind"))?;
-            at = descriptor.tail + tail;
+            let descriptor = bytes.get(at..at + DESCRIPTOR_BYTES).ok_or(damaged("a type is cut"))?;
+            let info = u32_at(descriptor, 4).ok_or(damaged("a type is cut"))?;
+            at += DESCRIPTOR_BYTES + tail_len(info).ok_or(damaged("a type of an unknown kind"))?;
         }
         Ok(Self { bytes, strings, types })
     }
@@ -205,7 +217,7 @@ impl Btf {
                 None => (0, KIND_PTR << 24),
             };
             for word in [name, info, 0] {
-                types.extend(word.to_ne_bytes());
+                types.extend_from_slice(&word.to_ne_bytes());
             }
         }
         let mut file = Vec::with_capacity(HEADER_BYTES + types.len() + strings.len());
@@ -273,8 +285,10 @@ impl Btf {
             rest.strip_prefix(name.as_bytes()).is_some_and(|after| after.first() == Some(&0))
         };
         let index = self.types.iter().skip(1).position(|at| {
-            let found = type_at(&self.bytes, *at as usize);
-            found.is_some_and(|found| found.kind() == kind && is_named(found.name))
+            // One word rules most of them out.
+            let at = *at as usize;
+            u32_at(&self.bytes, at + 4).is_some_and(|info| kind_in(info) == kind)
+                && u32_at(&self.bytes, at).is_some_and(is_named)
         })?;
         u32::try_from(index + 1).ok()
     }
@@ -300,14 +314,14 @@ fn type_at(bytes: &[u8], at: usize) -> Option<Type> {
         name: u32_at(bytes, at)?,
         info: u32_at(bytes, at + 4)?,
         size_or_target: u32_at(bytes, at + 8)?,
-        tail: at + 12,
+        tail: at + DESCRIPTOR_BYTES,
     })
 }
 
 /// Bytes that follow a descriptor, by its kind.
-fn tail_len(descriptor: Type) -> Option<usize> {
-    let vlen = descriptor.vlen();
-    Some(match descriptor.kind() {
+fn tail_len(info: u32) -> Option<usize> {
+    let vlen = vlen_in(info);
+    Some(match kind_in(info) {
         KIND_INT | KIND_VAR | KIND_DECL_TAG => 4,
         KIND_ARRAY => 12,
         KIND_STRUCT | KIND_UNION | KIND_DATASEC | KIND_ENUM64 => vlen * 12,

@@ -43,7 +43,7 @@ impl Default for LoadSettings {
 }
 
 /// Program and tracepoint; the end of processes first, see above.
-const PROGRAMS: [(&str, &str); 7] = [
+pub const PROGRAMS: [(&str, &str); 7] = [
     ("process_free", "sched_process_free"),
     ("process_exit", "sched_process_exit"),
     ("oom_victim", "mark_victim"),
@@ -129,6 +129,16 @@ fn describe(error: &ProgramError) -> String {
         0..=12 => text,
         many => format!("{} … {}", lines[0], lines[many - 10..].join("\n")),
     }
+}
+
+/// Up to here `kernel.unprivileged_bpf_disabled` stops whoever has no CAP_BPF at every bpf call, also on maps and
+/// programs that are open already; from here on only where something is loaded or made.
+const OPEN_MAPS_WANT_NOTHING: (u32, u32) = (5, 19);
+
+/// Whether maps and iterators are only for who keeps CAP_BPF. Distributions set that switch, and it can be set later as
+/// well, so the version alone decides. One that is not understood counts as old.
+pub fn wants_bpf_for_good(version: Option<(u32, u32)>) -> bool {
+    version.is_none_or(|version| version < OPEN_MAPS_WANT_NOTHING)
 }
 
 /// The programs at work. Dropping it detaches them all.

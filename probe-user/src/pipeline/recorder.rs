@@ -137,7 +137,7 @@ pub async fn record(
     // Where log files were read up to is of no use to a later recording.
     let places = Scratch::new();
     let mut logs = LogFiles::prepare(&settings.policies, &places.0, &feed, &mut notes);
-    if let Err(error) = privileges::drop_all() {
+    if let Err(error) = privileges::drop_loading() {
         notes.push(format!("privileges are kept: {error}"));
     }
     notes.extend(logs.watch(&settings.policies, &places.0, &feed));

@@ -60,7 +60,7 @@ pub async fn run(start: Start, orders: mpsc::Receiver<Order>) -> Result<(), Pipe
     degraded.extend(start_helper(&prepared, &mut acting, &mut engine));
     // So has the thread that reads log files.
     let mut logs = LogFiles::prepare(&prepared.policies, &config.state_dir, &feed, &mut degraded);
-    if let Err(error) = privileges::drop_all() {
+    if let Err(error) = privileges::drop_loading() {
         degraded.push(format!("privileges are kept: {error}"));
     }
     let args_max = usize::try_from(config.events.args_max).unwrap_or(usize::MAX);

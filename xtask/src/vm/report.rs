@@ -1,0 +1,169 @@
+//! What the machines told, as a table for people and as the page that is kept in the documentation; and what of it is a
+//! failure.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use super::Row;
+use super::checks::{CHECKS, Check, VERIFIER};
+
+/// Most instructions that the verifier may go through for one program. The kernel's own limit is a million: this leaves
+/// room for kernels that are more thorough.
+const VERIFIER_BOUND: u64 = 200_000;
+/// How much of a failed test's output is shown.
+const SHOWN_LINES: usize = 40;
+
+fn name((binary, test): (&str, &str)) -> String {
+    format!("{binary}::{test}")
+}
+
+/// Why this test is no success on that kernel.
+fn failure(row: &Row, test: (&str, &str)) -> Option<String> {
+    match row.told.outcomes.get(&name(test)) {
+        None => Some("it did not run".to_owned()),
+        Some(outcome) => outcome.failure.clone(),
+    }
+}
+
+/// How many tests passed, and how many there are.
+pub(crate) fn count(row: &Row) -> (usize, usize) {
+    let tests: Vec<_> = CHECKS.iter().flat_map(|check| check.tests).collect();
+    (tests.iter().filter(|test| failure(row, ***test).is_none()).count(), tests.len())
+}
+
+/// Instructions that the verifier went through, by program.
+fn verified(row: &Row) -> BTreeMap<String, u64> {
+    let Some(outcome) = row.told.outcomes.get(&name(VERIFIER)) else { return BTreeMap::new() };
+    let line = |line: &str| {
+        let (program, count) = line.split_once("verifier ")?.1.split_once(' ')?;
+        Some((program.to_owned(), count.trim().parse().ok()?))
+    };
+    outcome.output.lines().filter_map(line).collect()
+}
+
+/// Everything that must not be, a paragraph each; empty when all is well.
+pub(crate) fn failures(rows: &[Row]) -> Vec<String> {
+    let mut found = Vec::new();
+    for row in rows {
+        let kernel = row.kernel.version();
+        if let Some(why) = &row.told.broken {
+            found.push(format!("{kernel}: {why}; its log: {}", row.log.display()));
+        }
+        if row.told.release != row.kernel.release {
+            found.push(format!("{kernel}: it calls itself {:?}, not {}", row.told.release, row.kernel.release));
+        }
+        for test in CHECKS.iter().flat_map(|check| check.tests) {
+            let Some(why) = failure(row, *test) else { continue };
+            let output = row.told.outcomes.get(&name(*test)).map_or("", |outcome| outcome.output.as_str());
+            found.push(format!("{kernel}: {}: {why}\n{}", name(*test), end_of(output)));
+        }
+        let programs = verified(row);
+        if programs.is_empty() {
+            found.push(format!("{kernel}: what the programs cost the verifier was not told"));
+        }
+        for (program, count) in programs.iter().filter(|(_, count)| **count > VERIFIER_BOUND) {
+            found.push(format!(
+                "{kernel}: the verifier goes through {count} instructions of `{program}`; more than {VERIFIER_BOUND} is \
+                 too near to the kernel's limit of 1000000"
+            ));
+        }
+    }
+    found
+}
+
+/// The last lines, indented.
+fn end_of(output: &str) -> String {
+    let lines: Vec<&str> = output.lines().collect();
+    lines[lines.len().saturating_sub(SHOWN_LINES)..].iter().fold(String::new(), |mut text, line| {
+        let _ = writeln!(text, "    {line}");
+        text
+    })
+}
+
+/// What stands in a cell: how long it took, or what failed.
+fn cell(row: &Row, check: &Check) -> String {
+    let failed = check.tests.iter().filter(|test| failure(row, **test).is_some()).count();
+    if failed > 0 {
+        return format!("FAILED {failed}/{}", check.tests.len());
+    }
+    "ok".to_owned()
+}
+
+/// The heads and the lines of one table: a kernel in each column.
+fn lines(rows: &[Row]) -> Vec<Vec<String>> {
+    let mut lines = vec![head("check", rows)];
+    for check in &CHECKS {
+        let mut line = vec![format!("{} ({})", check.what, check.tests.len())];
+        line.extend(rows.iter().map(|row| cell(row, check)));
+        lines.push(line);
+    }
+    lines
+}
+
+fn verifier_lines(rows: &[Row]) -> Vec<Vec<String>> {
+    let by_kernel: Vec<BTreeMap<String, u64>> = rows.iter().map(verified).collect();
+    let mut programs: Vec<&String> = by_kernel.iter().flat_map(BTreeMap::keys).collect();
+    programs.sort_unstable();
+    programs.dedup();
+    let mut lines = vec![head("program", rows)];
+    for program in programs {
+        let mut line = vec![program.clone()];
+        line.extend(by_kernel.iter().map(|of| of.get(program).map_or_else(String::new, u64::to_string)));
+        lines.push(line);
+    }
+    lines
+}
+
+fn head(first: &str, rows: &[Row]) -> Vec<String> {
+    std::iter::once(first.to_owned()).chain(rows.iter().map(|row| row.kernel.version().to_owned())).collect()
+}
+
+/// Both tables, for the terminal.
+pub(crate) fn table(rows: &[Row]) -> String {
+    format!("{}\n{}", aligned(&lines(rows)), aligned(&verifier_lines(rows)))
+}
+
+fn aligned(lines: &[Vec<String>]) -> String {
+    let columns = lines.first().map_or(0, Vec::len);
+    let width = |column: usize| lines.iter().filter_map(|line| line.get(column)).map(String::len).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..columns).map(width).collect();
+    let mut text = String::new();
+    for line in lines {
+        for (cell, width) in line.iter().zip(&widths) {
+            let _ = write!(text, "{cell:<width$}  ");
+        }
+        text.truncate(text.trim_end().len());
+        text.push('\n');
+    }
+    text
+}
+
+/// The page of the documentation.
+pub(crate) fn document(rows: &[Row]) -> String {
+    let mut text = String::from(
+        "# Kernels\n\n\
+         Written by `cargo xtask vm all --write` from what ran: Debian's cloud kernels, each in a virtual machine with the \
+         same\ndaemon, the same kernel object and the same tests. In brackets how many tests a row stands for; which they \
+         are is in\n`xtask/src/vm/checks.rs`. A test that did not run is a failure.\n\n",
+    );
+    text.push_str(&markdown(&lines(rows)));
+    let _ = write!(
+        text,
+        "\n## What the verifier goes through\n\n\
+         Instructions of each program, as the kernel counts them when it is loaded. The kernel refuses at 1,000,000; the \
+         matrix\nfails at {VERIFIER_BOUND}.\n\n"
+    );
+    text.push_str(&markdown(&verifier_lines(rows)));
+    text
+}
+
+fn markdown(lines: &[Vec<String>]) -> String {
+    let mut text = String::new();
+    for (index, line) in lines.iter().enumerate() {
+        let _ = writeln!(text, "| {} |", line.join(" | "));
+        if index == 0 {
+            let _ = writeln!(text, "|{}", "---|".repeat(line.len()));
+        }
+    }
+    text
+}
