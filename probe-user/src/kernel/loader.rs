@@ -38,7 +38,7 @@ pub struct LoadSettings {
 
 impl Default for LoadSettings {
     fn default() -> Self {
-        Self { ring_bytes: 1 << 20, wake_gap: Duration::from_millis(100), args_max: 1024, accounts_max: 65_536 }
+        Self { ring_bytes: 1 << 20, wake_gap: Duration::from_millis(250), args_max: 1024, accounts_max: 65_536 }
     }
 }
 
