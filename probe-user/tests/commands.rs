@@ -102,8 +102,8 @@ fn run_refuses_what_is_wrong_before_it_touches_the_kernel() {
         assert!(output.stdout.is_empty() && !Path::new(&socket).exists());
     };
     run(&["--policies", &bad], &[("err", "bad.yaml:4:14"), ("err", "nothing is started")]);
-    let config = file(&dir, "config.yaml", "collector: { url: https://u:hunter2@h/, tls: {} }\n");
-    run(&["--config", &config], &[("err", "`tls` is not in this version"), ("err", "https://*********@h/")]);
+    let config = file(&dir, "config.yaml", "collector: { url: https://u:hunter2@h/, tsl: {} }\n");
+    run(&["--config", &config], &[("err", "unknown key `tsl`"), ("err", "https://*********@h/")]);
     fs::set_permissions(dir.path().join("config.yaml"), fs::Permissions::from_mode(0o666)).unwrap();
     run(&["--config", &config], &[("err", "chmod go-w")]);
     run(&["--config", "/nonexistent/procprobe.yaml"], &[("err", "/nonexistent/procprobe.yaml")]);
