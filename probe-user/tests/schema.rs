@@ -104,7 +104,7 @@ fn rest(table: &Table, looked_at: &str) -> String {
         .map(|(.., partner)| *partner)
         .collect();
     // A condition of healing goes with its limit.
-    let limit = if looked_at == "clear_below" { Some(&"max") } else { table.one_of.first() };
+    let limit = if ["clear_below", "for"].contains(&looked_at) { Some(&"max") } else { table.one_of.first() };
     partners.extend(limit.filter(|_| {
         !table.one_of.contains(&looked_at) && !partners.iter().any(|partner| table.one_of.contains(partner))
     }));

@@ -107,6 +107,13 @@ fn wait_until(what: &str, within: Duration, mut holds: impl FnMut() -> bool) {
 
 /// Repeats are the same events; without them the order holds, and every gap in the numbers is accounted for.
 fn check_stream(arrived: &[Event]) -> BTreeMap<u64, &Event> {
+    let (by_seq, unaccounted) = stream(arrived);
+    assert_eq!(unaccounted, None);
+    by_seq
+}
+
+/// By number, and which numbers are missing when more are than were told.
+fn stream(arrived: &[Event]) -> (BTreeMap<u64, &Event>, Option<String>) {
     let mut by_seq: BTreeMap<u64, &Event> = BTreeMap::new();
     let mut reached = 0;
     for event in arrived {
@@ -129,12 +136,9 @@ fn check_stream(arrived: &[Event]) -> BTreeMap<u64, &Event> {
         .filter(|event| ["spool", "forward"].contains(&event.text("where")))
         .filter_map(|event| event.number("count"))
         .sum();
-    assert!(
-        missing.len() as u64 <= counted,
-        "{} numbers are missing and {counted} are told: {missing:?}",
-        missing.len()
-    );
-    by_seq
+    let fewer = (missing.len() as u64 > counted)
+        .then(|| format!("{} numbers are missing and {counted} are told: {missing:?}", missing.len()));
+    (by_seq, fewer)
 }
 
 /// The collector is down until so many events have been stamped, or until the time is over.
@@ -233,14 +237,18 @@ fn what_a_small_spool_drops_in_an_outage_is_told() {
         let collector = down.up([]);
         wait_until("the backlog at the collector", Duration::from_mins(1), || is_caught_up(&daemon));
         assert_eq!(daemon.stop(), Some(0));
-        // Drops are told together and not too often: what is left of them the next run tells.
-        let mut next = home.setup().start();
-        assert_eq!(next.stop(), Some(0));
-        let arrived = collector.take_accepted();
+        // Drops are told together, not too often, and not while the disk is at work: what is left of them a next run tells.
+        let (mut arrived, mut runs) = (collector.take_accepted(), 2);
+        while runs == 2 || (runs < 12 && stream(&arrived).1.is_some()) {
+            let mut next = home.setup().start();
+            assert_eq!(next.stop(), Some(0));
+            arrived.extend(collector.take_accepted());
+            runs += 1;
+        }
         let by_seq = check_stream(&arrived);
         let starts = by_seq.values().filter(|event| event.name() == "procprobe.agent.started").count();
         // The daemon's own events outlive those of processes, unless it is what is new that goes.
-        assert!(starts == 3 || when_full == "drop_newest", "{starts}");
+        assert!(starts == runs || when_full == "drop_newest", "{starts} of {runs}");
     }
 }
 
