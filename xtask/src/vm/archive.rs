@@ -32,14 +32,6 @@ enum Part {
 }
 
 impl Part {
-    /// Where it is when the host's sources name none.
-    const fn everywhere(self) -> &'static str {
-        match self {
-            Self::Main => "http://deb.debian.org/debian",
-            Self::Security => "http://deb.debian.org/debian-security",
-        }
-    }
-
     /// How a mirror's address of this part ends.
     const fn end(self) -> &'static str {
         match self {
@@ -49,10 +41,13 @@ impl Part {
     }
 
     /// The host's own mirror of it.
-    fn mirror(self, sources: &str) -> String {
+    fn mirror(self, sources: &str) -> Result<String> {
         let words = sources.lines().filter(|line| !line.trim_start().starts_with('#')).flat_map(str::split_whitespace);
         let mut addresses = words.filter(|word| word.contains("://")).map(|word| word.trim_end_matches('/'));
-        addresses.find(|address| address.ends_with(self.end())).unwrap_or(self.everywhere()).to_owned()
+        let found = addresses.find(|address| address.ends_with(self.end())).map(str::to_owned);
+        found.with_context(|| {
+            format!("no mirror of Debian (an address that ends in {}) is in /etc/apt/sources.list*", self.end())
+        })
     }
 }
 
@@ -82,7 +77,7 @@ impl Archive {
             let folder = self.folder.join(folder);
             std::fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
         }
-        std::fs::write(self.folder.join("sources.list"), sources(&host_sources()))?;
+        std::fs::write(self.folder.join("sources.list"), sources(&host_sources())?)?;
         step("kernel lists", "which kernels Debian has", || run(self.command("apt-get").args(["-qq", "update"])))
     }
 
@@ -144,16 +139,16 @@ fn host_sources() -> String {
 }
 
 /// Our own sources.list. A suite that is not updated any more keeps an index whose time is over.
-fn sources(host: &str) -> String {
+fn sources(host: &str) -> Result<String> {
     let mut text = String::new();
     for (part, suite) in SUITES {
-        let mirror = part.mirror(host);
+        let mirror = part.mirror(host)?;
         let _ = writeln!(
             text,
             "deb [target=Packages lang=none check-valid-until=no signed-by={KEYRING}] {mirror} {suite} main"
         );
     }
-    text
+    Ok(text)
 }
 
 #[cfg(test)]
@@ -163,14 +158,16 @@ mod tests {
     #[test]
     fn the_mirrors_are_the_hosts_own() {
         let check = |host: &str, main: &str, security: &str| {
-            let text = sources(host);
+            let text = sources(host).unwrap();
             assert!(text.contains(&format!(" {main} trixie-backports main\n")), "{text}");
             assert!(text.contains(&format!(" {security} bullseye-security main\n")), "{text}");
         };
-        let (main, security) = (Part::Main.everywhere(), Part::Security.everywhere());
-        check("", main, security);
-        check("deb http://archive.ubuntu.com/ubuntu noble main", main, security);
-        check("deb https://mirror.example/debian/ bookworm main\n", "https://mirror.example/debian", security);
+        for host in
+            ["", "deb http://mirror.example/ubuntu noble main", "deb https://mirror.example/debian/ bookworm main\n"]
+        {
+            let error = sources(host).unwrap_err().to_string();
+            assert!(error.starts_with("no mirror of Debian"), "{error}");
+        }
         check(
             "Types: deb\n# http://snapshot.example/archive/debian\nURIs: http://near.example/pub/debian\nSuites: x\n\n\
              URIs: http://near.example/debian-security\n",
