@@ -44,6 +44,7 @@ use crate::serve::{BindError, Query};
 use crate::stamp::OpenError;
 use crate::time::KTime;
 
+pub use self::memory::arrange;
 pub use self::start::run;
 
 use self::alarm::Alarm;
