@@ -21,7 +21,8 @@ pub fn process_exec(ctx: BtfTracePointContext) -> i32 {
     let tgid = task.tgid();
     let Some(scratch) = EXEC_SCRATCH.get_ptr_mut(0) else { return 0 };
     let mm = task.mm();
-    let identity = task.identity();
+    let cgroup = task.cgroup();
+    let identity = task.identity(cgroup);
     let mut header =
         emit::header::<Exec>(RecordKind::Exec, task.record_flags(), tgid, task.group_leader().start_time());
     // SAFETY: the pointer is into this CPU's own value and was checked; each part below is bounded by its cap, and the
@@ -63,7 +64,7 @@ pub fn process_exec(ctx: BtfTracePointContext) -> i32 {
         let sent = emit::bytes(scratch.cast(), size_of::<Exec>() + tail_len, &header, Urgency::Batched);
         told!(ctx, "exec", tgid, sent);
     }
-    cgroup::tell(task, identity.cgroup_id, &header);
+    cgroup::tell(cgroup, identity.cgroup_id, &header);
     0
 }
 
