@@ -4,11 +4,12 @@
 use aya_ebpf::helpers::generated::{bpf_probe_read_kernel_str, bpf_probe_read_user};
 use aya_ebpf::macros::btf_tracepoint;
 use aya_ebpf::programs::BtfTracePointContext;
+use probe_common::maps::LeftOut;
 use probe_common::record::{ARGS_CAP, EXE_CAP, Exec, FILENAME_CAP, Flags, RecordKind};
 
 use crate::emit::{self, Urgency};
 use crate::log::told;
-use crate::maps::EXEC_SCRATCH;
+use crate::maps::{EXEC_SCRATCH, LEFT_OUT};
 use crate::task::{Binprm, Cursor, Extent, Task, copy_exe_path};
 use crate::{cgroup, globals};
 
@@ -79,13 +80,19 @@ unsafe fn copy_filename(binprm: Binprm, target: *mut u8) -> usize {
     if written > 0 && written <= FILENAME_CAP as i64 { written as usize - 1 } else { 0 }
 }
 
+#[inline(always)]
+fn is_left_out(what: u32) -> bool {
+    // SAFETY: the pointer is into the map's one value and was checked; the daemon writes it meanwhile.
+    LEFT_OUT.get_ptr(0).is_some_and(|bits| unsafe { bits.read_volatile() } & what != 0)
+}
+
 /// Copies the first bytes of the arguments; `None` when they cannot be read.
 ///
 /// # Safety
 /// `ARGS_CAP` bytes stand at `target`.
 #[inline(always)]
 unsafe fn copy_args(start: u64, bytes: u64, target: *mut u8) -> Option<usize> {
-    let mut length = globals::args_max();
+    let mut length = if is_left_out(LeftOut::ARGS) { 0 } else { globals::args_max() };
     if length > bytes as usize {
         length = bytes as usize;
     }
