@@ -214,7 +214,7 @@ fn flags_win_over_the_file() {
     assert_eq!((config.sample_interval, config.start_grace), (Duration::from_secs(2), Duration::from_mins(1)));
     assert_eq!((config.state_dir.as_path(), config.api.socket.as_path()), (Path::new("/b"), Path::new("/b.sock")));
     assert_eq!((config.api.mode, config.events.processes), (0o600, Processes::None));
-    assert_eq!(config.limits, crate::agent::Limits { cpu: 0.02, memory: 32 << 20 });
+    assert_eq!(config.limits, Limits { cpu: 0.02, memory: 32 << 20 });
     assert_eq!(config.limits, Limits { cpu: 0.02, memory: 32 << 20 });
     assert_eq!(config.collectors[0].endpoints[0].to_string(), "http://b.example/");
     assert_eq!((prepared.policies.groups.len(), prepared.files), (1, 1));
