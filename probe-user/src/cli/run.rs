@@ -12,6 +12,7 @@ use crate::telemetry;
 use crate::yaml::read::Trust;
 
 pub(super) fn run(args: &RunArgs) -> Exit {
+    pipeline::arrange();
     if let Err(error) = telemetry::start(args.log_format) {
         complain(&format!("procprobe: the log cannot be started: {error}"));
     }

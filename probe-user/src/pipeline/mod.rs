@@ -13,6 +13,7 @@ mod answer;
 pub mod clock;
 mod clock_set;
 mod core;
+mod couriers;
 mod logfiles;
 mod looks;
 mod memory;
@@ -45,6 +46,7 @@ use crate::serve::{BindError, Query};
 use crate::stamp::OpenError;
 use crate::time::KTime;
 
+pub use self::memory::arrange;
 pub use self::start::run;
 
 use self::alarm::Alarm;
@@ -170,14 +172,16 @@ impl Daemon {
                 },
                 ready = self.core.kernel().records.ready() => {
                     ready?;
-                    let drained = self.core.drain()?;
+                    let drained = self.drain()?;
                     self.storm.woken(drained.records);
                     self.times.drain = Some(self.look_after(drained));
+                    others().await;
                 }
                 rings = alarm.rings() => {
                     rings?;
                     alarm.rang();
                     self.on_time()?;
+                    others().await;
                 }
                 jumps = clock_set.jumps() => {
                     jumps?;
@@ -214,11 +218,12 @@ impl Daemon {
         let now = clock::now();
         let is_due = |at: Option<KTime>| at.is_some_and(|at| at <= now);
         if is_due(self.times.drain) {
-            let drained = self.core.drain()?;
+            let drained = self.drain()?;
             self.storm.drained(drained.records);
             self.times.drain = (drained.records > 0).then(|| self.look_after(drained));
         }
         if is_due(self.core.wake_at()) {
+            self.catch_up();
             self.core.tick()?;
         }
         if let Some(at) = self.times.sample.filter(|at| *at <= now) {
@@ -238,6 +243,29 @@ impl Daemon {
         Ok(())
     }
 
+    /// Hands in some records, and does what they lead to.
+    fn drain(&mut self) -> Result<Drained, PipelineError> {
+        let drained = self.core.drain();
+        if self.core.is_unsettled() {
+            self.catch_up();
+            self.core.settle()?;
+        }
+        Ok(drained)
+    }
+
+    /// Hands in and tells whatever happened before this moment, few records at a time.
+    fn catch_up(&mut self) {
+        let began = clock::now();
+        loop {
+            self.tell_events();
+            let drained = self.core.drain();
+            self.storm.woken(drained.records);
+            if !drained.more || drained.last.is_some_and(|last| last > began) {
+                return;
+            }
+        }
+    }
+
     /// How far apart samples are now. One beat serves usage and the host: each further one would be a wake-up more.
     fn sample_every(&self) -> Option<Duration> {
         let interval = self.prepared.config.sample_interval * self.sample_one_of();
@@ -246,6 +274,7 @@ impl Daemon {
 
     fn sample(&mut self) -> Result<(), PipelineError> {
         if self.core.is_sampling() {
+            self.catch_up();
             self.core.sample()?;
         }
         if self.measures.every(Duration::ZERO).is_some() {
@@ -257,9 +286,7 @@ impl Daemon {
     }
 
     fn tell_events(&mut self) {
-        for event in self.core.take_events() {
-            self.outlets.tell(event);
-        }
+        self.outlets.tell_all(self.core.take_events());
         self.outlets.tell_drops();
     }
 
@@ -275,7 +302,7 @@ impl Daemon {
 
     fn beat(&mut self) -> Result<(), PipelineError> {
         self.core.check_misses()?;
-        self.core.drain()?;
+        self.catch_up();
         let clock = clock::read();
         let heartbeat = agent::heartbeat(
             clock.mono,
@@ -293,6 +320,12 @@ impl Daemon {
         self.outlets.tell(heartbeat);
         Ok(())
     }
+}
+
+/// Lets the other tasks of the runtime have a turn: in a storm there is always something to do for this one, and whoever
+/// asks for the status would wait for its end.
+async fn others() {
+    tokio::task::yield_now().await;
 }
 
 /// The next moment after `now` on the beat that `last` was on: what was missed is not made up for.
