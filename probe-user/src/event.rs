@@ -39,6 +39,7 @@ pub mod name {
     pub const AGENT_RELOADED: &str = "procprobe.agent.reloaded";
     pub const AGENT_RELOAD_FAILED: &str = "procprobe.agent.reload_failed";
     pub const AGENT_HEARTBEAT: &str = "procprobe.agent.heartbeat";
+    pub const AGENT_SHED: &str = "procprobe.agent.shed";
     pub const AGENT_LOST: &str = "procprobe.agent.lost";
 }
 

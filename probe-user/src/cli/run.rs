@@ -55,6 +55,8 @@ fn flags(args: &RunArgs) -> Flags {
         http: args.http,
         sample_interval: args.sample_interval,
         start_grace: args.start_grace,
+        limit_cpu: args.limit_cpu,
+        limit_memory: args.limit_memory,
         processes: args.events.map(Into::into),
     }
 }

@@ -7,7 +7,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use aya::maps::{HashMap, MapData, PerCpuArray, RingBuf};
+use aya::maps::{Array, HashMap, MapData, PerCpuArray, RingBuf};
 use aya::programs::{BtfTracePoint, Iter, ProgramError};
 use aya::{Ebpf, EbpfError, EbpfLoader};
 use probe_common::layout as names;
@@ -16,6 +16,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::btf::{Btf, BtfError, VMLINUX};
 use super::layout::{self, LayoutError};
+use super::left_out::LeftOut;
 use super::losses::Losses;
 use super::object::OBJECT;
 use super::records::Records;
@@ -150,6 +151,8 @@ pub struct Attached {
     pub sampler: Sampler,
     /// What the programs watch.
     pub watched: Watched,
+    /// What they leave out.
+    pub left_out: LeftOut,
     /// What they could not deliver, and what they cost.
     pub losses: Losses,
 }
@@ -190,6 +193,7 @@ pub fn attach(settings: LoadSettings) -> Result<Attached, LoadError> {
     let records = Records::new(take::<RingBuf<MapData>>(&mut ebpf, map_names::RECORDS)?)
         .map_err(|source| LoadError::Map { map: map_names::RECORDS, source: source.into() })?;
     let watched = Watched::new(take::<HashMap<MapData, u32, u32>>(&mut ebpf, map_names::WATCHED)?);
+    let left_out = LeftOut::new(take::<Array<MapData, u32>>(&mut ebpf, map_names::LEFT_OUT)?);
     let cpu_state = take::<PerCpuArray<MapData, _>>(&mut ebpf, map_names::CPU_STATE)?;
 
     for program in [SCAN_PROGRAM, SAMPLE_PROGRAM, GLANCE_PROGRAM] {
@@ -206,7 +210,7 @@ pub fn attach(settings: LoadSettings) -> Result<Attached, LoadError> {
         loaded.attach().map_err(|source| LoadError::Program { program, source })?;
     }
     let losses = Losses::new(cpu_state, &ebpf, &PROGRAMS.map(|(program, _)| program));
-    Ok(Attached { records, sampler: Sampler::new(ebpf, glances), watched, losses })
+    Ok(Attached { records, sampler: Sampler::new(ebpf, glances), watched, left_out, losses })
 }
 
 /// A loader that has read nothing. aya's constructor reads and takes apart the type information of the whole kernel, 30 MiB

@@ -173,6 +173,11 @@ impl Core {
         &mut self.engine
     }
 
+    /// Whether arguments of new processes are done without.
+    pub(super) fn leave_out_args(&mut self, left_out: bool) {
+        self.kernel.left_out.args(left_out);
+    }
+
     /// For waiting and figures.
     pub(super) const fn kernel(&self) -> &Attached {
         &self.kernel

@@ -21,6 +21,7 @@ mod outlets;
 mod privileges;
 pub mod recorder;
 mod reload;
+mod shedding;
 mod snapshots;
 mod start;
 mod stop;
@@ -31,7 +32,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use crate::act::Acting;
-use crate::agent::{self, HEARTBEAT_EVERY};
+use crate::agent::{self, Guard, HEARTBEAT_EVERY};
 use crate::cli::Exit;
 use crate::config::load::Prepared;
 use crate::engine::Input;
@@ -131,6 +132,7 @@ struct Daemon {
     wake_gap: Duration,
     times: Times,
     storm: Storm,
+    guard: Guard,
 }
 
 /// When what is to be done next.
@@ -190,6 +192,7 @@ impl Daemon {
                 () = self.outlets.path_turns() => self.outlets.tell_paths(),
                 Some(query) = queries.recv() => self.answer(query),
             }
+            self.look_at_itself(clock::now());
         };
         Box::pin(self.stop(reason, inputs)).await
     }
@@ -205,9 +208,9 @@ impl Daemon {
             // What was to come after a longer interval comes earlier when the interval has become shorter.
             self.times.sample.map_or_else(clock::now, |at| at.min(clock::now().after(every)))
         });
-        let outlets = [self.outlets.next_orphan(), self.outlets.next_path()];
+        let others = [self.outlets.next_orphan(), self.outlets.next_path(), self.guard.next_look()];
         let times = [self.times.drain, self.times.sample, self.core.wake_at(), Some(self.times.heartbeat)];
-        times.into_iter().chain(outlets).flatten().min()
+        times.into_iter().chain(others).flatten().min()
     }
 
     /// Does whatever is due.
@@ -265,7 +268,7 @@ impl Daemon {
 
     /// How far apart samples are now. One beat serves usage and the host: each further one would be a wake-up more.
     fn sample_every(&self) -> Option<Duration> {
-        let interval = self.prepared.config.sample_interval;
+        let interval = self.prepared.config.sample_interval * self.sample_one_of();
         if self.core.is_sampling() { Some(interval) } else { self.measures.every(interval) }
     }
 
