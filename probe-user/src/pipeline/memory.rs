@@ -1,4 +1,4 @@
-//! Gives memory back after the start, and after a storm of processes.
+//! Keeps the heap small, and gives memory back after the start and after a storm of processes.
 //!
 //! Reading policies, the kernel's type information and the kernel object takes code and heap that are not needed again. The
 //! C library keeps freed heap for the next such need, and the pages of code that ran once stay counted as the daemon's.
