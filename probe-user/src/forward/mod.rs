@@ -6,7 +6,10 @@
 //!   backoff and the collector's own Retry-After, to the first of several URLs that is not waiting ([`crate::post::rota`]);
 //! - what the collector refuses for good (a 4xx other than 408 and 429, or a part of a batch) is set aside as [dead
 //!   letters](DeadLetters) and counted as `rejected`; a batch that is too large (413) is halved first;
-//! - events go in order, unless alarms are to come first: then those of a backlog are sent before the rest of it;
+//! - so is one event over which the collector breaks (500) again and again while it takes others; what it breaks over steps
+//!   aside until that is known, and holds up nothing else (see `parts`);
+//! - events go in order, unless alarms are to come first: then those of a backlog are sent before the rest of it; what has
+//!   stepped aside comes late;
 //! - no secret leaves this module: URLs are shown without user, password and query, errors without URLs.
 //!
 //! Events that wait at the end are sent for as long as [`Forwarder::close`] allows; the rest is sent by the next run. What
@@ -14,6 +17,7 @@
 
 mod dead;
 mod endpoint;
+mod parts;
 mod reach;
 mod report;
 mod send;
@@ -145,8 +149,16 @@ pub struct Status {
     pub sent_events: u64,
     /// Requests acknowledged.
     pub sent_batches: u64,
+    /// Events that it broke over and that may be the reason; they count as waiting.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub suspects: u64,
     /// Events dropped since the start, by reason.
     pub dropped: Vec<Dropped>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
+const fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// The way out to one collector.
@@ -175,6 +187,7 @@ struct State {
     sent_events: u64,
     sent_batches: u64,
     failures: u64,
+    suspects: u64,
     last_error: Option<String>,
     name: String,
     urls: Vec<String>,
@@ -191,6 +204,7 @@ impl Forwarder {
                 sent_events: 0,
                 sent_batches: 0,
                 failures: 0,
+                suspects: 0,
                 last_error: None,
                 name: name.to_owned(),
                 urls: settings.endpoints.iter().map(ToString::to_string).collect(),
@@ -225,6 +239,7 @@ impl Forwarder {
             queued_age: backlog.oldest.map(|oldest| now.0.saturating_sub(oldest).max(0) as f64 / 1e9),
             sent_events: state.sent_events,
             sent_batches: state.sent_batches,
+            suspects: state.suspects,
             dropped: state.tally.totals(),
         }
     }

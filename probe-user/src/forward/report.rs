@@ -127,7 +127,9 @@ async fn deliver(shared: Arc<Shared>, mut client: Client, endpoints: Vec<Endpoin
         let Some(endpoint) = endpoints.get(index) else { return };
         let outcome = client.send_metrics(endpoint, &body).await;
         match &outcome {
-            Outcome::Retry { after, .. } => drop(rota.failed(index, Instant::now(), *after, jitter.next())),
+            Outcome::Retry { after, .. } | Outcome::Broke { after, .. } => {
+                drop(rota.failed(index, Instant::now(), *after, jitter.next()))
+            }
             _ => rota.succeeded(index),
         }
         shared.settle(endpoint, number, &body, &outcome);
@@ -157,7 +159,8 @@ impl Shared {
     fn settle(&self, endpoint: &Endpoint, number: u64, body: &Body, outcome: &Outcome) {
         let mut state = lock(&self.state);
         let (rejected, why) = match outcome {
-            Outcome::Retry { why, .. } => {
+            // What a collector breaks over goes at last for want of room.
+            Outcome::Retry { why, .. } | Outcome::Broke { why, .. } => {
                 // The first failure in a row is news, the others are the same news.
                 if !std::mem::replace(&mut state.failing, true) {
                     tracing::warn!(collector = %endpoint, why, "the collector does not take metrics; trying on");

@@ -213,6 +213,7 @@ impl Client {
         match answer.outcome() {
             Outcome::Accepted if otlp => self.acknowledged(to, answer, body, secrets),
             Outcome::Retry { why, after } => Outcome::Retry { why: more(why), after },
+            Outcome::Broke { why, after } => Outcome::Broke { why: more(why), after },
             // Credentials are put right by people, and the events should still be there then.
             Outcome::Rejected { why } if CREDENTIALS.contains(&answer.status) => {
                 Outcome::Retry { why: more(why), after: None }

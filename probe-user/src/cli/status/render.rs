@@ -164,6 +164,12 @@ fn collector(page: &mut String, collector: &Value) {
     if let Some(error) = collector["last_error"].as_str() {
         let _ = writeln!(page, "  {}", clean(error));
     }
+    if let Some(suspects) = collector["suspects"].as_u64() {
+        let _ = writeln!(
+            page,
+            "  answered with an error of its own to {suspects} of those waiting; tried on in smaller parts"
+        );
+    }
 }
 
 fn spool(page: &mut String, spool: &Value) {
