@@ -1,10 +1,12 @@
 //! What the daemon tells of itself: events about its own life, and what it costs.
 
 mod cost;
+mod disk;
 mod paths;
 mod tell;
 
 pub use cost::{Cost, KernelCost, ProgramCost, own_cost};
+pub use disk::{Disk, Stand};
 pub use paths::{Paths, Seen};
 pub use tell::{Heartbeat, Held, Started, heartbeat, lost, lost_numbers, reload_failed, reloaded, started, stopped};
 

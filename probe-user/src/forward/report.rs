@@ -128,7 +128,7 @@ async fn deliver(shared: Arc<Shared>, mut client: Client, endpoints: Vec<Endpoin
         let outcome = client.send_metrics(endpoint, &body).await;
         match &outcome {
             Outcome::Retry { after, .. } | Outcome::Broke { after, .. } => {
-                drop(rota.failed(index, Instant::now(), *after, jitter.next()))
+                rota.failed(index, Instant::now(), *after, jitter.next());
             }
             _ => rota.succeeded(index),
         }
