@@ -15,9 +15,11 @@
 //! Events that wait at the end are sent for as long as [`Forwarder::close`] allows; the rest is sent by the next run. What
 //! was under way when the daemon died is sent again, with the same ids.
 
+mod connect;
 mod dead;
 mod endpoint;
 mod parts;
+mod proxy;
 mod reach;
 mod report;
 mod send;
@@ -26,8 +28,10 @@ mod task;
 mod tests;
 mod tls;
 mod token;
+mod watched;
 mod wire;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -38,7 +42,7 @@ use tokio::task::JoinHandle;
 
 pub use dead::DeadLetters;
 pub use endpoint::{Endpoint, EndpointError};
-pub use report::{Ask, Reporter};
+pub use report::{Ask, MetricsStatus, Reporter};
 pub use send::{Client, StartError};
 pub use wire::otlp_metrics::Snapshot;
 pub use wire::{ClientFiles, Compression, Protocol, Tls, Wire};
@@ -131,6 +135,9 @@ pub struct Status {
     pub name: String,
     /// The URLs, without secrets.
     pub urls: Vec<String>,
+    /// By which proxy each URL is reached that is reached by one; without secrets.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub proxies: BTreeMap<String, String>,
     /// The last request was acknowledged (or none was made yet).
     pub healthy: bool,
     /// Why it was not.
@@ -152,6 +159,12 @@ pub struct Status {
     /// Events that it broke over and that may be the reason; they count as waiting.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub suspects: u64,
+    /// Files that do not serve as they are now, one sentence each: those of before are used.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
+    /// Metrics, where it is sent some.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metrics: Option<MetricsStatus>,
     /// Events dropped since the start, by reason.
     pub dropped: Vec<Dropped>,
 }
@@ -191,6 +204,8 @@ struct State {
     last_error: Option<String>,
     name: String,
     urls: Vec<String>,
+    proxies: BTreeMap<String, String>,
+    notes: Vec<String>,
 }
 
 impl Forwarder {
@@ -208,6 +223,8 @@ impl Forwarder {
                 last_error: None,
                 name: name.to_owned(),
                 urls: settings.endpoints.iter().map(ToString::to_string).collect(),
+                proxies: client.proxies().clone(),
+                notes: Vec::new(),
             }),
             wake: Notify::new(),
             reach: Reach::default(),
@@ -224,13 +241,14 @@ impl Forwarder {
         self.shared.reach.ring(bell);
     }
 
-    /// How delivery stands at this moment.
+    /// How delivery of events stands at this moment.
     pub fn status(&self, now: Wall) -> Status {
         let backlog = self.gauge.read();
         let state = lock(&self.shared.state);
         Status {
             name: state.name.clone(),
             urls: state.urls.clone(),
+            proxies: state.proxies.clone(),
             healthy: state.failures == 0,
             last_error: state.last_error.clone(),
             failures: state.failures,
@@ -240,6 +258,8 @@ impl Forwarder {
             sent_events: state.sent_events,
             sent_batches: state.sent_batches,
             suspects: state.suspects,
+            notes: state.notes.clone(),
+            metrics: None,
             dropped: state.tally.totals(),
         }
     }

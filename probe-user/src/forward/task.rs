@@ -70,7 +70,7 @@ impl Task {
             }
             if let Some(part) = self.parts.next() {
                 self.deliver(part).await;
-                lock(&self.shared.state).suspects = self.parts.suspected();
+                self.note();
             }
             if self.parts.is_empty()
                 && let Err(error) = self.reader.acknowledge(std::mem::take(&mut self.rejected)).await
@@ -79,6 +79,13 @@ impl Task {
                 tracing::debug!(%error, "how far the collector is could not be written down");
             }
         }
+    }
+
+    /// Leaves word for status.
+    fn note(&self) {
+        let mut state = lock(&self.shared.state);
+        state.suspects = self.parts.suspected();
+        state.notes = self.client.notes();
     }
 
     /// Takes the next batch; the spool has let events gather already. Waits for it where there is nothing else to do. False:

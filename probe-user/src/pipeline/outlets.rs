@@ -35,7 +35,8 @@ pub(super) struct Outlets {
     sink: Sink,
     spool: Spool,
     ways: Vec<Way>,
-    reporters: Vec<Reporter>,
+    /// By the collector's name.
+    reporters: Vec<(String, Reporter)>,
     /// The collectors that the reporters were made for.
     reported: Vec<forward::Settings>,
     dead: Arc<DeadLetters>,
@@ -107,9 +108,12 @@ impl Outlets {
             return Ok(());
         }
         let host = self.stamper.host();
-        let spawn = |settings| Reporter::spawn(settings, snapshots::ask(queries.clone(), Arc::clone(host)));
-        let reporters: Vec<Option<Reporter>> = collectors.iter().map(spawn).collect::<Result<_, _>>()?;
-        self.reporters = reporters.into_iter().flatten().collect();
+        let mut reporters = Vec::new();
+        for (name, settings) in forward::Settings::names(collectors).into_iter().zip(collectors) {
+            let ask = snapshots::ask(queries.clone(), Arc::clone(host));
+            reporters.extend(Reporter::spawn(settings, ask)?.map(|reporter| (name, reporter)));
+        }
+        self.reporters = reporters;
         self.reported = collectors.to_vec();
         Ok(())
     }
@@ -194,7 +198,7 @@ impl Outlets {
     /// Tells what the spool has dropped, and the other ways out as far as it is time to at `due`.
     fn tell_dropped(&mut self, now: KTime, due: KTime, of_spool: &[Dropped]) {
         let mut untold = self.sink.untold(due);
-        untold.extend(self.reporters.iter().flat_map(|reporter| reporter.untold(due)));
+        untold.extend(self.reporters.iter().flat_map(|(_, reporter)| reporter.untold(due)));
         untold.extend(self.notifier.untold(due));
         for dropped in &untold {
             self.tell(agent::lost(now, dropped));
@@ -307,7 +311,19 @@ impl Outlets {
     /// How delivery to each collector stands.
     pub(super) fn collectors(&self) -> Vec<forward::Status> {
         let now = clock::read().wall;
-        self.ways.iter().map(|way| way.forwarder.status(now)).collect()
+        let of = |way: &Way| {
+            let mut status = way.forwarder.status(now);
+            if let Some((_, reporter)) = self.reporters.iter().find(|(name, _)| *name == way.name) {
+                let (metrics, notes) = reporter.status();
+                status.metrics = Some(metrics);
+                // Both read the same files.
+                status.notes.extend(notes);
+                status.notes.sort_unstable();
+                status.notes.dedup();
+            }
+            status
+        };
+        self.ways.iter().map(of).collect()
     }
 
     /// How the spool stands.
@@ -334,7 +350,7 @@ impl Outlets {
         let mut dropped = self.sink.dropped();
         // What collectors reject is among it.
         dropped.extend(self.spool.status().dropped);
-        dropped.extend(self.reporters.iter().flat_map(Reporter::dropped));
+        dropped.extend(self.reporters.iter().flat_map(|(_, reporter)| reporter.dropped()));
         dropped.extend(self.notifier.dropped());
         dropped
     }

@@ -93,5 +93,8 @@ async fn what_stepped_aside_goes_to_the_next_run() {
     let spool = open_spool(&dir);
     let forwarder = spawn(down, &spool, &dir).unwrap();
     Rig { dir, spool, forwarder }.close().await;
-    assert_eq!(accepted(&log), (1..=8).collect::<Vec<_>>());
+    // What was under way at the end may have been taken and comes again.
+    let mut arrived = sorted(accepted(&log));
+    arrived.dedup();
+    assert_eq!(arrived, (1..=8).collect::<Vec<_>>());
 }
