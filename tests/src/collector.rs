@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use rustix::net::{AddressFamily, SocketType, bind, getsockname, listen, socket};
@@ -16,11 +16,21 @@ use crate::event::Event;
 #[derive(Clone, Debug)]
 pub struct Collector {
     address: SocketAddr,
-    heard: Arc<Mutex<Heard>>,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    heard: Mutex<Heard>,
+    /// Answers are given again.
+    released: Condvar,
 }
 
 #[derive(Debug, Default)]
 struct Heard {
+    /// No answer is given for now; so many are due.
+    holds: bool,
+    held: usize,
     answers: VecDeque<u16>,
     accepted: Vec<Event>,
     refused: usize,
@@ -62,18 +72,19 @@ impl Collector {
 
     fn listening(listener: TcpListener, answers: impl IntoIterator<Item = u16>) -> Self {
         let address = listener.local_addr().unwrap_or_else(|error| panic!("listen: {error}"));
-        let heard = Arc::new(Mutex::new(Heard { answers: answers.into_iter().collect(), ..Heard::default() }));
-        let shared = Arc::clone(&heard);
+        let heard = Heard { answers: answers.into_iter().collect(), ..Heard::default() };
+        let shared = Arc::new(Shared { heard: Mutex::new(heard), ..Shared::default() });
+        let listening = Arc::clone(&shared);
         thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
-                let heard = Arc::clone(&shared);
+                let shared = Arc::clone(&listening);
                 thread::spawn(move || {
                     // An error is the client closing its connection.
-                    let _ = converse(stream, &heard);
+                    let _ = converse(stream, &shared);
                 });
             }
         });
-        Self { address, heard }
+        Self { address, shared }
     }
 
     /// For `--collector`.
@@ -83,31 +94,49 @@ impl Collector {
 
     /// Events of requests that were answered with 2xx, in the order in which they came.
     pub fn accepted(&self) -> Vec<Event> {
-        lock(&self.heard).accepted.clone()
+        self.shared.heard().accepted.clone()
     }
 
     /// The same, and forgets them.
     pub fn take_accepted(&self) -> Vec<Event> {
-        std::mem::take(&mut lock(&self.heard).accepted)
+        std::mem::take(&mut self.shared.heard().accepted)
+    }
+
+    /// From now on requests are taken in and not answered.
+    pub fn hold(&self) {
+        self.shared.heard().holds = true;
+    }
+
+    /// How many requests were taken in and are not answered.
+    pub fn held(&self) -> usize {
+        self.shared.heard().held
+    }
+
+    /// Answers all of them, and those that come.
+    pub fn release(&self) {
+        self.shared.heard().holds = false;
+        self.shared.released.notify_all();
     }
 
     /// Requests that were answered with something else.
     pub fn refused(&self) -> usize {
-        lock(&self.heard).refused
+        self.shared.heard().refused
     }
 
     /// What was wrong with requests: method, content type, lines that are not JSON.
     pub fn faults(&self) -> Vec<String> {
-        lock(&self.heard).faults.clone()
+        self.shared.heard().faults.clone()
     }
 }
 
-fn lock(heard: &Mutex<Heard>) -> std::sync::MutexGuard<'_, Heard> {
-    heard.lock().unwrap_or_else(PoisonError::into_inner)
+impl Shared {
+    fn heard(&self) -> MutexGuard<'_, Heard> {
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// Requests of one connection, until the client closes it.
-fn converse(stream: TcpStream, heard: &Mutex<Heard>) -> std::io::Result<()> {
+fn converse(stream: TcpStream, shared: &Shared) -> std::io::Result<()> {
     let mut writer = stream.try_clone()?;
     let mut reader = BufReader::new(stream);
     loop {
@@ -131,14 +160,15 @@ fn converse(stream: TcpStream, heard: &Mutex<Heard>) -> std::io::Result<()> {
         }
         let mut body = vec![0; length];
         reader.read_exact(&mut body)?;
-        let code = take(&request, ndjson, &body, heard);
+        let code = take(&request, ndjson, &body, shared);
         write!(writer, "HTTP/1.1 {code} Told So\r\nContent-Length: 0\r\n\r\n")?;
         writer.flush()?;
     }
 }
 
-fn take(request: &str, ndjson: bool, body: &[u8], heard: &Mutex<Heard>) -> u16 {
-    let mut heard = lock(heard);
+/// What is answered, once answers are given.
+fn take(request: &str, ndjson: bool, body: &[u8], shared: &Shared) -> u16 {
+    let mut heard = shared.heard();
     let mut events = Vec::new();
     for line in body.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
         match serde_json::from_slice::<Value>(line) {
@@ -155,5 +185,10 @@ fn take(request: &str, ndjson: bool, body: &[u8], heard: &Mutex<Heard>) -> u16 {
     } else {
         heard.refused += 1;
     }
+    heard.held += 1;
+    while heard.holds {
+        heard = shared.released.wait(heard).unwrap_or_else(PoisonError::into_inner);
+    }
+    heard.held -= 1;
     code
 }
