@@ -59,9 +59,10 @@ pub fn status(daemon: &Daemon) -> Option<Value> {
     serde_json::from_slice(&daemon.command(&["status", "--format", "json"]).stdout).ok()
 }
 
-/// The first collector has everything.
+/// Everything told is on disk, and the first collector has it.
 pub fn is_caught_up(daemon: &Daemon) -> bool {
-    status(daemon).is_some_and(|status| status["collectors"][0]["queued_events"] == 0)
+    let is_so = |status: Value| status["spool"]["unwritten"] == 0 && status["collectors"][0]["queued_events"] == 0;
+    status(daemon).is_some_and(is_so)
 }
 
 /// Panics when this does not come about in time.
