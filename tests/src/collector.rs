@@ -32,7 +32,7 @@ struct Heard {
     holds: bool,
     held: usize,
     answers: VecDeque<u16>,
-    accepted: Vec<Event>,
+    accepted: Vec<String>,
     refused: usize,
     faults: Vec<String>,
 }
@@ -94,11 +94,12 @@ impl Collector {
 
     /// Events of requests that were answered with 2xx, in the order in which they came.
     pub fn accepted(&self) -> Vec<Event> {
-        self.shared.heard().accepted.clone()
+        let parse = |line: &String| serde_json::from_str(line).ok().map(Event);
+        self.shared.heard().accepted.iter().filter_map(parse).collect()
     }
 
-    /// The same, and forgets them.
-    pub fn take_accepted(&self) -> Vec<Event> {
+    /// The same as lines, and forgets them.
+    pub fn take_lines(&self) -> Vec<String> {
         std::mem::take(&mut self.shared.heard().accepted)
     }
 
@@ -171,9 +172,10 @@ fn take(request: &str, ndjson: bool, body: &[u8], shared: &Shared) -> u16 {
     let mut heard = shared.heard();
     let mut events = Vec::new();
     for line in body.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
-        match serde_json::from_slice::<Value>(line) {
-            Ok(value) => events.push(Event(value)),
-            Err(error) => heard.faults.push(format!("{error}: {}", String::from_utf8_lossy(line))),
+        let text = String::from_utf8_lossy(line).into_owned();
+        match serde_json::from_str::<Value>(&text) {
+            Ok(_) => events.push(text),
+            Err(error) => heard.faults.push(format!("{error}: {text}")),
         }
     }
     if !request.starts_with("POST /events ") || !ndjson || events.is_empty() {

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::account::id_in;
 use crate::daemon::{Daemon, Setup, stretched};
 use crate::event::Event;
 
@@ -45,13 +46,21 @@ impl Home {
 
 /// What the local history holds, in order; `since` such as `2s`.
 pub fn history(daemon: &Daemon, since: Option<&str>) -> Vec<Event> {
+    let parse = |line: &str| Event(serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}")));
+    told(daemon, since).lines().map(parse).collect()
+}
+
+/// The ids of the same, without reading the rest: there may be very many.
+pub fn history_ids(daemon: &Daemon, since: Option<&str>) -> Vec<String> {
+    told(daemon, since).lines().map(|line| id_in(line).to_owned()).collect()
+}
+
+fn told(daemon: &Daemon, since: Option<&str>) -> String {
     let mut arguments = vec!["events", "--format", "json"];
     arguments.extend(since.map(|since| ["--since", since]).into_iter().flatten());
     let output = daemon.command(&arguments);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let lines = output.stdout.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
-    let parse = |line| Event(serde_json::from_slice(line).unwrap_or_else(|error| panic!("{error}")));
-    lines.map(parse).collect()
+    String::from_utf8(output.stdout).unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// None while the daemon is too busy to answer.

@@ -21,6 +21,8 @@ pub mod hook;
 pub mod otel;
 pub mod prometheus;
 pub mod random;
+pub mod readme;
+pub mod sandbox;
 pub mod stream;
 pub mod web;
 

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
-use procprobe_tests::account::{check_stream, id};
+use procprobe_tests::account::{Account, id};
 use procprobe_tests::actor::{Actor, group};
 use procprobe_tests::collector::Down;
 use procprobe_tests::daemon::{Daemon, Setup};
@@ -45,9 +45,8 @@ fn what_a_small_spool_drops_in_an_outage_is_told() {
         wait_until("the backlog at the collector", Duration::from_mins(1), || is_caught_up(&daemon));
         assert_eq!(daemon.stop(), Some(0));
         // Whatever its end made room for was told before it ended.
-        let arrived = collector.take_accepted();
-        let by_seq = check_stream(&arrived);
-        let starts = by_seq.values().filter(|event| event.name() == "procprobe.agent.started").count();
+        let account = Account::of(collector.take_lines());
+        let starts = account.own().iter().filter(|event| event.name() == "procprobe.agent.started").count();
         // The daemon's own events outlive those of processes, unless it is what is new that goes.
         assert!(starts == 2 || when_full == "drop_newest", "{starts} of 2");
     }
