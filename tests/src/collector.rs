@@ -98,7 +98,13 @@ impl Collector {
         self.shared.heard().accepted.iter().filter_map(parse).collect()
     }
 
-    /// The same as lines, and forgets them.
+    /// The number of the last event that was answered so; 0 before the first.
+    pub fn last_seq(&self) -> u64 {
+        let last = self.shared.heard().accepted.last().and_then(|line| serde_json::from_str(line).ok());
+        last.map_or(0, |event| Event(event).seq())
+    }
+
+    /// All of them as lines, and forgets them.
     pub fn take_lines(&self) -> Vec<String> {
         std::mem::take(&mut self.shared.heard().accepted)
     }

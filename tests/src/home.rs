@@ -58,9 +58,14 @@ pub fn history_ids(daemon: &Daemon, since: Option<&str>) -> Vec<String> {
 fn told(daemon: &Daemon, since: Option<&str>) -> String {
     let mut arguments = vec!["events", "--format", "json"];
     arguments.extend(since.map(|since| ["--since", since]).into_iter().flatten());
-    let output = daemon.command(&arguments);
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap_or_else(|error| panic!("{error}"))
+    let mut told = None;
+    // A daemon that is too busy for half a minute breaks an answer off.
+    wait_until("a whole answer", Duration::from_mins(2), || {
+        let output = daemon.command(&arguments);
+        told = output.status.success().then_some(output.stdout);
+        told.is_some()
+    });
+    String::from_utf8(told.unwrap_or_default()).unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// None while the daemon is too busy to answer.
@@ -68,10 +73,9 @@ pub fn status(daemon: &Daemon) -> Option<Value> {
     serde_json::from_slice(&daemon.command(&["status", "--format", "json"]).stdout).ok()
 }
 
-/// Everything told is on disk, and the first collector has it.
+/// The first collector has everything that is on disk.
 pub fn is_caught_up(daemon: &Daemon) -> bool {
-    let is_so = |status: Value| status["spool"]["unwritten"] == 0 && status["collectors"][0]["queued_events"] == 0;
-    status(daemon).is_some_and(is_so)
+    status(daemon).is_some_and(|status| status["collectors"][0]["queued_events"] == 0)
 }
 
 /// Panics when this does not come about in time.

@@ -1,8 +1,8 @@
 //! Commands as people type them, with the paths and ports that they name, on a host that keeps nothing of it: in a network
 //! of their own, with /etc, /var/lib and /run that forget what is written to them.
 
+use std::fmt::Write as _;
 use std::fs;
-use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -84,8 +84,8 @@ impl Plan {
         let mut script = String::new();
         for (number, command) in commands.iter().enumerate() {
             let place = place.display();
-            script += &format!("(exec {command}) > {place}/{number}.out 2> {place}/{number}.err &\n");
-            script += "started=\"$started $!\"\n";
+            let _ = writeln!(script, "(exec {command}) > {place}/{number}.out 2> {place}/{number}.err &");
+            script.push_str("started=\"$started $!\"\n");
         }
         fs::write(place.join("commands"), script).unwrap_or_else(|error| panic!("{error}"));
         let own = binary();
@@ -139,7 +139,7 @@ impl Sandbox {
             for kind in ["out", "err"] {
                 let Ok(said) = fs::read(self.folder.path().join(format!("{number}.{kind}"))) else { return text };
                 let said = said.get(said.len().saturating_sub(4000)..).unwrap_or_default();
-                text += &format!("--- {number}.{kind}\n{}\n", String::from_utf8_lossy(said));
+                let _ = writeln!(text, "--- {number}.{kind}\n{}", String::from_utf8_lossy(said));
             }
         }
         text
@@ -149,9 +149,7 @@ impl Sandbox {
 impl Drop for Sandbox {
     fn drop(&mut self) {
         // The shell ends what it has started when its input ends.
-        if let Some(mut stdin) = self.child.stdin.take() {
-            let _ = stdin.flush();
-        }
+        drop(self.child.stdin.take());
         let _ = self.child.wait();
     }
 }

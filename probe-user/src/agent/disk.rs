@@ -78,12 +78,12 @@ fn restored(now: KTime, outage: Outage, lost: u64) -> Event {
         .put_attribute("until", Attribute::Time(now))
         .put("duration", duration)
         .put("lost", lost);
-    let loss = match lost {
+    let cost = match lost {
         0 => "none was lost".to_owned(),
         1 => "1 found no room in memory and is lost".to_owned(),
         many => format!("{many} found no room in memory and are lost"),
     };
-    let body = format!("events are written to disk again after {duration:.1} s; {loss}");
+    let body = format!("events are written to disk again after {duration:.1} s; {cost}");
     let severity = if lost == 0 { Severity::Info } else { Severity::Warning };
     Event { name: name::SPOOL_RESTORED, severity, at: now, body, attributes, alarm: None }
 }
@@ -101,18 +101,14 @@ mod tests {
         assert_eq!(event.as_ref().map(|event| event.body.as_str()), told, "at {at}");
         assert_eq!(disk.next_look(), next.map(KTime::from_secs), "at {at}");
         let Some(event) = event else { return };
-        match since {
-            Some(since) => {
-                assert_eq!((event.name, event.severity), ("procprobe.spool.failing", Severity::Warning));
-                assert_eq!(event.attributes.get("waiting"), Some(&json!(7)));
-                let attribute = event.attributes.0.iter().find(|(name, _)| *name == "since");
-                assert_eq!(attribute.unwrap().1, Attribute::Time(KTime::from_secs(since)));
-            }
-            None => {
-                assert_eq!(event.name, "procprobe.spool.restored");
-                let until = event.attributes.0.iter().find(|(name, _)| *name == "until");
-                assert_eq!(until.unwrap().1, Attribute::Time(KTime::from_secs(at)));
-            }
+        let time = |name| event.attributes.0.iter().find(|(key, _)| *key == name).map(|(_, time)| time);
+        if let Some(since) = since {
+            assert_eq!((event.name, event.severity), ("procprobe.spool.failing", Severity::Warning));
+            assert_eq!(event.attributes.get("waiting"), Some(&json!(7)));
+            assert_eq!(time("since"), Some(&Attribute::Time(KTime::from_secs(since))));
+        } else {
+            assert_eq!(event.name, "procprobe.spool.restored");
+            assert_eq!(time("until"), Some(&Attribute::Time(KTime::from_secs(at))));
         }
     }
 

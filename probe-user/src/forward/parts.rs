@@ -130,7 +130,9 @@ impl Parts {
     /// The part is too large: its halves are next.
     pub(super) fn halve(&mut self, part: Part) {
         let lane = if part.suspected { &mut self.suspects } else { &mut self.fresh };
-        part.halves().into_iter().rev().for_each(|half| lane.push_front(half));
+        let [left, right] = part.halves();
+        lane.push_front(right);
+        lane.push_front(left);
     }
 
     /// The URL of this number broke over the part. Returned, it is one event and given up.

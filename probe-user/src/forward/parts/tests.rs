@@ -53,7 +53,9 @@ impl World {
             let breaks = self.breaks_over(&numbers);
             self.requests += 1;
             if breaks {
-                numbers.iter().for_each(|number| self.breaks[*number] += 1);
+                for number in &numbers {
+                    self.breaks[*number] += 1;
+                }
                 if let Some(given_up) = parts.broke(part, 0) {
                     assert_eq!(given_up.lines.len(), 1);
                     self.given_up.extend(&numbers);
