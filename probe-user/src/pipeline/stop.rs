@@ -47,9 +47,7 @@ impl Daemon {
             core.input(input)?;
         }
         core.close();
-        for event in core.take_events() {
-            outlets.tell(event);
-        }
+        outlets.tell_all(core.take_events());
         drop(core);
         outlets.tell_last_drops().await;
         let now = clock::now();
