@@ -4,12 +4,14 @@
 //! processes is hostile: here it is valid UTF-8 (invalid bytes replaced) and bounded; control characters are still in
 //! it, [`crate::event`] escapes them on the way out.
 
+mod comm;
 mod host;
 
 use std::sync::Arc;
 
 use probe_common::maps::LossReason;
 
+pub use comm::Comm;
 pub use host::*;
 
 use crate::time::KTime;
@@ -37,7 +39,7 @@ pub struct Identity {
     /// Real group id.
     pub gid: u32,
     /// The leader's comm, at most 15 bytes.
-    pub comm: Arc<str>,
+    pub comm: Comm,
     /// `PF_KTHREAD`.
     pub kernel_thread: bool,
 }
@@ -151,7 +153,7 @@ pub enum Body {
         /// CPU time so far, not exact.
         cpu_ns: u64,
         /// The comm and uid, for a process that was never seen before.
-        comm: Arc<str>,
+        comm: Comm,
         /// Real user id.
         uid: u32,
         /// The parent's tgid.
@@ -166,7 +168,7 @@ pub enum Body {
     /// Its leader has a new comm.
     Rename {
         /// The new one.
-        comm: Arc<str>,
+        comm: Comm,
     },
     /// The path of a cgroup id.
     Cgroup {
@@ -189,7 +191,7 @@ pub struct SignalSent {
     /// Its real user id.
     pub sender_uid: u32,
     /// Its comm.
-    pub sender_comm: Arc<str>,
+    pub sender_comm: Comm,
 }
 
 /// One process as the scan iterator found it.

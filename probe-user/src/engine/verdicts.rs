@@ -11,7 +11,7 @@ use std::sync::Arc;
 use super::reread::Hope;
 use super::track::Groups;
 use crate::model::Process;
-use crate::record::Program;
+use crate::record::{Comm, Program};
 
 /// How many answers are kept; a power of two.
 const PLACES: usize = 128;
@@ -35,7 +35,7 @@ pub(super) struct Verdict {
 #[derive(Debug)]
 struct Known {
     program: Arc<Program>,
-    comm: Arc<str>,
+    comm: Comm,
     cgroup: Arc<str>,
     uid: u32,
     kernel_thread: bool,
@@ -48,7 +48,7 @@ impl Known {
         Arc::ptr_eq(&self.program, &process.program)
             && self.uid == identity.uid
             && self.kernel_thread == identity.kernel_thread
-            && same(&self.comm, &identity.comm)
+            && self.comm == identity.comm
             && same(&self.cgroup, &process.cgroup)
     }
 }
@@ -71,7 +71,7 @@ impl Verdicts {
         if let Some(place) = self.places.get_mut(place(process)) {
             *place = Some(Known {
                 program: Arc::clone(&process.program),
-                comm: Arc::clone(&process.identity.comm),
+                comm: process.identity.comm.clone(),
                 cgroup: Arc::clone(&process.cgroup),
                 uid: process.identity.uid,
                 kernel_thread: process.identity.kernel_thread,
@@ -89,7 +89,7 @@ fn same(a: &Arc<str>, b: &Arc<str>) -> bool {
 fn place(process: &Process) -> usize {
     let mix = |hash: u64, number: u64| (hash.rotate_left(5) ^ number).wrapping_mul(0x517c_c1b7_2722_0a95);
     let program = Arc::as_ptr(&process.program).addr() as u64;
-    let comm = process.identity.comm.as_ptr().addr() as u64;
+    let comm = process.identity.comm.number();
     let hash = mix(mix(mix(0, program), comm), process.identity.uid.into());
     usize::try_from(hash >> 57).unwrap_or(0) % PLACES
 }
