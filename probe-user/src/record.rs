@@ -116,20 +116,39 @@ pub struct Account {
     pub exact: bool,
 }
 
-/// One record of the ring buffer.
+/// One record of the ring buffer. `P` is how it names a program: itself, unless it is on its way between threads.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Record {
+pub struct Record<P = Arc<Program>> {
     /// When it happened.
     pub at: KTime,
     /// The process that it is about. For [`Body::Oom`] on kernels before 6.8 `tgid` is a tid and `start` is 0.
     pub key: ProcessKey,
     /// What happened.
-    pub body: Body,
+    pub body: Body<P>,
+}
+
+impl<P> Record<P> {
+    /// The same, naming its program otherwise.
+    pub(crate) fn with_program<Q>(self, program: impl FnOnce(P) -> Q) -> Record<Q> {
+        let body = match self.body {
+            Body::Fork { identity, forker } => Body::Fork { identity, forker },
+            Body::Exec { identity, program: named } => Body::Exec { identity, program: program(named) },
+            Body::Exit { status, peak_rss_bytes, cpu_ns, comm, uid, parent_tgid } => {
+                Body::Exit { status, peak_rss_bytes, cpu_ns, comm, uid, parent_tgid }
+            }
+            Body::Account(account) => Body::Account(account),
+            Body::Signal(signal) => Body::Signal(signal),
+            Body::Oom => Body::Oom,
+            Body::Rename { comm } => Body::Rename { comm },
+            Body::Cgroup { id, path } => Body::Cgroup { id, path },
+        };
+        Record { at: self.at, key: self.key, body }
+    }
 }
 
 /// What happened to the process of a [`Record`].
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Body {
+pub enum Body<P = Arc<Program>> {
     /// It came to be, running its forker's program.
     Fork {
         /// Of the child.
@@ -142,7 +161,7 @@ pub enum Body {
         /// With the new comm.
         identity: Identity,
         /// The new program.
-        program: Arc<Program>,
+        program: P,
     },
     /// Its last thread ended.
     Exit {

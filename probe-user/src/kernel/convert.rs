@@ -24,11 +24,16 @@ impl Converter {
         Self { page_bytes, exes: Texts::default(), filenames: Texts::default(), programs: Programs::default() }
     }
 
-    /// The first of several records of the ring that lie one after the other, and what is behind it.
-    pub(crate) fn next<'a>(&mut self, bytes: &'a [u8]) -> Result<(Record, &'a [u8]), DecodeError> {
+    /// The first of several records of the ring that lie one after the other, and what is behind it; `name` says how it
+    /// is to name its program.
+    pub(crate) fn next<'a, P>(
+        &mut self,
+        bytes: &'a [u8],
+        name: impl FnOnce(&Arc<Program>) -> P,
+    ) -> Result<(Record<P>, &'a [u8]), DecodeError> {
         let (raw, rest) = decode_next(bytes)?;
         let header = *raw.header();
-        let body = self.body(&raw).ok_or(DecodeError::Kind(header.kind))?;
+        let body = self.body(&raw, name).ok_or(DecodeError::Kind(header.kind))?;
         Ok((Record { at: KTime(header.time), key: key(&header), body }, rest))
     }
 
@@ -36,12 +41,12 @@ impl Converter {
     pub(super) fn record(&mut self, bytes: &[u8]) -> Result<(Header, Record), DecodeError> {
         let raw = decode(bytes)?;
         let header = *raw.header();
-        let body = self.body(&raw).ok_or(DecodeError::Kind(header.kind))?;
+        let body = self.body(&raw, Arc::clone).ok_or(DecodeError::Kind(header.kind))?;
         Ok((header, Record { at: KTime(header.time), key: key(&header), body }))
     }
 
     /// `None` for what only iterators write.
-    fn body(&mut self, raw: &Raw<'_>) -> Option<Body> {
+    fn body<P>(&mut self, raw: &Raw<'_>, name: impl FnOnce(&Arc<Program>) -> P) -> Option<Body<P>> {
         Some(match raw {
             Raw::Fork(fork) => Body::Fork {
                 identity: identity(&fork.header, &fork.identity),
@@ -49,7 +54,7 @@ impl Converter {
             },
             Raw::Exec { exec, exe, filename, args } => Body::Exec {
                 identity: identity(&exec.header, &exec.identity),
-                program: self.program(exec, exe, filename, args),
+                program: self.program(exec, exe, filename, args, name),
             },
             Raw::Exit(exit) => Body::Exit {
                 status: ExitStatus::from_wait(exit.status),
@@ -83,18 +88,26 @@ impl Converter {
         })
     }
 
-    fn program(&mut self, exec: &wire::Exec, exe: &[u8], filename: &[u8], args: &[u8]) -> Arc<Program> {
+    fn program<P>(
+        &mut self,
+        exec: &wire::Exec,
+        exe: &[u8],
+        filename: &[u8],
+        args: &[u8],
+        name: impl FnOnce(&Arc<Program>) -> P,
+    ) -> P {
         let cut = exec.header.flags & Flags::EXE_CUT != 0;
         let told = Told { exe, filename, args, counts: (exec.args_count, exec.args_bytes, cut) };
         let Self { exes, filenames, programs, .. } = self;
-        programs.get(told, || Program {
+        let read = || Program {
             // A path that was cut reads otherwise than the same components that are all there are.
             exe: if cut { path(exe, cut) } else { exes.get(exe, |bytes| path(bytes, cut)) },
             filename: filenames.get(filename, |bytes| text(bytes).into()),
             args: arguments(args),
             args_count: exec.args_count,
             args_cut: exec.args_bytes > u32::from(exec.args_len),
-        })
+        };
+        programs.get(told, read, name)
     }
 }
 
