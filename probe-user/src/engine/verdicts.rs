@@ -40,6 +40,8 @@ struct Known {
     uid: u32,
     kernel_thread: bool,
     verdict: Verdict,
+    /// It was asked for since another one wanted its place.
+    again: bool,
 }
 
 impl Known {
@@ -55,12 +57,15 @@ impl Known {
 
 impl Verdicts {
     /// What was found of a process like this one.
-    pub(super) fn get(&self, process: &Process) -> Option<&Verdict> {
-        let known = self.places.get(place(process))?.as_ref()?;
-        known.is(process).then_some(&known.verdict)
+    pub(super) fn get(&mut self, process: &Process) -> Option<&Verdict> {
+        let known = self.places.get_mut(place(process))?.as_mut()?;
+        let is = known.is(process);
+        known.again |= is;
+        is.then_some(&known.verdict)
     }
 
-    /// Remembers what was found of a process.
+    /// Remembers what was found of a process, unless what has its place was asked for since the last time that another one
+    /// wanted it: programs whose arguments are new each time do not wash out the others.
     pub(super) fn keep(&mut self, process: &Process, verdict: Verdict) {
         if process.program.args.len() > ARGS_MAX {
             return;
@@ -69,6 +74,9 @@ impl Verdicts {
             self.places.resize_with(PLACES, || None);
         }
         if let Some(place) = self.places.get_mut(place(process)) {
+            if place.as_mut().is_some_and(|known| std::mem::take(&mut known.again)) {
+                return;
+            }
             *place = Some(Known {
                 program: Arc::clone(&process.program),
                 comm: process.identity.comm.clone(),
@@ -76,6 +84,7 @@ impl Verdicts {
                 uid: process.identity.uid,
                 kernel_thread: process.identity.kernel_thread,
                 verdict,
+                again: false,
             });
         }
     }
