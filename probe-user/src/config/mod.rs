@@ -20,6 +20,7 @@ use std::time::Duration;
 
 use regex::Regex;
 
+use crate::agent::Limits;
 use crate::engine::Processes;
 use crate::forward;
 use crate::spool::WhenFull;
@@ -65,6 +66,8 @@ pub struct Config {
     pub api: Api,
     /// Metrics and health over HTTP.
     pub http: Http,
+    /// What the daemon may use.
+    pub limits: Limits,
 }
 
 /// This host among others.
@@ -125,6 +128,7 @@ impl Default for Config {
             when_full: WhenFull::default(),
             api: Api::default(),
             http: Http::default(),
+            limits: Limits::default(),
         }
     }
 }

@@ -13,6 +13,7 @@ mod answer;
 pub mod clock;
 mod clock_set;
 mod core;
+mod couriers;
 mod logfiles;
 mod looks;
 mod memory;
@@ -20,6 +21,7 @@ mod outlets;
 mod privileges;
 pub mod recorder;
 mod reload;
+mod shedding;
 mod snapshots;
 mod start;
 mod stop;
@@ -30,7 +32,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use crate::act::Acting;
-use crate::agent::{self, HEARTBEAT_EVERY};
+use crate::agent::{self, Guard, HEARTBEAT_EVERY};
 use crate::cli::Exit;
 use crate::config::load::Prepared;
 use crate::engine::Input;
@@ -44,6 +46,7 @@ use crate::serve::{BindError, Query};
 use crate::stamp::OpenError;
 use crate::time::KTime;
 
+pub use self::memory::arrange;
 pub use self::start::run;
 
 use self::alarm::Alarm;
@@ -129,6 +132,7 @@ struct Daemon {
     wake_gap: Duration,
     times: Times,
     storm: Storm,
+    guard: Guard,
 }
 
 /// When what is to be done next.
@@ -168,14 +172,16 @@ impl Daemon {
                 },
                 ready = self.core.kernel().records.ready() => {
                     ready?;
-                    let drained = self.core.drain()?;
+                    let drained = self.drain()?;
                     self.storm.woken(drained.records);
                     self.times.drain = Some(self.look_after(drained));
+                    others().await;
                 }
                 rings = alarm.rings() => {
                     rings?;
                     alarm.rang();
                     self.on_time()?;
+                    others().await;
                 }
                 jumps = clock_set.jumps() => {
                     jumps?;
@@ -186,6 +192,7 @@ impl Daemon {
                 () = self.outlets.path_turns() => self.outlets.tell_paths(),
                 Some(query) = queries.recv() => self.answer(query),
             }
+            self.look_at_itself(clock::now());
         };
         Box::pin(self.stop(reason, inputs)).await
     }
@@ -201,9 +208,9 @@ impl Daemon {
             // What was to come after a longer interval comes earlier when the interval has become shorter.
             self.times.sample.map_or_else(clock::now, |at| at.min(clock::now().after(every)))
         });
-        let outlets = [self.outlets.next_orphan(), self.outlets.next_path()];
+        let others = [self.outlets.next_orphan(), self.outlets.next_path(), self.guard.next_look()];
         let times = [self.times.drain, self.times.sample, self.core.wake_at(), Some(self.times.heartbeat)];
-        times.into_iter().chain(outlets).flatten().min()
+        times.into_iter().chain(others).flatten().min()
     }
 
     /// Does whatever is due.
@@ -211,11 +218,12 @@ impl Daemon {
         let now = clock::now();
         let is_due = |at: Option<KTime>| at.is_some_and(|at| at <= now);
         if is_due(self.times.drain) {
-            let drained = self.core.drain()?;
+            let drained = self.drain()?;
             self.storm.drained(drained.records);
             self.times.drain = (drained.records > 0).then(|| self.look_after(drained));
         }
         if is_due(self.core.wake_at()) {
+            self.catch_up();
             self.core.tick()?;
         }
         if let Some(at) = self.times.sample.filter(|at| *at <= now) {
@@ -235,14 +243,38 @@ impl Daemon {
         Ok(())
     }
 
+    /// Hands in some records, and does what they lead to.
+    fn drain(&mut self) -> Result<Drained, PipelineError> {
+        let drained = self.core.drain();
+        if self.core.is_unsettled() {
+            self.catch_up();
+            self.core.settle()?;
+        }
+        Ok(drained)
+    }
+
+    /// Hands in and tells whatever happened before this moment, few records at a time.
+    fn catch_up(&mut self) {
+        let began = clock::now();
+        loop {
+            self.tell_events();
+            let drained = self.core.drain();
+            self.storm.woken(drained.records);
+            if !drained.more || drained.last.is_some_and(|last| last > began) {
+                return;
+            }
+        }
+    }
+
     /// How far apart samples are now. One beat serves usage and the host: each further one would be a wake-up more.
     fn sample_every(&self) -> Option<Duration> {
-        let interval = self.prepared.config.sample_interval;
+        let interval = self.prepared.config.sample_interval * self.sample_one_of();
         if self.core.is_sampling() { Some(interval) } else { self.measures.every(interval) }
     }
 
     fn sample(&mut self) -> Result<(), PipelineError> {
         if self.core.is_sampling() {
+            self.catch_up();
             self.core.sample()?;
         }
         if self.measures.every(Duration::ZERO).is_some() {
@@ -254,9 +286,7 @@ impl Daemon {
     }
 
     fn tell_events(&mut self) {
-        for event in self.core.take_events() {
-            self.outlets.tell(event);
-        }
+        self.outlets.tell_all(self.core.take_events());
         self.outlets.tell_drops();
     }
 
@@ -272,7 +302,7 @@ impl Daemon {
 
     fn beat(&mut self) -> Result<(), PipelineError> {
         self.core.check_misses()?;
-        self.core.drain()?;
+        self.catch_up();
         let clock = clock::read();
         let heartbeat = agent::heartbeat(
             clock.mono,
@@ -290,6 +320,12 @@ impl Daemon {
         self.outlets.tell(heartbeat);
         Ok(())
     }
+}
+
+/// Lets the other tasks of the runtime have a turn: in a storm there is always something to do for this one, and whoever
+/// asks for the status would wait for its end.
+async fn others() {
+    tokio::task::yield_now().await;
 }
 
 /// The next moment after `now` on the beat that `last` was on: what was missed is not made up for.

@@ -11,6 +11,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, mpsc};
 
 use super::clock::{self, Steady};
+use super::couriers::Couriers;
 use super::snapshots;
 use crate::agent::{self, Paths, Seen};
 use crate::config::Config;
@@ -22,7 +23,7 @@ use crate::output::{Format, Sink};
 use crate::policy::spec::PolicySet;
 use crate::serve::Query;
 use crate::spool::{self, Class, Entry, Limits, Spool, View};
-use crate::stamp::{Gap, Stamper, line};
+use crate::stamp::{Gap, Lines, Stamper, line};
 use crate::time::KTime;
 
 use super::PipelineError;
@@ -38,10 +39,13 @@ pub(super) struct Outlets {
     spool: Spool,
     ways: Vec<Way>,
     reporters: Vec<Reporter>,
+    /// Where ways and reporters live.
+    couriers: Couriers,
     /// The collectors that the reporters were made for.
     reported: Vec<forward::Settings>,
     dead: Arc<DeadLetters>,
     notifier: Notifier,
+    lines: Lines,
     /// Numbers that no event has, until that is told.
     gap: Option<Gap>,
     /// Rung when a collector goes out of reach or comes back.
@@ -67,7 +71,7 @@ pub(super) struct Wanted {
 impl Outlets {
     /// Takes up what the last run left in the spool. The notes say what is degraded.
     pub(super) fn open(
-        stamper: Stamper,
+        mut stamper: Stamper,
         format: Format,
         config: &Config,
         notifier: Notifier,
@@ -76,7 +80,7 @@ impl Outlets {
         let names: Vec<String> = wanted.iter().map(|wanted| wanted.name.clone()).collect();
         let limits = Limits::of(config.spool_max, config.when_full);
         let (spool, notes) = Spool::open(&config.state_dir.join("spool"), spool::Settings::of(limits), &names)?;
-        let gap = stamper.gap(spool.last().map(|last| &*last.line));
+        let gap = stamper.take_up(spool.last().map(|last| &*last.line));
         let mut outlets = Self {
             stamper,
             clock: Steady::default(),
@@ -84,9 +88,11 @@ impl Outlets {
             spool,
             ways: Vec::new(),
             reporters: Vec::new(),
+            couriers: Couriers::default(),
             reported: Vec::new(),
             dead: Arc::new(DeadLetters::in_state(&config.state_dir)),
             notifier,
+            lines: Lines::default(),
             gap,
             bell: Arc::default(),
             paths: Paths::default(),
@@ -106,6 +112,7 @@ impl Outlets {
             return Ok(());
         }
         let host = self.stamper.host();
+        let _there = (!collectors.is_empty()).then(|| self.couriers.enter());
         let spawn = |settings| Reporter::spawn(settings, snapshots::ask(queries.clone(), Arc::clone(host)));
         let reporters: Vec<Option<Reporter>> = collectors.iter().map(spawn).collect::<Result<_, _>>()?;
         self.reporters = reporters.into_iter().flatten().collect();
@@ -127,6 +134,7 @@ impl Outlets {
     }
 
     fn open_ways(&mut self, wanted: Vec<Wanted>) {
+        let _there = (!wanted.is_empty()).then(|| self.couriers.enter());
         let mut old = std::mem::take(&mut self.ways);
         for Wanted { name, settings, client } in wanted {
             let before = old.iter().position(|way| way.name == name).map(|place| old.swap_remove(place));
@@ -153,19 +161,33 @@ impl Outlets {
 
     /// Gives an event its place and sends it off.
     pub(super) fn tell(&mut self, event: Event) {
-        // A heartbeat wakes the spool's thread once that way, not twice.
-        let urgent = event.severity > Severity::Info || event.name == name::AGENT_HEARTBEAT;
-        self.tell_by(event, |spool, entry| spool.offer(entry, urgent));
+        self.tell_one(event, false);
     }
 
-    fn tell_by(&mut self, mut event: Event, offer: impl FnOnce(&Spool, Entry)) {
+    /// The same of many: nobody is woken for each of them.
+    pub(super) fn tell_all(&mut self, events: Vec<Event>) {
+        let mut events = events.into_iter();
+        while let Some(event) = events.next() {
+            self.tell_one(event, events.len() > 0);
+        }
+    }
+
+    fn tell_one(&mut self, event: Event, more_follow: bool) {
+        // A heartbeat wakes the spool's thread once that way, not twice.
+        let urgent = event.severity > Severity::Info || event.name == name::AGENT_HEARTBEAT;
+        self.tell_by(event, more_follow, |spool, entry| spool.offer(entry, urgent));
+    }
+
+    fn tell_by(&mut self, mut event: Event, more_follow: bool, offer: impl FnOnce(&Spool, Entry)) {
         let alarm = event.alarm.take();
         let clock = self.clock.read();
         let (class, wall) = (Class::of(event.name), clock.wall_of(event.at).0);
         let stamped = self.stamper.stamp(event, &clock);
-        match line(&stamped) {
+        // An alarm's line waits for whoever is to be told, it may be for days.
+        let line = if alarm.is_some() { line(&stamped) } else { self.lines.line(&stamped) };
+        match line {
             Ok(line) => {
-                self.sink.offer(&stamped, &line);
+                self.sink.offer(&stamped, &line, more_follow);
                 offer(&self.spool, Entry { class, wall, line: line.clone() });
                 if let Some(alarm) = alarm {
                     self.notifier.offer(&alarm, &stamped.id, &line);
@@ -197,7 +219,7 @@ impl Outlets {
         for (number, dropped) in (1..).zip(&of_spool) {
             let event = agent::lost(now, dropped);
             if number == last_of_spool {
-                self.tell_by(event, Spool::offer_told);
+                self.tell_by(event, false, Spool::offer_told);
             } else {
                 self.tell(event);
             }

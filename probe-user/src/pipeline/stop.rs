@@ -47,9 +47,7 @@ impl Daemon {
             core.input(input)?;
         }
         core.close();
-        for event in core.take_events() {
-            outlets.tell(event);
-        }
+        outlets.tell_all(core.take_events());
         drop(core);
         let now = clock::now();
         outlets.tell(agent::stopped(now, reason, now.since(began)));
