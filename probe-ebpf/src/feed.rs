@@ -11,7 +11,7 @@
 #![no_main]
 #![expect(missing_docs, reason = "the program macro loses the comment of its function")]
 #![expect(unreachable_pub, reason = "the program macros want `pub` functions; a binary has no outside")]
-#![expect(clippy::inline_always, reason = "as in the programs that ship")]
+#![expect(clippy::inline_always, clippy::needless_pass_by_value, reason = "as in the programs that ship")]
 #![expect(clippy::cast_possible_truncation, reason = "as in the programs that ship")]
 
 #[expect(dead_code, reason = "what makes records of kernel structs is not needed")]

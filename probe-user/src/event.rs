@@ -34,6 +34,8 @@ pub mod name {
     pub const ACTION_SKIPPED: &str = "procprobe.action.skipped";
     pub const PATH_DOWN: &str = "procprobe.path.down";
     pub const PATH_RESTORED: &str = "procprobe.path.restored";
+    pub const SPOOL_FAILING: &str = "procprobe.spool.failing";
+    pub const SPOOL_RESTORED: &str = "procprobe.spool.restored";
     pub const AGENT_STARTED: &str = "procprobe.agent.started";
     pub const AGENT_STOPPED: &str = "procprobe.agent.stopped";
     pub const AGENT_RELOADED: &str = "procprobe.agent.reloaded";

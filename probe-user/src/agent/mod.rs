@@ -1,11 +1,13 @@
 //! What the daemon tells of itself: events about its own life, and what it costs.
 
 mod cost;
+mod disk;
 mod guard;
 mod paths;
 mod tell;
 
 pub use cost::{Cost, KernelCost, ProgramCost, own_cost, own_memory, own_time};
+pub use disk::{Disk, Stand};
 pub use guard::{Guard, Limits, Shed, Step, Usage, steps};
 pub use paths::{Paths, Seen};
 pub use tell::{

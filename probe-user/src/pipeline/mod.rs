@@ -189,7 +189,7 @@ impl Daemon {
                     self.core.check_clock()?;
                 }
                 Some(input) = inputs.recv() => self.core.input(input)?,
-                () = self.outlets.path_turns() => self.outlets.tell_paths(),
+                () = self.outlets.turns() => self.outlets.tell_turns(),
                 Some(query) = queries.recv() => self.answer(query),
             }
             self.look_at_itself(clock::now());
@@ -208,7 +208,7 @@ impl Daemon {
             // What was to come after a longer interval comes earlier when the interval has become shorter.
             self.times.sample.map_or_else(clock::now, |at| at.min(clock::now().after(every)))
         });
-        let others = [self.outlets.next_orphan(), self.outlets.next_path(), self.guard.next_look()];
+        let others = [self.outlets.next_orphan(), self.outlets.next_turn(), self.guard.next_look()];
         let times = [self.times.drain, self.times.sample, self.core.wake_at(), Some(self.times.heartbeat)];
         times.into_iter().chain(others).flatten().min()
     }
@@ -233,8 +233,8 @@ impl Daemon {
         if is_due(self.outlets.next_orphan()) {
             self.outlets.tell_orphans();
         }
-        if is_due(self.outlets.next_path()) {
-            self.outlets.tell_paths();
+        if is_due(self.outlets.next_turn()) {
+            self.outlets.tell_turns();
         }
         if self.times.heartbeat <= now {
             self.beat()?;
@@ -303,6 +303,8 @@ impl Daemon {
     fn beat(&mut self) -> Result<(), PipelineError> {
         self.core.check_misses()?;
         self.catch_up();
+        // A disk that stands still rings no bell.
+        self.outlets.tell_turns();
         let clock = clock::read();
         let heartbeat = agent::heartbeat(
             clock.mono,

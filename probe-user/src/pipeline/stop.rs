@@ -49,8 +49,11 @@ impl Daemon {
         core.close();
         outlets.tell_all(core.take_events());
         drop(core);
+        outlets.tell_last_drops().await;
         let now = clock::now();
         outlets.tell(agent::stopped(now, reason, now.since(began)));
+        // That was one more event to find room for.
+        outlets.tell_last_drops().await;
         outlets.close().await;
         Ok(())
     }

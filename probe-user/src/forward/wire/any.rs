@@ -57,14 +57,13 @@ pub(super) fn begin(to: &mut Vec<u8>, field: u8) -> usize {
 pub(super) fn end(to: &mut Vec<u8>, began: usize) {
     let length = to.len() - began;
     let Some(place) = began.checked_sub(1) else { return };
-    match (u8::try_from(length), to.get_mut(place)) {
-        (Ok(short @ ..0x80), Some(byte)) => *byte = short,
-        _ => {
-            let mut long = Vec::new();
-            varint(&mut long, length as u64);
-            to.splice(place..began, long);
-        }
+    if let (Ok(short @ ..0x80), Some(byte)) = (u8::try_from(length), to.get_mut(place)) {
+        *byte = short;
+        return;
     }
+    let mut long = Vec::new();
+    varint(&mut long, length as u64);
+    to.splice(place..began, long);
 }
 
 fn varint(to: &mut Vec<u8>, mut number: u64) {
