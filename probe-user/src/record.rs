@@ -4,12 +4,14 @@
 //! processes is hostile: here it is valid UTF-8 (invalid bytes replaced) and bounded; control characters are still in
 //! it, [`crate::event`] escapes them on the way out.
 
+mod comm;
 mod host;
 
 use std::sync::Arc;
 
 use probe_common::maps::LossReason;
 
+pub use comm::Comm;
 pub use host::*;
 
 use crate::time::KTime;
@@ -37,7 +39,7 @@ pub struct Identity {
     /// Real group id.
     pub gid: u32,
     /// The leader's comm, at most 15 bytes.
-    pub comm: Arc<str>,
+    pub comm: Comm,
     /// `PF_KTHREAD`.
     pub kernel_thread: bool,
 }
@@ -114,20 +116,39 @@ pub struct Account {
     pub exact: bool,
 }
 
-/// One record of the ring buffer.
+/// One record of the ring buffer. `P` is how it names a program: itself, unless it is on its way between threads.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Record {
+pub struct Record<P = Arc<Program>> {
     /// When it happened.
     pub at: KTime,
     /// The process that it is about. For [`Body::Oom`] on kernels before 6.8 `tgid` is a tid and `start` is 0.
     pub key: ProcessKey,
     /// What happened.
-    pub body: Body,
+    pub body: Body<P>,
+}
+
+impl<P> Record<P> {
+    /// The same, naming its program otherwise.
+    pub(crate) fn with_program<Q>(self, program: impl FnOnce(P) -> Q) -> Record<Q> {
+        let body = match self.body {
+            Body::Fork { identity, forker } => Body::Fork { identity, forker },
+            Body::Exec { identity, program: named } => Body::Exec { identity, program: program(named) },
+            Body::Exit { status, peak_rss_bytes, cpu_ns, comm, uid, parent_tgid } => {
+                Body::Exit { status, peak_rss_bytes, cpu_ns, comm, uid, parent_tgid }
+            }
+            Body::Account(account) => Body::Account(account),
+            Body::Signal(signal) => Body::Signal(signal),
+            Body::Oom => Body::Oom,
+            Body::Rename { comm } => Body::Rename { comm },
+            Body::Cgroup { id, path } => Body::Cgroup { id, path },
+        };
+        Record { at: self.at, key: self.key, body }
+    }
 }
 
 /// What happened to the process of a [`Record`].
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Body {
+pub enum Body<P = Arc<Program>> {
     /// It came to be, running its forker's program.
     Fork {
         /// Of the child.
@@ -140,7 +161,7 @@ pub enum Body {
         /// With the new comm.
         identity: Identity,
         /// The new program.
-        program: Arc<Program>,
+        program: P,
     },
     /// Its last thread ended.
     Exit {
@@ -151,7 +172,7 @@ pub enum Body {
         /// CPU time so far, not exact.
         cpu_ns: u64,
         /// The comm and uid, for a process that was never seen before.
-        comm: Arc<str>,
+        comm: Comm,
         /// Real user id.
         uid: u32,
         /// The parent's tgid.
@@ -166,7 +187,7 @@ pub enum Body {
     /// Its leader has a new comm.
     Rename {
         /// The new one.
-        comm: Arc<str>,
+        comm: Comm,
     },
     /// The path of a cgroup id.
     Cgroup {
@@ -189,7 +210,7 @@ pub struct SignalSent {
     /// Its real user id.
     pub sender_uid: u32,
     /// Its comm.
-    pub sender_comm: Arc<str>,
+    pub sender_comm: Comm,
 }
 
 /// One process as the scan iterator found it.

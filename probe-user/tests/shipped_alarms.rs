@@ -11,7 +11,7 @@ use probe_user::engine::{Effect, Engine, Input, Processes, Settings};
 use probe_user::event::name;
 use probe_user::policy::spec::{HostFacts, Users};
 use probe_user::policy::{HostLabels, parse};
-use probe_user::record::{Body, ExitStatus, Identity, ProcessKey, Program, Record, Scan, TaskRow};
+use probe_user::record::{Body, Comm, ExitStatus, Identity, ProcessKey, Program, Record, Scan, TaskRow};
 use probe_user::time::KTime;
 
 struct World {
@@ -30,7 +30,7 @@ fn identity(parent: u32, comm: &str) -> Identity {
         cgroup_id: 1,
         uid: 0,
         gid: 0,
-        comm: Arc::from(comm),
+        comm: Comm::from(comm),
         kernel_thread: false,
     }
 }
@@ -94,7 +94,7 @@ impl World {
     }
 
     fn exit(&mut self, secs: u64, tgid: u32, status: ExitStatus) {
-        let body = Body::Exit { status, peak_rss_bytes: 0, cpu_ns: 0, comm: Arc::from("x"), uid: 0, parent_tgid: 1 };
+        let body = Body::Exit { status, peak_rss_bytes: 0, cpu_ns: 0, comm: Comm::from("x"), uid: 0, parent_tgid: 1 };
         self.record(secs, tgid, body);
     }
 

@@ -9,7 +9,7 @@ use super::{Engine, tell};
 use crate::event::{Attribute, Attributes, clean};
 use crate::model::{Exit, Killer, Process};
 use crate::policy::spec::{Measure, Side};
-use crate::record::{ExitStatus, ProcessKey, Program};
+use crate::record::{Comm, ExitStatus, ProcessKey, Program};
 use crate::signal;
 use crate::time::KTime;
 
@@ -27,7 +27,7 @@ const BEFORE_BREACH: Duration = Duration::from_secs(10);
 pub(super) struct Note {
     key: ProcessKey,
     program: Arc<Program>,
-    comm: Arc<str>,
+    comm: Comm,
     at: KTime,
     happened: Happened,
 }
@@ -47,7 +47,7 @@ impl Note {
         Self {
             key: process.key,
             program: Arc::clone(&process.program),
-            comm: Arc::clone(&process.identity.comm),
+            comm: process.identity.comm.clone(),
             at,
             happened,
         }

@@ -16,6 +16,7 @@ use serde::Serialize;
 
 use super::group::GroupState;
 use super::timers::Slot;
+use super::track::Track;
 use super::{Effect, Engine};
 use crate::model::{Process, Totals};
 use crate::policy::spec::{Measure, Side};
@@ -191,8 +192,8 @@ impl Engine {
     }
 
     /// A closed account says what a process used after it was last counted.
-    pub(super) fn account_closed(&mut self, process: &Process, delta: Totals) {
-        let (Some(track), Some(begin)) = (self.tracks.get(&process.key), self.interval) else { return };
+    pub(super) fn account_closed(&mut self, process: &Process, track: &Track, delta: Totals) {
+        let Some(begin) = self.interval else { return };
         let from = track.used_until.unwrap_or(process.key.start);
         let end = process.exit.as_ref().map_or(begin, |exit| exit.at);
         let steady = track.used_until.is_some() && !track.interrupted;

@@ -96,10 +96,10 @@ impl Engine {
                 Change::OomVictim { key } => self.chosen_by_oom(key, at),
                 Change::Used { key, delta } => self.used(key, delta, at),
                 Change::Closed { process, account, delta } => {
-                    self.account_closed(&process, delta);
-                    self.close_jobs(process.key, account);
                     if let Some(mut track) = self.tracks.remove(&process.key) {
                         trim(&mut self.tracks);
+                        self.account_closed(&process, &track, delta);
+                        self.close_jobs(process.key, &track, account);
                         self.rereads.move_to(process.key, &mut track.look_at, None);
                         self.tell_exit(&process, &track, account, effects);
                     }
@@ -163,8 +163,6 @@ impl Engine {
     fn evaluate_one(&mut self, key: ProcessKey, cause: Cause, at: KTime, effects: &mut Vec<Effect>) -> bool {
         let mut asked = std::mem::take(&mut self.asked);
         let Some(process) = self.table.get(key) else { return false };
-        let parent = process.identity.parent.and_then(|parent| self.tracks.get(&parent)).filter(|parent| !parent.ended);
-        let parents_groups = parent.map_or(&[][..], |parent| &parent.belongs);
         let Some(track) = self.tracks.get(&key) else { return false };
         let mut turned = Turned::new();
         let mut hope;
@@ -179,6 +177,8 @@ impl Engine {
                 self.verdicts.keep(process, verdict);
             }
         } else {
+            let parent = process.identity.parent.and_then(|parent| self.tracks.get(&parent));
+            let parents_groups = parent.filter(|parent| !parent.ended).map_or(&[][..], |parent| &parent.belongs);
             let parent_in =
                 |name: &str| self.index.by_name(name).is_some_and(|group| parents_groups.binary_search(&group).is_ok());
             let subject = Subject::new(process, &self.users);
@@ -213,9 +213,13 @@ impl Engine {
         if cause == Cause::Reload {
             place.untold = Untold::Nothing;
         }
-        if turned.is_empty() && place.is_strange() {
-            return false;
+        if turned.is_empty() {
+            let nothing_to_do = place.is_strange();
+            if nothing_to_do || self.tracks.get(&key).is_some_and(|track| self.is_watched_rightly(key, track)) {
+                return false;
+            }
         }
+        let Some(place) = self.tracks.get_mut(&key) else { return false };
         // Taken out while its groups change; its place stays.
         let mut track = std::mem::take(place);
         let mut parenthood = false;

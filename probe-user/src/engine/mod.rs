@@ -340,7 +340,9 @@ impl Engine {
             Input::Lost(loss) => self.lose(now.max(self.clock), loss, effects),
             Input::Policies(policies, users) => self.reload(now.max(self.clock), &policies, users, effects),
         }
-        changes.shrink_to(CHANGES_KEPT);
+        if changes.capacity() > CHANGES_KEPT {
+            changes.shrink_to(CHANGES_KEPT);
+        }
         self.changes = changes;
         self.decide_sampling(now.max(self.clock), effects);
         self.decide_wake(effects);
@@ -416,9 +418,13 @@ impl Engine {
     }
 
     fn decide_wake(&mut self, effects: &mut Vec<Effect>) {
-        let deadline = [self.timers.next(), self.jobs.next()].into_iter().flatten().min().filter(|_| self.is_judging());
-        let (lines, host) = (self.logs.next(self.gate), self.hosts.next(self.gate));
-        let next = [deadline, lines, host, self.rereads.next(), self.table.next_expiry()].into_iter().flatten().min();
+        let earlier = |a: Option<KTime>, b: Option<KTime>| match (a, b) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        };
+        let deadline = earlier(self.timers.next(), self.jobs.next()).filter(|_| self.is_judging());
+        let edges = earlier(self.logs.next(self.gate), self.hosts.next(self.gate));
+        let next = earlier(earlier(deadline, edges), earlier(self.rereads.next(), self.table.next_expiry()));
         if next != self.wake {
             self.wake = next;
             effects.push(Effect::WakeAt(next));

@@ -88,6 +88,9 @@ fn in_breach(group: &GroupState, bound: &BoundState) -> Vec<ProcessKey> {
 impl Engine {
     /// Tells a fork or the start of a program that is to be told and was not yet.
     pub(super) fn tell_start(&mut self, key: ProcessKey, effects: &mut Vec<Effect>) {
+        if self.settings.processes == Processes::None {
+            return;
+        }
         let Some(track) = self.tracks.get(&key).filter(|track| track.untold != Untold::Nothing && self.is_told(track))
         else {
             return;

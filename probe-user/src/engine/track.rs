@@ -133,8 +133,8 @@ impl Engine {
         }
     }
 
-    /// Sets what is watched of a process, where that differs from what is watched already.
-    pub(super) fn watch(&self, key: ProcessKey, track: &mut Track, at: KTime, effects: &mut Vec<Effect>) {
+    /// What is to be watched of a process.
+    fn wanted_watch(&self, key: ProcessKey, track: &Track) -> Watch {
         let mut wanted = Watch::NONE;
         for state in track.belongs.iter().filter_map(|group| self.groups.get(*group)) {
             wanted.exit |= state.watch.exit;
@@ -142,6 +142,17 @@ impl Engine {
         }
         // The end of a run is told at once; what ends inside of it can wait.
         wanted.exit |= track.runs.iter().any(|(_, root)| *root == key);
+        wanted
+    }
+
+    /// What is watched of it is what is to be watched, for sure.
+    pub(super) fn is_watched_rightly(&self, key: ProcessKey, track: &Track) -> bool {
+        !track.watch_unsure && (track.ended || self.wanted_watch(key, track) == track.watch)
+    }
+
+    /// Sets what is watched of a process, where that differs from what is watched already.
+    pub(super) fn watch(&self, key: ProcessKey, track: &mut Track, at: KTime, effects: &mut Vec<Effect>) {
+        let wanted = self.wanted_watch(key, track);
         if !track.ended && (wanted != track.watch || track.watch_unsure) {
             if track.watch.usage && !wanted.usage {
                 let steady = !std::mem::replace(&mut track.interrupted, true);

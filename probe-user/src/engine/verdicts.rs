@@ -11,7 +11,7 @@ use std::sync::Arc;
 use super::reread::Hope;
 use super::track::Groups;
 use crate::model::Process;
-use crate::record::Program;
+use crate::record::{Comm, Program};
 
 /// How many answers are kept; a power of two.
 const PLACES: usize = 128;
@@ -35,11 +35,13 @@ pub(super) struct Verdict {
 #[derive(Debug)]
 struct Known {
     program: Arc<Program>,
-    comm: Arc<str>,
+    comm: Comm,
     cgroup: Arc<str>,
     uid: u32,
     kernel_thread: bool,
     verdict: Verdict,
+    /// It was asked for since another one wanted its place.
+    again: bool,
 }
 
 impl Known {
@@ -48,19 +50,22 @@ impl Known {
         Arc::ptr_eq(&self.program, &process.program)
             && self.uid == identity.uid
             && self.kernel_thread == identity.kernel_thread
-            && same(&self.comm, &identity.comm)
+            && self.comm == identity.comm
             && same(&self.cgroup, &process.cgroup)
     }
 }
 
 impl Verdicts {
     /// What was found of a process like this one.
-    pub(super) fn get(&self, process: &Process) -> Option<&Verdict> {
-        let known = self.places.get(place(process))?.as_ref()?;
-        known.is(process).then_some(&known.verdict)
+    pub(super) fn get(&mut self, process: &Process) -> Option<&Verdict> {
+        let known = self.places.get_mut(place(process))?.as_mut()?;
+        let is = known.is(process);
+        known.again |= is;
+        is.then_some(&known.verdict)
     }
 
-    /// Remembers what was found of a process.
+    /// Remembers what was found of a process, unless what has its place was asked for since the last time that another one
+    /// wanted it: programs whose arguments are new each time do not wash out the others.
     pub(super) fn keep(&mut self, process: &Process, verdict: Verdict) {
         if process.program.args.len() > ARGS_MAX {
             return;
@@ -69,13 +74,17 @@ impl Verdicts {
             self.places.resize_with(PLACES, || None);
         }
         if let Some(place) = self.places.get_mut(place(process)) {
+            if place.as_mut().is_some_and(|known| std::mem::take(&mut known.again)) {
+                return;
+            }
             *place = Some(Known {
                 program: Arc::clone(&process.program),
-                comm: Arc::clone(&process.identity.comm),
+                comm: process.identity.comm.clone(),
                 cgroup: Arc::clone(&process.cgroup),
                 uid: process.identity.uid,
                 kernel_thread: process.identity.kernel_thread,
                 verdict,
+                again: false,
             });
         }
     }
@@ -89,7 +98,7 @@ fn same(a: &Arc<str>, b: &Arc<str>) -> bool {
 fn place(process: &Process) -> usize {
     let mix = |hash: u64, number: u64| (hash.rotate_left(5) ^ number).wrapping_mul(0x517c_c1b7_2722_0a95);
     let program = Arc::as_ptr(&process.program).addr() as u64;
-    let comm = process.identity.comm.as_ptr().addr() as u64;
+    let comm = process.identity.comm.number();
     let hash = mix(mix(mix(0, program), comm), process.identity.uid.into());
     usize::try_from(hash >> 57).unwrap_or(0) % PLACES
 }

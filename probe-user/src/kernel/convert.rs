@@ -7,41 +7,33 @@ use probe_common::record::{self as wire, Flags, Header};
 
 use super::programs::{Programs, Told};
 use super::texts::Texts;
-use crate::record::{Account, Body, ExitStatus, Identity, ProcessKey, Program, Record, SignalSent, TaskRow};
+use crate::record::{Account, Body, Comm, ExitStatus, Identity, ProcessKey, Program, Record, SignalSent, TaskRow};
 use crate::time::KTime;
 
 /// Remembers the page size, for pages come from the kernel side as they are, and the texts of the last records.
 pub(crate) struct Converter {
     page_bytes: u64,
-    comms: Texts,
     exes: Texts,
     filenames: Texts,
     programs: Programs,
 }
 
-impl Default for Converter {
-    fn default() -> Self {
-        Self {
-            page_bytes: rustix::param::page_size() as u64,
-            comms: Texts::default(),
-            exes: Texts::default(),
-            filenames: Texts::default(),
-            programs: Programs::default(),
-        }
-    }
-}
-
 impl Converter {
     /// For records of a kernel with pages of this size.
     pub(crate) fn with_pages(page_bytes: u64) -> Self {
-        Self { page_bytes, ..Self::default() }
+        Self { page_bytes, exes: Texts::default(), filenames: Texts::default(), programs: Programs::default() }
     }
 
-    /// The first of several records of the ring that lie one after the other, and what is behind it.
-    pub(crate) fn next<'a>(&mut self, bytes: &'a [u8]) -> Result<(Record, &'a [u8]), DecodeError> {
+    /// The first of several records of the ring that lie one after the other, and what is behind it; `name` says how it
+    /// is to name its program.
+    pub(crate) fn next<'a, P>(
+        &mut self,
+        bytes: &'a [u8],
+        name: impl FnOnce(&Arc<Program>) -> P,
+    ) -> Result<(Record<P>, &'a [u8]), DecodeError> {
         let (raw, rest) = decode_next(bytes)?;
         let header = *raw.header();
-        let body = self.body(&raw).ok_or(DecodeError::Kind(header.kind))?;
+        let body = self.body(&raw, name).ok_or(DecodeError::Kind(header.kind))?;
         Ok((Record { at: KTime(header.time), key: key(&header), body }, rest))
     }
 
@@ -49,26 +41,26 @@ impl Converter {
     pub(super) fn record(&mut self, bytes: &[u8]) -> Result<(Header, Record), DecodeError> {
         let raw = decode(bytes)?;
         let header = *raw.header();
-        let body = self.body(&raw).ok_or(DecodeError::Kind(header.kind))?;
+        let body = self.body(&raw, Arc::clone).ok_or(DecodeError::Kind(header.kind))?;
         Ok((header, Record { at: KTime(header.time), key: key(&header), body }))
     }
 
     /// `None` for what only iterators write.
-    fn body(&mut self, raw: &Raw<'_>) -> Option<Body> {
+    fn body<P>(&mut self, raw: &Raw<'_>, name: impl FnOnce(&Arc<Program>) -> P) -> Option<Body<P>> {
         Some(match raw {
             Raw::Fork(fork) => Body::Fork {
-                identity: identity(&fork.header, &fork.identity, self.comm(&fork.identity.comm)),
+                identity: identity(&fork.header, &fork.identity),
                 forker: ProcessKey { tgid: fork.forker_tgid, start: KTime(fork.forker_start_time) },
             },
             Raw::Exec { exec, exe, filename, args } => Body::Exec {
-                identity: identity(&exec.header, &exec.identity, self.comm(&exec.identity.comm)),
-                program: self.program(exec, exe, filename, args),
+                identity: identity(&exec.header, &exec.identity),
+                program: self.program(exec, exe, filename, args, name),
             },
             Raw::Exit(exit) => Body::Exit {
                 status: ExitStatus::from_wait(exit.status),
                 peak_rss_bytes: exit.max_rss_pages.saturating_mul(self.page_bytes),
                 cpu_ns: exit.cpu_ns,
-                comm: self.comm(&exit.comm),
+                comm: Comm::of_task(exit.comm),
                 uid: exit.uid,
                 parent_tgid: exit.parent_tgid,
             },
@@ -84,10 +76,10 @@ impl Converter {
                 by_kernel: signal.code > 0,
                 sender_tgid: signal.sender_tgid,
                 sender_uid: signal.sender_uid,
-                sender_comm: self.comm(&signal.sender_comm),
+                sender_comm: Comm::of_task(signal.sender_comm),
             }),
             Raw::Oom(_) => Body::Oom,
-            Raw::Rename(rename) => Body::Rename { comm: self.comm(&rename.comm) },
+            Raw::Rename(rename) => Body::Rename { comm: Comm::of_task(rename.comm) },
             Raw::Cgroup { cgroup, path: components } => Body::Cgroup {
                 id: cgroup.cgroup_id,
                 path: path_or_root(components, cgroup.header.flags & Flags::CGROUP_CUT != 0),
@@ -96,22 +88,26 @@ impl Converter {
         })
     }
 
-    fn comm(&mut self, bytes: &[u8; wire::COMM_LEN]) -> Arc<str> {
-        self.comms.get(before_nul(bytes), |bytes| text(bytes).into())
-    }
-
-    fn program(&mut self, exec: &wire::Exec, exe: &[u8], filename: &[u8], args: &[u8]) -> Arc<Program> {
+    fn program<P>(
+        &mut self,
+        exec: &wire::Exec,
+        exe: &[u8],
+        filename: &[u8],
+        args: &[u8],
+        name: impl FnOnce(&Arc<Program>) -> P,
+    ) -> P {
         let cut = exec.header.flags & Flags::EXE_CUT != 0;
         let told = Told { exe, filename, args, counts: (exec.args_count, exec.args_bytes, cut) };
         let Self { exes, filenames, programs, .. } = self;
-        programs.get(told, || Program {
+        let read = || Program {
             // A path that was cut reads otherwise than the same components that are all there are.
             exe: if cut { path(exe, cut) } else { exes.get(exe, |bytes| path(bytes, cut)) },
             filename: filenames.get(filename, |bytes| text(bytes).into()),
             args: arguments(args),
             args_count: exec.args_count,
             args_cut: exec.args_bytes > u32::from(exec.args_len),
-        })
+        };
+        programs.get(told, read, name)
     }
 }
 
@@ -120,7 +116,7 @@ pub(super) fn task_row(task: &wire::Task, exe: &[u8], cgroup: &[u8]) -> TaskRow 
     let flags = task.header.flags;
     TaskRow {
         key: key(&task.header),
-        identity: identity(&task.header, &task.identity, text(before_nul(&task.identity.comm)).into()),
+        identity: identity(&task.header, &task.identity),
         exe: path(exe, flags & Flags::EXE_CUT != 0),
         cgroup: path_or_root(cgroup, flags & Flags::CGROUP_CUT != 0),
         threads: task.threads,
@@ -134,7 +130,7 @@ pub(super) fn key(header: &Header) -> ProcessKey {
     ProcessKey { tgid: header.tgid, start: KTime(header.start_time) }
 }
 
-fn identity(header: &Header, identity: &wire::Identity, comm: Arc<str>) -> Identity {
+fn identity(header: &Header, identity: &wire::Identity) -> Identity {
     Identity {
         // tgid 0 is the idle task, which nobody sees.
         parent: (identity.parent_tgid != 0)
@@ -143,14 +139,9 @@ fn identity(header: &Header, identity: &wire::Identity, comm: Arc<str>) -> Ident
         cgroup_id: identity.cgroup_id,
         uid: identity.uid,
         gid: identity.gid,
-        comm,
+        comm: Comm::of_task(identity.comm),
         kernel_thread: header.flags & Flags::KERNEL_THREAD != 0,
     }
-}
-
-fn before_nul(bytes: &[u8; wire::COMM_LEN]) -> &[u8] {
-    let length = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
-    &bytes[..length]
 }
 
 fn text(bytes: &[u8]) -> String {

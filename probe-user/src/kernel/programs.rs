@@ -64,23 +64,28 @@ impl Remembered {
 }
 
 impl Programs {
-    /// The program of these bytes: as `read` makes it of them, or as it did the last time.
-    pub(super) fn get(&mut self, told: Told<'_>, read: impl FnOnce() -> Program) -> Arc<Program> {
+    /// What `name` makes of the program of these bytes: as `read` makes it of them, or as it did the last time.
+    pub(super) fn get<P>(
+        &mut self,
+        told: Told<'_>,
+        read: impl FnOnce() -> Program,
+        name: impl FnOnce(&Arc<Program>) -> P,
+    ) -> P {
         if told.len() > BYTES_MAX {
-            return Arc::new(read());
+            return name(&Arc::new(read()));
         }
         if self.places.is_empty() {
             self.places.resize_with(PLACES, || None);
         }
-        let Some(place) = self.places.get_mut(told.place()) else { return Arc::new(read()) };
+        let Some(place) = self.places.get_mut(told.place()) else { return name(&Arc::new(read())) };
         let mut bytes = match place {
             Some(known) if known.is(&told) => {
                 known.again = true;
-                return Arc::clone(&known.program);
+                return name(&known.program);
             }
             Some(known) if known.again => {
                 known.again = false;
-                return Arc::new(read());
+                return name(&Arc::new(read()));
             }
             Some(known) => std::mem::take(&mut known.bytes),
             None => Vec::new(),
@@ -90,14 +95,15 @@ impl Programs {
             bytes.extend_from_slice(part);
         }
         let program = Arc::new(read());
+        let named = name(&program);
         *place = Some(Remembered {
             bytes,
             lengths: (told.exe.len(), told.filename.len()),
             counts: told.counts,
-            program: Arc::clone(&program),
+            program,
             again: false,
         });
-        program
+        named
     }
 }
 
@@ -127,7 +133,7 @@ mod tests {
         let others = [(2, 2, false), (1, 3, false), (1, 2, true)].map(|counts| Told { counts, ..all[0] });
         for _ in 0..3 {
             for told in all.iter().chain(&others) {
-                assert_eq!(*programs.get(*told, || program(*told)), program(*told));
+                assert_eq!(*programs.get(*told, || program(*told), Arc::clone), program(*told));
             }
         }
     }
@@ -138,13 +144,14 @@ mod tests {
         let usual = told("/bin/sh", "sh", "sh\0-c\0date");
         let mut made = 0;
         for number in 0..20 * PLACES {
-            programs.get(usual, || {
+            let read = || {
                 made += 1;
                 program(usual)
-            });
+            };
+            programs.get(usual, read, Arc::clone);
             let args = format!("worker\0{number}\0{}", "x".repeat(number));
             let once = told("/bin/worker", "worker", &args);
-            assert_eq!(*programs.get(once, || program(once)), program(once));
+            assert_eq!(*programs.get(once, || program(once), Arc::clone), program(once));
         }
         assert_eq!(made, 1);
     }

@@ -61,7 +61,12 @@ impl Records {
     /// Must be called inside a tokio runtime.
     pub(super) fn new(ring: RingBuf<MapData>) -> io::Result<Self> {
         let ring = Readable::new(ring)?;
-        Ok(Self { ring, converter: Converter::default(), sequences: Vec::new(), stats: RecordStats::default() })
+        Ok(Self {
+            ring,
+            converter: Converter::with_pages(rustix::param::page_size() as u64),
+            sequences: Vec::new(),
+            stats: RecordStats::default(),
+        })
     }
 
     /// Waits until the kernel side wakes the daemon.

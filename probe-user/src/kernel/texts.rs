@@ -1,4 +1,4 @@
-//! Texts that come again and again, kept once: paths of executables, comms.
+//! Texts that come again and again, kept once: paths of executables, as they are and as they were executed.
 //!
 //! A host starts the same few programs all day. The last ones seen are remembered by the bytes that they came as, so that a
 //! record that names one of them costs a comparison instead of two allocations, and processes share the text. Bounded: a

@@ -46,7 +46,7 @@ impl Table {
                     cgroup_id: 0,
                     uid: *uid,
                     gid: NO_GID,
-                    comm: Arc::clone(comm),
+                    comm: comm.clone(),
                     kernel_thread: parent.is_some_and(|parent| parent.identity.kernel_thread),
                 };
                 let process = Process::new(key, identity, Arc::clone(&self.nothing), key.start);

@@ -25,17 +25,13 @@ impl Table {
         if standing == Standing::Past {
             return;
         }
-        let mut identity = identity.clone();
+        let identity = identity.clone();
         let mut program = None;
         let mut cgroup = None;
         if let Some(from) = self.store.get_mut(forker) {
             from.forked_until = from.forked_until.max(at);
             program = from.program_at(at).filter(|_| !identity.kernel_thread).cloned();
             let known = &from.process.identity;
-            if known.comm == identity.comm {
-                // One text for both; the record's own goes.
-                identity.comm = Arc::clone(&known.comm);
-            }
             cgroup = (known.cgroup_id == identity.cgroup_id).then(|| Arc::clone(&from.process.cgroup));
         }
         let program = program.unwrap_or_else(|| Arc::clone(&self.nothing));

@@ -3,20 +3,25 @@
 //! It goes by what the children say, so that it is right whether the parent is known, not yet known or already gone,
 //! and its size follows the number of processes in the table.
 
+use smallvec::SmallVec;
+
 use super::ProcessKey;
 use super::hash::{Map, trim};
 use super::table::Table;
 
+/// Nearly all parents have one child at a time.
+type Siblings = SmallVec<[ProcessKey; 2]>;
+
 /// The index. Where each child stands in it is kept with the child ([`super::store::Entry::kin`]).
 #[derive(Debug, Default)]
 pub(super) struct Kin {
-    children: Map<ProcessKey, Vec<ProcessKey>>,
+    children: Map<ProcessKey, Siblings>,
 }
 
 impl Kin {
     /// The children of a process; empty when it has none.
     pub(super) fn children(&self, parent: ProcessKey) -> &[ProcessKey] {
-        self.children.get(&parent).map_or(&[], Vec::as_slice)
+        self.children.get(&parent).map_or(&[], Siblings::as_slice)
     }
 
     /// Adds a child; returns its place.
@@ -75,7 +80,7 @@ impl Table {
             self.kin.children(parent).get(place) == Some(&key)
         };
         let places: Vec<_> = self.store.iter().filter_map(|entry| Some((entry.process.key, entry.kin?))).collect();
-        places.len() == self.kin.children.values().map(Vec::len).sum::<usize>() && places.into_iter().all(stands)
+        places.len() == self.kin.children.values().map(Siblings::len).sum::<usize>() && places.into_iter().all(stands)
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::store::{Ending, Entry, Source};
 use super::table::{Standing, Table};
 use super::{Appearance, Change, KTime, Process, ProcessKey, Program, Usage};
-use crate::record::{Identity, Reread, SignalSent};
+use crate::record::{Comm, Identity, Reread, SignalSent};
 
 /// An exec that a scan saw before its record came happened at most so long after the scan began.
 const SCAN_SPAN: Duration = Duration::from_secs(1);
@@ -98,7 +98,7 @@ impl Table {
         }
     }
 
-    pub(super) fn rename(&mut self, at: KTime, key: ProcessKey, comm: &Arc<str>, changes: &mut Vec<Change>) {
+    pub(super) fn rename(&mut self, at: KTime, key: ProcessKey, comm: &Comm, changes: &mut Vec<Change>) {
         let Some(entry) = self.store.get_mut(key) else { return };
         if at < entry.name_at {
             return;

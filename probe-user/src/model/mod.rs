@@ -26,7 +26,7 @@ use std::sync::Arc;
 pub use close::ACCOUNT_GRACE;
 pub use table::Table;
 
-use crate::record::{Account, ExitStatus, Identity, ProcessKey, Program, SignalSent};
+use crate::record::{Account, Comm, ExitStatus, Identity, ProcessKey, Program, SignalSent};
 use crate::time::KTime;
 
 /// One process.
@@ -103,7 +103,7 @@ pub struct Killer {
     /// Its real user id.
     pub uid: u32,
     /// Its comm.
-    pub comm: Arc<str>,
+    pub comm: Comm,
 }
 
 /// What a record, scan or sample changed, in order. Consumers look the process up in the table by its key; a process of

@@ -5,8 +5,8 @@
 
 use std::collections::VecDeque;
 
-use super::ProcessKey;
 use super::hash::Set;
+use super::{KTime, ProcessKey};
 
 /// How many keys are remembered.
 pub(super) const REMEMBERED: usize = 4096;
@@ -16,11 +16,14 @@ pub(super) const REMEMBERED: usize = 4096;
 pub(super) struct Recent {
     order: VecDeque<ProcessKey>,
     keys: Set<ProcessKey>,
+    /// None of them started later.
+    newest: KTime,
 }
 
 impl Recent {
     pub(super) fn contains(&self, key: ProcessKey) -> bool {
-        self.keys.contains(&key)
+        // A process that has just started is younger than all that have ended, or nearly.
+        key.start <= self.newest && self.keys.contains(&key)
     }
 
     pub(super) fn remember(&mut self, key: ProcessKey) {
@@ -32,6 +35,7 @@ impl Recent {
         {
             self.keys.remove(&oldest);
         }
+        self.newest = self.newest.max(key.start);
         self.order.push_back(key);
     }
 }
@@ -39,7 +43,6 @@ impl Recent {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::time::KTime;
 
     #[test]
     fn only_the_last_are_remembered() {

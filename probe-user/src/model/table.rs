@@ -148,9 +148,12 @@ impl Table {
         }
         entry.kin = process.identity.parent.map(|parent| (parent, self.kin.add(key, parent)));
         entry.account = self.claim_orphan(key);
+        let accounted = entry.account.is_some();
         self.store.insert(entry);
         changes.push(Change::Appeared { key, how });
-        self.set_deadline(key);
+        if accounted {
+            self.set_deadline(key);
+        }
     }
 
     /// Takes over who a process is, as known at that moment. True when a selector may now decide otherwise.

@@ -165,7 +165,7 @@ fn words(table: &Table, change: &Change) -> String {
 
 /// `exe:comm`, with `^parent` when there is one and `@cgroup` when that is known and not the root.
 fn describe(process: &Process) -> String {
-    let mut text = format!("{}:{}", process.program.exe, process.identity.comm);
+    let mut text = format!("{}:{}", process.program.exe, &*process.identity.comm);
     if let Some(parent) = process.identity.parent {
         write!(text, "^{}", parent.tgid).unwrap();
     }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use super::select::Field;
 use super::spec::{CgroupPattern, Looks, Selector, User, Users};
 use crate::model::Process;
-use crate::record::{Identity, ProcessKey, Program};
+use crate::record::{Comm, Identity, ProcessKey, Program};
 use crate::time::KTime;
 
 /// Digits of a container's id, as runtimes write it.
@@ -89,7 +89,7 @@ fn process(looks: &Looks, kernel_thread: bool) -> (Process, Users) {
         cgroup_id: 0,
         uid,
         gid: 0,
-        comm: looks.comm.clone().unwrap_or_else(|| comm_of(&exe)),
+        comm: looks.comm.as_deref().map_or_else(|| comm_of(&exe), Comm::from),
         kernel_thread,
     };
     let program =
@@ -111,9 +111,9 @@ fn process(looks: &Looks, kernel_thread: bool) -> (Process, Users) {
 }
 
 /// The kernel's name of a process that executes this: the file's name, cut.
-pub fn comm_of(exe: &str) -> Arc<str> {
+pub fn comm_of(exe: &str) -> Comm {
     let name = exe.rsplit('/').next().unwrap_or(exe);
-    Arc::from(name.get(..name.floor_char_boundary(15)).unwrap_or(name))
+    Comm::from(name.get(..name.floor_char_boundary(15)).unwrap_or(name))
 }
 
 #[cfg(test)]

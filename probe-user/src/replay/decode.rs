@@ -1,25 +1,34 @@
 //! From a recording to what the engine is to do next.
 //!
-//! Frames are read and unpacked on a thread of their own ([`spawn`]); what is in them is decoded where the engine runs
-//! ([`Decoder`]). Decoding costs less than to hand records from one core to the other: each of them is larger than the
-//! bytes that it is made of, and the texts that they share would be counted on both.
+//! Frames are read, unpacked and decoded on a thread of their own ([`spawn`]), and handed over in batches that are small
+//! enough to lie in a cache when they are taken in. What the engine's thread gets of a record are numbers, and names that
+//! stand where they are ([`crate::record::Comm`]). Of programs, which are shared, a batch lists each once and records say
+//! which of the list they mean: what both threads count would be passed from core to core for every record.
 
 use std::io::Read;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::thread;
 
 use crate::engine::Input;
 use crate::kernel::convert::Converter;
 use crate::kernel::sampler::task_rows;
-use crate::record::{Scan, UsageRow};
+use crate::record::{Program, Record, Scan, UsageRow};
 use crate::recording::ReadError;
 use crate::recording::entry::Entry;
 use crate::recording::facts::Tail;
 use crate::recording::reader::Reader;
 use crate::time::KTime;
 
-/// Frames on their way, so that neither thread waits for the other and memory stays bounded.
-const AHEAD: usize = 2;
+/// Batches on their way, so that neither thread waits for the other and memory stays bounded.
+const AHEAD: usize = 4;
+
+/// A batch is handed over when it has so many records, or so many pieces.
+const RECORDS_FULL: usize = 1024;
+const PIECES_FULL: usize = 256;
+
+/// Places of programs that a batch lists; a power of two. Where two want the same, one is listed again.
+const PLACES: usize = 128;
 
 /// What the engine is to do next.
 #[derive(Debug)]
@@ -35,8 +44,7 @@ pub(super) enum Step {
 /// What comes from the reading thread.
 #[derive(Debug)]
 pub(super) enum Delivery {
-    /// The entries of the frame that begins there.
-    Frame(u64, Vec<u8>),
+    Batch(Batch),
     Ended(Result<End, ReadError>),
 }
 
@@ -49,91 +57,133 @@ pub struct End {
     pub torn: Option<u64>,
 }
 
-/// The frames of a recording as they come.
-pub(super) struct Frames {
-    deliveries: Receiver<Delivery>,
-    emptied: Sender<Vec<u8>>,
+/// Steps in their order.
+#[derive(Debug, Default)]
+pub(super) struct Batch {
+    pieces: Vec<Piece>,
+    /// Of all pieces; the program is a place in `programs`.
+    records: Vec<Record<usize>>,
+    programs: Vec<Arc<Program>>,
 }
 
-impl Frames {
+#[derive(Debug)]
+enum Piece {
+    /// So many of the records.
+    Records(KTime, usize),
+    Step(Step),
+}
+
+impl Batch {
+    /// Hands over all steps until `take` says no; says whether it went on to the end. Empty afterwards.
+    pub(super) fn empty_into(&mut self, mut take: impl FnMut(Step) -> bool) -> bool {
+        let Self { pieces, records, programs } = self;
+        let mut records = records.drain(..);
+        for piece in pieces.drain(..) {
+            let goes_on = match piece {
+                Piece::Records(now, count) => records.by_ref().take(count).all(|record| {
+                    let record = record.with_program(|place| programs.get(place).cloned().unwrap_or_default());
+                    take(Step::Input(now, Input::Record(record)))
+                }),
+                Piece::Step(step) => take(step),
+            };
+            if !goes_on {
+                return false;
+            }
+        }
+        programs.clear();
+        true
+    }
+
+    fn is_full(&self) -> bool {
+        self.records.len() >= RECORDS_FULL || self.pieces.len() >= PIECES_FULL
+    }
+}
+
+/// The batches of a recording as they come.
+pub(super) struct Batches {
+    deliveries: Receiver<Delivery>,
+    emptied: Sender<Batch>,
+}
+
+impl Batches {
     /// The next one; `None` when the thread is gone without a word.
     pub(super) fn next(&self) -> Option<Delivery> {
         self.deliveries.recv().ok()
     }
 
-    /// The room of a frame that was taken in, for another one.
-    pub(super) fn give_back(&self, frame: Vec<u8>) {
+    /// The room of a batch that was taken in, for another one.
+    pub(super) fn give_back(&self, batch: Batch) {
         // A thread that has read everything needs no more.
-        let _ = self.emptied.send(frame);
+        let _ = self.emptied.send(batch);
     }
 }
 
 /// Reads to the end, on a thread of its own; gives up when nobody listens.
-pub(super) fn spawn<R: Read + Send + 'static>(mut reader: Reader<R>) -> std::io::Result<Frames> {
+pub(super) fn spawn<R: Read + Send + 'static>(mut reader: Reader<R>) -> std::io::Result<Batches> {
     let (sender, deliveries) = sync_channel(AHEAD);
     let (emptied, empty) = channel();
     thread::Builder::new().name("unpack".into()).spawn(move || {
-        let ended = unpack(&mut reader, &sender, &empty);
-        if let Some(ended) = ended {
-            // Who no longer listens has no use for the end either.
-            let _ = sender.send(Delivery::Ended(ended));
-        }
+        let mut decoder = Decoder {
+            converter: Converter::with_pages(reader.facts().page_bytes),
+            batch: Batch::default(),
+            listed: Vec::new(),
+            sender,
+            empty,
+        };
+        let ended = decoder.read(&mut reader);
+        // Who no longer listens has no use for the end either.
+        let _ = decoder.flush().and_then(|()| decoder.sender.send(Delivery::Ended(ended?)).ok());
     })?;
-    Ok(Frames { deliveries, emptied })
+    Ok(Batches { deliveries, emptied })
 }
 
-/// How it ended; `None` when nobody listens any more.
-fn unpack<R: Read>(
-    reader: &mut Reader<R>,
-    sender: &SyncSender<Delivery>,
-    empty: &Receiver<Vec<u8>>,
-) -> Option<Result<End, ReadError>> {
-    loop {
-        let mut frame = empty.try_recv().unwrap_or_default();
-        match reader.take_frame(&mut frame) {
-            Ok(Some(at)) => sender.send(Delivery::Frame(at, frame)).ok()?,
-            Ok(None) => return Some(Ok(End { tail: reader.tail().cloned(), torn: reader.torn() })),
-            Err(error) => return Some(Err(error)),
-        }
-    }
-}
-
-/// Makes steps of entries.
-pub(super) struct Decoder {
+/// Makes batches of frames.
+struct Decoder {
     converter: Converter,
+    batch: Batch,
+    /// Where programs lie in memory that the batch lists, and their places there.
+    listed: Vec<(usize, usize)>,
+    sender: SyncSender<Delivery>,
+    empty: Receiver<Batch>,
+}
+
+/// Why decoding does not go on.
+enum Halt {
+    /// Nobody listens any more.
+    Unheard,
+    Damaged(String),
 }
 
 impl Decoder {
-    /// For records of a kernel with pages of this size.
-    pub(super) fn new(page_bytes: u64) -> Self {
-        Self { converter: Converter::with_pages(page_bytes) }
+    /// How it ended; `None` when nobody listens any more.
+    fn read<R: Read>(&mut self, reader: &mut Reader<R>) -> Option<Result<End, ReadError>> {
+        let mut frame = Vec::new();
+        loop {
+            match reader.take_frame(&mut frame) {
+                Ok(Some(at)) => match self.entries(&frame) {
+                    Ok(()) => {}
+                    Err(Halt::Unheard) => return None,
+                    Err(Halt::Damaged(why)) => return Some(Err(ReadError::Damaged { at, why })),
+                },
+                Ok(None) => return Some(Ok(End { tail: reader.tail().cloned(), torn: reader.torn() })),
+                Err(error) => return Some(Err(error)),
+            }
+        }
     }
 
-    /// Hands over all entries of the frame that begins at `at`, until `take` says no; says whether it went on to the
-    /// end.
-    pub(super) fn entries(
-        &mut self,
-        at: u64,
-        mut bytes: &[u8],
-        mut take: impl FnMut(Step) -> bool,
-    ) -> Result<bool, ReadError> {
-        let damaged = |why: &dyn std::fmt::Display| ReadError::Damaged { at, why: why.to_string() };
+    /// Takes in all entries of a frame.
+    fn entries(&mut self, mut bytes: &[u8]) -> Result<(), Halt> {
         while !bytes.is_empty() {
-            let (now, entry, rest) = Entry::read(bytes).map_err(|error| damaged(&error))?;
+            let (now, entry, rest) = Entry::read(bytes).map_err(damaged)?;
             bytes = rest;
             let step = match entry {
-                Entry::Records(mut records) => {
-                    while !records.is_empty() {
-                        let (record, rest) = self.converter.next(records).map_err(|error| damaged(&error))?;
-                        records = rest;
-                        if !take(Step::Input(now, Input::Record(record))) {
-                            return Ok(false);
-                        }
-                    }
-                    Step::Settle(now)
+                Entry::Records(records) => {
+                    self.records(now, records)?;
+                    self.step(Step::Settle(now))?;
+                    continue;
                 }
                 Entry::Scan { began, rows, args } => {
-                    let rows = task_rows(rows).map_err(|error| damaged(&error))?;
+                    let rows = task_rows(rows).map_err(damaged)?;
                     Step::Input(now, Input::Scan(Scan { began, rows, args }))
                 }
                 Entry::Sample(rows) => Step::Sample(now, rows),
@@ -143,11 +193,69 @@ impl Decoder {
                 Entry::Host(sample) => Step::Input(now, Input::Host(Box::new(sample))),
                 Entry::Clock(clock) => Step::Input(now, Input::Clock(clock)),
             };
-            let settled = matches!(step, Step::Settle(_));
-            if !take(step) || !(settled || take(Step::Settle(now))) {
-                return Ok(false);
+            self.step(step)?;
+            self.step(Step::Settle(now))?;
+        }
+        Ok(())
+    }
+
+    fn records(&mut self, now: KTime, mut bytes: &[u8]) -> Result<(), Halt> {
+        while !bytes.is_empty() {
+            let before = self.batch.records.len();
+            let mut outcome = Ok(());
+            while !bytes.is_empty() && !self.batch.is_full() {
+                let Self { converter, batch, listed, .. } = self;
+                match converter.next(bytes, |program| list(listed, &mut batch.programs, program)) {
+                    Ok((record, rest)) => {
+                        bytes = rest;
+                        batch.records.push(record);
+                    }
+                    Err(error) => {
+                        outcome = Err(damaged(error));
+                        break;
+                    }
+                }
+            }
+            self.batch.pieces.push(Piece::Records(now, self.batch.records.len() - before));
+            outcome?;
+            if self.batch.is_full() {
+                self.flush().ok_or(Halt::Unheard)?;
             }
         }
-        Ok(true)
+        Ok(())
     }
+
+    fn step(&mut self, step: Step) -> Result<(), Halt> {
+        self.batch.pieces.push(Piece::Step(step));
+        if self.batch.is_full() { self.flush().ok_or(Halt::Unheard) } else { Ok(()) }
+    }
+
+    /// Hands over what there is; `None` when nobody listens any more.
+    fn flush(&mut self) -> Option<()> {
+        self.listed.clear();
+        let batch = std::mem::replace(&mut self.batch, self.empty.try_recv().unwrap_or_default());
+        self.sender.send(Delivery::Batch(batch)).ok()
+    }
+}
+
+fn damaged(why: impl std::fmt::Display) -> Halt {
+    Halt::Damaged(why.to_string())
+}
+
+/// The place of a program in the list of a batch.
+fn list(listed: &mut Vec<(usize, usize)>, programs: &mut Vec<Arc<Program>>, program: &Arc<Program>) -> usize {
+    if listed.is_empty() {
+        listed.resize(PLACES, (0, 0));
+    }
+    // What is listed stays where it is until the batch has been taken in, so that its address is nobody else's.
+    let address = Arc::as_ptr(program).addr();
+    let place = listed.get_mut((address >> 5) % PLACES);
+    if let Some((_, known)) = place.as_ref().filter(|place| place.0 == address) {
+        return *known;
+    }
+    programs.push(Arc::clone(program));
+    if let Some(place) = place {
+        *place = (address, programs.len() - 1);
+    }
+    programs.len() - 1
 }

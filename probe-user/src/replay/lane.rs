@@ -6,11 +6,11 @@
 //!   that did not run since the last sample too.
 //! - Scans and second looks come when they were recorded, not when the engine asks.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::engine::{Effect, Engine, Input, Settings};
 use crate::event::Event;
+use crate::model::hash::Map;
 use crate::policy::spec::{PolicySet, Users};
 use crate::record::{ProcessKey, UsageRow};
 use crate::time::KTime;
@@ -19,7 +19,7 @@ use crate::time::KTime;
 const TICKS: usize = 4;
 
 /// The last usage row of each process.
-pub(super) type Usage = BTreeMap<ProcessKey, UsageRow>;
+pub(super) type Usage = Map<ProcessKey, UsageRow>;
 
 /// An engine and what it asked for.
 pub(super) struct Lane {
@@ -43,6 +43,9 @@ impl Lane {
     /// Hands an input in; what the engine tells goes to `tell`.
     pub(super) fn feed(&mut self, now: KTime, input: Input, tell: &mut impl FnMut(Event)) {
         self.engine.step(now, input, &mut self.effects);
+        if self.effects.is_empty() {
+            return;
+        }
         for effect in self.effects.drain(..) {
             match effect {
                 Effect::Emit(event) => tell(event),
@@ -57,7 +60,9 @@ impl Lane {
     /// A sample was taken; `usage` is what it comes to.
     pub(super) fn sample(&mut self, now: KTime, usage: &Usage, tell: &mut impl FnMut(Event)) {
         if self.sampling {
-            let wanted = usage.values().filter(|row| self.engine.wants_usage_of(row.key)).copied().collect();
+            let wanted = usage.values().filter(|row| self.engine.wants_usage_of(row.key)).copied();
+            let mut wanted: Vec<UsageRow> = wanted.collect();
+            wanted.sort_unstable_by_key(|row| row.key);
             self.feed(now, Input::Sample(wanted), tell);
         }
     }

@@ -1,6 +1,6 @@
 //! Holds policies against a recording: the daemon's own decoder, model and engine, in the time of the recording.
 //!
-//! One thread reads and unpacks, another one decodes ([`decode`]) and runs the engine ([`run`]). Nothing is sent and nothing is done:
+//! One thread reads, unpacks and decodes ([`decode`]), another one runs the engine ([`run`]). Nothing is sent and nothing is done:
 //! actions are told as if every policy were `mode: observe`. The same recording and the same policies give the same
 //! output.
 //!

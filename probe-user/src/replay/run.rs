@@ -1,11 +1,10 @@
 //! The engine's side of a replay: feeds it, tells its events, and keeps the account of what fired.
 
-use std::collections::BTreeMap;
 use std::io::{self, Read};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::decode::{self, Decoder, Delivery, End, Step};
+use super::decode::{self, Delivery, End, Step};
 use super::durations::Durations;
 use super::history::History;
 use super::lane::{Lane, Usage};
@@ -63,15 +62,14 @@ pub fn replay<R: Read + Send + 'static>(
     mut tell: impl FnMut(Event, &ClockReading) -> bool,
 ) -> Result<Outcome, ReplayError> {
     let mut runner = Runner::new(reader.facts(), policies, options);
-    let mut decoder = Decoder::new(reader.facts().page_bytes);
-    let frames = decode::spawn(reader)?;
+    let batches = decode::spawn(reader)?;
     loop {
-        match frames.next() {
-            Some(Delivery::Frame(at, entries)) => {
-                if !decoder.entries(at, &entries, |step| runner.step(step, &mut tell))? {
+        match batches.next() {
+            Some(Delivery::Batch(mut batch)) => {
+                if !batch.empty_into(|step| runner.step(step, &mut tell)) {
                     return Ok(runner.finish(None));
                 }
-                frames.give_back(entries);
+                batches.give_back(batch);
             }
             Some(Delivery::Ended(Ok(end))) => return Ok(runner.finish(Some(end))),
             Some(Delivery::Ended(Err(error))) => return Err(error.into()),
@@ -117,7 +115,7 @@ impl Runner {
         let mut policies = observing(policies);
         let lines = Lines::new(&mut policies, &facts.logs);
         let lane = Lane::new(settings, &Arc::new(policies), &users);
-        let (tally, usage) = (Tally::default(), BTreeMap::new());
+        let (tally, usage) = (Tally::default(), Usage::default());
         Self {
             lane,
             tally,

@@ -1,5 +1,6 @@
 //! Recordings made of real wire records, replayed through the real decoder and engine.
 
+mod batches;
 mod host;
 mod jobs;
 

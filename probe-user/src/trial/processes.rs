@@ -8,7 +8,7 @@ use crate::engine::Watch;
 use crate::policy::comm_of;
 use crate::policy::spec::{Happening, HostFacts, Limit, Looks, Measure, PolicySet, Trial, Use, User, Users};
 use crate::record::{
-    Account, Body, ExitStatus, Identity, ProcessKey, Program, Record, Scan, SignalSent, TaskRow, UsageRow,
+    Account, Body, Comm, ExitStatus, Identity, ProcessKey, Program, Record, Scan, SignalSent, TaskRow, UsageRow,
 };
 use crate::time::{ClockReading, KTime};
 
@@ -220,8 +220,8 @@ impl Processes {
             write: Flow::default(),
             program: if kernel { Arc::default() } else { Arc::clone(&forker.program) },
         };
-        if let Some(comm) = looks.and_then(|looks| looks.comm.clone()).filter(|_| kernel) {
-            child.identity.comm = comm;
+        if let Some(comm) = looks.and_then(|looks| looks.comm.as_deref()).filter(|_| kernel) {
+            child.identity.comm = Comm::from(comm);
         }
         let body = Body::Fork { identity: child.identity.clone(), forker: forker.key };
         records.push(Record { at: now, key, body });
@@ -243,7 +243,7 @@ impl Processes {
             let word = looks.comm.as_deref().unwrap_or(first);
             if word.starts_with('/') { word.into() } else { format!("/usr/bin/{}", word.replace('/', "-")).into() }
         });
-        living.identity.comm = looks.comm.clone().unwrap_or_else(|| comm_of(&exe));
+        living.identity.comm = looks.comm.as_deref().map_or_else(|| comm_of(&exe), Comm::from);
         living.identity.uid = uid.unwrap_or(living.identity.uid);
         living.program = program(&exe, looks.args.as_deref().unwrap_or(&exe));
         let body = Body::Exec { identity: living.identity.clone(), program: Arc::clone(&living.program) };
@@ -273,14 +273,14 @@ impl Processes {
                 by_kernel: oom,
                 sender_tgid: KILLER,
                 sender_uid: 0,
-                sender_comm: killer.map_or_else(|| "kernel".into(), Arc::clone),
+                sender_comm: Comm::from(killer.map_or("kernel", |killer| killer)),
             }));
         }
         bodies.push(Body::Exit {
             status,
             peak_rss_bytes: living.rss,
             cpu_ns: living.cpu.at(now),
-            comm: Arc::clone(&living.identity.comm),
+            comm: living.identity.comm.clone(),
             uid: living.identity.uid,
             parent_tgid: living.identity.parent.map_or(0, |parent| parent.tgid),
         });

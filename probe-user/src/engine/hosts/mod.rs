@@ -112,6 +112,9 @@ impl Hosts {
 
     /// Acts on everything due up to `until`.
     fn advance(&mut self, until: KTime, gate: KTime, around: Around<'_>, out: &mut Vec<Told>) {
+        if self.bounds.is_empty() {
+            return;
+        }
         let until = self.until.map_or(until, |known| known.min(until));
         let mut told = Vec::new();
         for bound in &mut self.bounds {

@@ -127,6 +127,9 @@ impl Engine {
 
     /// A process of some runs has ended.
     pub(in crate::engine) fn exit_jobs(&mut self, key: ProcessKey) {
+        if self.jobs.all.is_empty() {
+            return;
+        }
         let Some(track) = self.tracks.get(&key).filter(|track| !track.runs.is_empty()) else { return };
         let process = self.table.get(key).or_else(|| self.gone.as_deref().filter(|gone| gone.key == key));
         let Some(exit) = process.and_then(|process| process.exit.as_ref()) else { return };
@@ -138,8 +141,8 @@ impl Engine {
     }
 
     /// The account of a process of some runs is closed.
-    pub(in crate::engine) fn close_jobs(&mut self, key: ProcessKey, account: Account) {
-        for (group, root) in self.tracks.get(&key).into_iter().flat_map(|track| &track.runs) {
+    pub(in crate::engine) fn close_jobs(&mut self, key: ProcessKey, track: &Track, account: Account) {
+        for (group, root) in &track.runs {
             if let Some(job) = self.groups.get(*group).and_then(|group| group.job) {
                 self.jobs.closed(job, *root, key, account);
             }

@@ -4,7 +4,7 @@ use regex::Regex;
 
 use super::*;
 use crate::model::{Process, Usage};
-use crate::record::{Identity, ProcessKey, Program};
+use crate::record::{Comm, Identity, ProcessKey, Program};
 use crate::time::KTime;
 
 const ID: &str = "4d1b7a0c5e9f4d1b7a0c5e9f4d1b7a0c5e9f4d1b7a0c5e9f4d1b7a0c5e9faaaa";
@@ -19,7 +19,7 @@ fn nginx() -> Process {
             cgroup_id: 1,
             uid: 33,
             gid: 33,
-            comm: Arc::from("nginx"),
+            comm: Comm::from("nginx"),
             kernel_thread: false,
         },
         program: Arc::new(Program {
@@ -42,7 +42,7 @@ fn nginx() -> Process {
 
 fn kernel_thread() -> Process {
     let mut process = nginx();
-    process.identity = Identity { uid: 0, comm: Arc::from("kworker/0:1"), kernel_thread: true, ..process.identity };
+    process.identity = Identity { uid: 0, comm: Comm::from("kworker/0:1"), kernel_thread: true, ..process.identity };
     process.program = Arc::new(Program::default());
     process.cgroup = Arc::from("/");
     process

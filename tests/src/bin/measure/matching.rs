@@ -137,7 +137,7 @@ impl World {
             status: ExitStatus::Code(0),
             peak_rss_bytes: 1 << 20,
             cpu_ns: 1_000,
-            comm: Arc::clone(&identity.comm),
+            comm: identity.comm.clone(),
             uid: identity.uid,
             parent_tgid: kind,
         };

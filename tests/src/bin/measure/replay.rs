@@ -266,7 +266,8 @@ impl Host {
 
     /// The next thing that a life does, and after what time it does another one.
     fn go_on(&mut self, at: u64, pid: u32, start: u64, then: Option<&Then>) -> Option<(u64, Then)> {
-        let parent = staying_key(u32::try_from(self.chance.below(20)).unwrap_or(0));
+        // As long as a parent lives, its children stay its children.
+        let parent = staying_key(pid % 20);
         let header = self.header(at, pid, start);
         match then {
             None => {
