@@ -10,7 +10,9 @@ use probe_user::diagnostic::Source;
 use probe_user::engine::{Engine, Input, Processes, Settings};
 use probe_user::policy::spec::{HostFacts, PolicySet, Users};
 use probe_user::policy::{HostLabels, parse};
-use probe_user::record::{Account, Body, ExitStatus, Identity, ProcessKey, Program, Record, Scan, TaskRow, UsageRow};
+use probe_user::record::{
+    Account, Body, Comm, ExitStatus, Identity, ProcessKey, Program, Record, Scan, TaskRow, UsageRow,
+};
 use probe_user::time::KTime;
 
 use crate::figure::{Figure, median};
@@ -176,7 +178,7 @@ fn identity(tgid: u32, kind: u32) -> Identity {
         cgroup_id: u64::from(1 + kind % GROUPS),
         uid: 1000 + kind % (2 * GROUPS),
         gid: 1000,
-        comm: format!("tool{}", kind % GROUPS).into(),
+        comm: Comm::from(&*format!("tool{}", kind % GROUPS)),
         kernel_thread: false,
     }
 }
