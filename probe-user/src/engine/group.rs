@@ -1,11 +1,12 @@
 //! One group as it stands: its members, what was counted of it, and the state of each of its bounds.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::evidence::Note;
 use super::measures::{Rates, Sums};
+use super::members::Members;
 use super::timers::Slot;
 use super::{Engine, Watch};
 use crate::model::Totals;
@@ -30,7 +31,7 @@ pub(super) struct GroupState {
     /// As declared, but blind to the difference between kernel threads and others.
     pub(super) except: Option<Selector>,
     /// Those alive.
-    pub(super) members: BTreeSet<ProcessKey>,
+    pub(super) members: Members,
     pub(super) bounds: Vec<BoundState>,
     /// One for each counted measure and length.
     pub(super) windows: Vec<Counted>,
@@ -128,7 +129,7 @@ impl GroupState {
             job: None,
             response: Arc::new(spec.response.clone()),
             except,
-            members: BTreeSet::new(),
+            members: Members::default(),
             judges_each: bounds.iter().any(BoundState::is_per_process),
             bounds,
             windows,

@@ -13,6 +13,7 @@
 //! or comes without having been asked for changes nothing.
 
 mod act;
+mod changes;
 mod evidence;
 pub mod explain;
 mod group;
@@ -24,6 +25,7 @@ mod judge;
 mod logs;
 mod loss;
 mod measures;
+mod members;
 mod membership;
 mod needle;
 mod raise;
@@ -50,6 +52,7 @@ pub use self::status::{
 };
 
 use self::act::Acts;
+use self::changes::{Changed, Stirred};
 use self::group::GroupState;
 use self::hosts::Hosts;
 use self::index::Index;
@@ -62,8 +65,7 @@ use self::timers::Timers;
 use self::track::{Source, Track};
 use self::verdicts::Verdicts;
 use crate::event::Event;
-use crate::model::hash::Map;
-use crate::model::{Change, Process, Table};
+use crate::model::{Change, Closed, Table};
 use crate::policy::spec::{Action, HostFacts, PolicySet, Users};
 use crate::record::{Acted, HostSample, LogLines, Loss, ProcessKey, Record, Reread, Scan, UsageRow};
 use crate::time::{ClockReading, KTime};
@@ -199,13 +201,12 @@ impl Watch {
 pub struct Engine {
     settings: Settings,
     users: Arc<Users>,
-    table: Table,
+    /// Every process, and what the engine knows of it.
+    table: Table<Track>,
     groups: Vec<GroupState>,
     index: Index,
     /// What `groups` made of programs lately.
     verdicts: Verdicts,
-    /// What the engine knows of each process of the table.
-    tracks: Map<ProcessKey, Track>,
     timers: Timers,
     rereads: Rereads,
     losses: Losses,
@@ -228,16 +229,14 @@ pub struct Engine {
     /// The moment of the last [`Effect::WakeAt`].
     wake: Option<KTime>,
     /// A process that was closed in the step of its exit: no longer in the table, and still to be told about.
-    gone: Option<Box<Process>>,
-    /// Groups of which something counted has changed in this step.
-    dirty: Vec<usize>,
-    /// A group with sampled bounds has gained its first or lost its last member.
-    sampling_may_change: bool,
+    gone: Option<Closed<Track>>,
+    /// What this step has stirred up.
+    stirred: Stirred,
     /// What the values of the bounds came to, where somebody wants to know.
     seen: Option<Seen>,
     /// Room for what the table says has changed, and for the groups that a process is held against; empty between
     /// steps.
-    changes: Vec<Change>,
+    changes: Vec<Changed>,
     asked: Vec<usize>,
 }
 
@@ -255,7 +254,6 @@ impl Engine {
             groups,
             index,
             verdicts: Verdicts::default(),
-            tracks: Map::default(),
             timers: Timers::default(),
             rereads: Rereads::default(),
             losses: Losses::default(),
@@ -271,8 +269,7 @@ impl Engine {
             sampled_at: KTime::default(),
             wake: None,
             gone: None,
-            dirty: Vec::new(),
-            sampling_may_change: false,
+            stirred: Stirred::default(),
             seen: None,
             changes: Vec::new(),
             asked: Vec::new(),
@@ -371,11 +368,11 @@ impl Engine {
 
     /// Whether the kernel side is to sample this process.
     pub fn wants_usage_of(&self, key: ProcessKey) -> bool {
-        self.tracks.get(&key).is_some_and(|track| track.watch.usage)
+        self.table.beside(key).is_some_and(|track| track.watch.usage)
     }
 
     /// The process table, to look at.
-    pub fn table(&self) -> &Table {
+    pub fn table(&self) -> &Table<Track> {
         &self.table
     }
 

@@ -118,15 +118,15 @@ impl Engine {
     pub(super) fn reread_due(&mut self, now: KTime, effects: &mut Vec<Effect>) {
         let mut looked_at = 0;
         for (at, key) in self.rereads.due(now) {
-            let Some(track) = self.tracks.get_mut(&key).filter(|track| track.look_at == Some(at)) else { continue };
+            let planned = self.table.both_mut(key).filter(|(_, track)| track.look_at == Some(at));
+            let Some((process, track)) = planned else { continue };
             if looked_at >= AT_ONCE {
                 self.rereads.move_to(key, &mut track.look_at, Some(now.after(PAUSE)));
                 continue;
             }
             looked_at += 1;
             effects.push(Effect::Reread { key, user: self.index.names_users() });
-            let since = self.table.get(key).map(|process| process.program_since);
-            let next = since.and_then(|since| next_look(since, now, track.hope));
+            let next = next_look(process.program_since, now, track.hope);
             self.rereads.move_to(key, &mut track.look_at, next);
         }
     }

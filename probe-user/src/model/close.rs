@@ -8,8 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::blame::KILL;
+use super::deadlines::Deadlines;
 use super::hash::trim;
-use super::store::{Ending, Entry, Source};
+use super::store::{Closed, Ending, Entry, Source};
 use super::table::{Standing, Table};
 use super::{Account, Appearance, Change, Exit, KTime, Process, ProcessKey};
 use crate::record::{Body, ExitStatus, Identity};
@@ -31,9 +32,9 @@ pub(super) struct Orphan {
     account: Account,
 }
 
-impl Table {
+impl<T: Default> Table<T> {
     /// `body` is a [`Body::Exit`].
-    pub(super) fn exit(&mut self, at: KTime, key: ProcessKey, body: &Body, changes: &mut Vec<Change>) {
+    pub(super) fn exit(&mut self, at: KTime, key: ProcessKey, body: &Body, changes: &mut Vec<Change<T>>) {
         let Body::Exit { status, peak_rss_bytes, cpu_ns, comm, uid, parent_tgid } = body else { return };
         match self.standing(at, key, changes) {
             Standing::Past => return,
@@ -69,7 +70,9 @@ impl Table {
         if !announced {
             changes.push(Change::Exited { key });
         }
-        self.close_or_wait(key, changes);
+        if !entry.waits(&mut self.deadlines) {
+            self.close(key, changes);
+        }
     }
 
     /// The end of a process without its exit record. If that still comes before the closing, it fills in the rest.
@@ -79,22 +82,24 @@ impl Table {
         key: ProcessKey,
         status: Option<ExitStatus>,
         ending: Ending,
-        changes: &mut Vec<Change>,
+        changes: &mut Vec<Change<T>>,
     ) {
         let Some(entry) = self.store.get_mut(key) else { return };
         entry.end(Exit { at, status, killer: None, oom: false, peak_rss_bytes: 0 });
         entry.ending = ending;
         changes.push(Change::Exited { key });
-        self.close_or_wait(key, changes);
+        if !entry.waits(&mut self.deadlines) {
+            self.close(key, changes);
+        }
     }
 
     /// The end of a process whose tgid has been taken by another: nothing more is to come.
-    pub(super) fn retire(&mut self, at: KTime, key: ProcessKey, changes: &mut Vec<Change>) {
+    pub(super) fn retire(&mut self, at: KTime, key: ProcessKey, changes: &mut Vec<Change<T>>) {
         self.notice_end(at, key, None, Ending::Missing, changes);
         self.close(key, changes);
     }
 
-    pub(super) fn account(&mut self, at: KTime, key: ProcessKey, account: Account, changes: &mut Vec<Change>) {
+    pub(super) fn account(&mut self, at: KTime, key: ProcessKey, account: Account, changes: &mut Vec<Change<T>>) {
         if self.zombies.get(&key.tgid) == Some(&key.start) {
             self.zombies.remove(&key.tgid);
             trim(&mut self.zombies);
@@ -113,7 +118,7 @@ impl Table {
             return;
         }
         entry.account = Some((at, account));
-        if entry.ending == Ending::None { self.set_deadline(key) } else { self.close(key, changes) }
+        if entry.ending == Ending::None { entry.wait(&mut self.deadlines) } else { self.close(key, changes) }
     }
 
     /// The account that came before anything else about this process.
@@ -122,44 +127,23 @@ impl Table {
         self.orphans.remove(place).map(|orphan| (orphan.at, orphan.account))
     }
 
-    fn close_or_wait(&mut self, key: ProcessKey, changes: &mut Vec<Change>) {
-        if self.store.get(key).is_some_and(|entry| entry.account.is_some()) {
-            self.close(key, changes);
-        } else {
-            self.set_deadline(key);
-        }
-    }
-
-    /// Sets until when a process waits, if it waits for anything.
-    pub(super) fn set_deadline(&mut self, key: ProcessKey) {
-        let Some(entry) = self.store.get_mut(key) else { return };
-        if entry.deadline.is_some() {
-            return;
-        }
-        let exited = entry.process.exit.as_ref().map(|exit| exit.at);
-        let Some(since) = exited.or(entry.account.map(|(at, _)| at)) else { return };
-        let deadline = since.after(ACCOUNT_GRACE);
-        entry.deadline = Some(deadline);
-        self.deadlines.insert((deadline, key));
-    }
-
     /// When [`Table::expire`] has something to do next; `None` while nothing waits.
     pub fn next_expiry(&self) -> Option<KTime> {
-        self.deadlines.first().map(|(deadline, _)| *deadline)
+        self.deadlines.first().map(|(deadline, _)| deadline)
     }
 
     /// Closes what has waited for its account for [`ACCOUNT_GRACE`], with the CPU time known from its exit or its last
     /// sample; and what was accounted for without an exit, whose exit record was lost.
-    pub fn expire(&mut self, now: KTime, changes: &mut Vec<Change>) {
+    pub fn expire(&mut self, now: KTime, changes: &mut Vec<Change<T>>) {
         while let Some(orphan) = self.orphans.front()
             && orphan.at.after(ACCOUNT_GRACE) <= now
         {
             self.orphans.pop_front();
         }
-        while let Some((deadline, key)) = self.deadlines.first().copied()
+        while let Some((deadline, key)) = self.deadlines.first()
             && deadline <= now
         {
-            self.deadlines.pop_first();
+            self.deadlines.remove(deadline, key);
             let Some(entry) = self.store.get(key) else { continue };
             match (entry.ending, entry.account) {
                 (Ending::None, Some((at, _))) => self.notice_end(at, key, None, Ending::Noticed, changes),
@@ -181,10 +165,10 @@ impl Table {
     }
 
     /// Takes an ended process out of the table and hands it over.
-    fn close(&mut self, key: ProcessKey, changes: &mut Vec<Change>) {
+    fn close(&mut self, key: ProcessKey, changes: &mut Vec<Change<T>>) {
         let Some(entry) = self.store.remove(key) else { return };
         if let Some(deadline) = entry.deadline {
-            self.deadlines.remove(&(deadline, key));
+            self.deadlines.remove(deadline, key);
         }
         self.leave_kin(entry.kin);
         if entry.process.cgroup.is_empty() && entry.process.identity.cgroup_id != 0 {
@@ -192,11 +176,31 @@ impl Table {
         }
         self.closed.remember(key);
         let (account, delta) = entry.balance();
-        changes.push(Change::Closed { process: Box::new(entry.process), account, delta });
+        changes.push(Change::Closed { process: Closed::new(entry), account, delta });
     }
 }
 
-impl Entry {
+impl<T> Entry<T> {
+    /// Whether a process that has ended waits for its account; if so, from now on for no longer than it may.
+    fn waits(&mut self, deadlines: &mut Deadlines) -> bool {
+        if self.account.is_none() {
+            self.wait(deadlines);
+        }
+        self.account.is_none()
+    }
+
+    /// Sets until when the process waits, if it waits for anything.
+    pub(super) fn wait(&mut self, deadlines: &mut Deadlines) {
+        if self.deadline.is_some() {
+            return;
+        }
+        let exited = self.process.exit.as_ref().map(|exit| exit.at);
+        let Some(since) = exited.or(self.account.map(|(at, _)| at)) else { return };
+        let deadline = since.after(ACCOUNT_GRACE);
+        self.deadline = Some(deadline);
+        deadlines.insert(deadline, self.process.key);
+    }
+
     fn end(&mut self, exit: Exit) {
         self.process.exit = Some(exit);
         self.find_cause();

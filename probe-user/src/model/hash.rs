@@ -10,7 +10,7 @@ use std::hash::{BuildHasherDefault, Hash, Hasher};
 /// A map from kernel numbers.
 pub(crate) type Map<K, V> = HashMap<K, V, BuildHasherDefault<NumberHasher>>;
 /// A set of kernel numbers.
-pub(super) type Set<K> = HashSet<K, BuildHasherDefault<NumberHasher>>;
+pub(crate) type Set<K> = HashSet<K, BuildHasherDefault<NumberHasher>>;
 
 /// Maps smaller than this are left as they are by [`trim`].
 const WORTH_TRIMMING: usize = 1024;
@@ -47,6 +47,13 @@ impl Hasher for NumberHasher {
 pub(crate) fn trim<K: Eq + Hash, V>(map: &mut Map<K, V>) {
     if map.capacity() > WORTH_TRIMMING && map.len() < map.capacity() / 8 {
         map.shrink_to(map.len() * 2);
+    }
+}
+
+/// The same for a set.
+pub(crate) fn trim_set<K: Eq + Hash>(set: &mut Set<K>) {
+    if set.capacity() > WORTH_TRIMMING && set.len() < set.capacity() / 8 {
+        set.shrink_to(set.len() * 2);
     }
 }
 

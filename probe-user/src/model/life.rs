@@ -21,14 +21,14 @@ enum Place {
     Overtaken,
 }
 
-impl Table {
+impl<T: Default> Table<T> {
     pub(super) fn exec(
         &mut self,
         at: KTime,
         key: ProcessKey,
         identity: &Identity,
         program: &Arc<Program>,
-        changes: &mut Vec<Change>,
+        changes: &mut Vec<Change<T>>,
     ) {
         match self.standing(at, key, changes) {
             Standing::Past => return,
@@ -45,11 +45,13 @@ impl Table {
         // Children that were forked before this have what they should have.
         let since = entry.inferred.as_ref().map_or(at, |(began, _)| at.min(*began));
         let ended = entry.ending != Ending::None;
+        let has_heirs = entry.forked_until >= since;
         match entry.place(at, &program.exe) {
             Place::News => {
                 entry.run(at, Arc::clone(program));
                 entry.process.threads = 1;
-                self.identify(at, key, identity);
+                let news = entry.identify(at, identity);
+                self.follow(key, identity, &news);
                 changes.push(if ended { Change::Redefined { key } } else { Change::Executed { key } });
             }
             Place::Seen => {
@@ -74,12 +76,14 @@ impl Table {
                 }
             }
         }
-        self.hand_down(key, since, changes);
+        if has_heirs {
+            self.hand_down(key, since, changes);
+        }
     }
 
     /// A second look at what a process changes without telling anyone. Unknown and ended processes are left alone: what
     /// was found may be another's that has their number by now.
-    pub fn reread(&mut self, key: ProcessKey, found: &Reread, changes: &mut Vec<Change>) {
+    pub fn reread(&mut self, key: ProcessKey, found: &Reread, changes: &mut Vec<Change<T>>) {
         // Who writes a shorter title over the arguments leaves NULs behind it.
         let args = found.args.trim_end_matches('\0');
         let Some(entry) = self.store.get_mut(key).filter(|entry| entry.process.exit.is_none()) else { return };
@@ -98,7 +102,7 @@ impl Table {
         }
     }
 
-    pub(super) fn rename(&mut self, at: KTime, key: ProcessKey, comm: &Comm, changes: &mut Vec<Change>) {
+    pub(super) fn rename(&mut self, at: KTime, key: ProcessKey, comm: &Comm, changes: &mut Vec<Change<T>>) {
         let Some(entry) = self.store.get_mut(key) else { return };
         if at < entry.name_at {
             return;
@@ -122,7 +126,7 @@ impl Table {
         entry.find_cause();
     }
 
-    pub(super) fn oom(&mut self, key: ProcessKey, changes: &mut Vec<Change>) {
+    pub(super) fn oom(&mut self, key: ProcessKey, changes: &mut Vec<Change<T>>) {
         // Before Linux 6.8 only a number is told.
         let key = if key.start.0 == 0 { self.of_tgid(key.tgid).map_or(key, |process| process.key) } else { key };
         let Some(entry) = self.store.get_mut(key) else { return };
@@ -132,7 +136,7 @@ impl Table {
         }
     }
 
-    pub(super) fn cgroup(&mut self, id: u64, path: &Arc<str>, changes: &mut Vec<Change>) {
+    pub(super) fn cgroup(&mut self, id: u64, path: &Arc<str>, changes: &mut Vec<Change<T>>) {
         if path.is_empty() {
             return;
         }
@@ -151,7 +155,7 @@ impl Table {
     }
 }
 
-impl Entry {
+impl<T> Entry<T> {
     fn place(&self, at: KTime, exe: &str) -> Place {
         if let Some((began, seen)) = &self.inferred
             && at < began.after(SCAN_SPAN)
