@@ -112,8 +112,9 @@ impl Engine {
                 state.sums.take_out(track.share);
                 self.stirred.sampling |= state.members.is_empty();
             }
-            count_exit(state, process, at);
-            self.stirred.mark(*group, state);
+            if count_exit(state, process, at) || state.judges_each_move {
+                self.stirred.mark(*group, state);
+            }
         }
         if judged_each {
             for group in &belongs {

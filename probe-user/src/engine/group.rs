@@ -59,6 +59,9 @@ pub(super) struct GroupState {
     pub(super) dirty: bool,
     /// Some bound judges each member by itself.
     pub(super) judges_each: bool,
+    /// Some bound has to be looked at whenever a member comes or goes: it counts members, or lacks are what it is about,
+    /// which time alone brings nearer. What has only a maximum is looked at when that is counted.
+    pub(super) judges_each_move: bool,
 }
 
 /// What happened within a window.
@@ -131,6 +134,7 @@ impl GroupState {
             except,
             members: Members::default(),
             judges_each: bounds.iter().any(BoundState::is_per_process),
+            judges_each_move: bounds.iter().any(BoundState::is_about_each_move),
             bounds,
             windows,
             used: Totals::default(),
@@ -161,16 +165,14 @@ impl GroupState {
         }
     }
 
-    /// Counts one occurrence in every window of the measure.
-    pub(super) fn count(&mut self, measure: Measure, at: KTime) {
+    /// Counts one occurrence in every window of the measure; false when there is none.
+    pub(super) fn count(&mut self, measure: Measure, at: KTime) -> bool {
+        let mut counts = false;
         for counted in self.windows.iter_mut().filter(|counted| counted.measure == measure) {
             counted.window.add(at);
+            counts = true;
         }
-    }
-
-    /// Some bound is about how often this happens.
-    pub(super) fn counts(&self, measure: Measure) -> bool {
-        self.windows.iter().any(|counted| counted.measure == measure)
+        counts
     }
 
     /// When a firing alarm is told again; never more often than each second.
@@ -189,6 +191,10 @@ impl BoundState {
     pub(super) fn is_per_process(&self) -> bool {
         let measure = self.spec.measure;
         measure == Measure::Age || (measure.is_sampled() && self.spec.per == Per::Process)
+    }
+
+    fn is_about_each_move(&self) -> bool {
+        self.spec.measure == Measure::Count || (self.window.is_some() && self.spec.side == Side::Min)
     }
 
     /// The machine of the group or of one process, if it is there.

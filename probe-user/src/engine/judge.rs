@@ -40,7 +40,15 @@ impl Engine {
     }
 
     /// Judges everything counted that has changed in this step.
+    #[inline]
     pub(super) fn judge_dirty(&mut self, at: KTime, effects: &mut Vec<Effect>) {
+        if !self.stirred.groups.is_empty() {
+            self.judge_stirred(at, effects);
+        }
+        self.judge_jobs(at, effects);
+    }
+
+    fn judge_stirred(&mut self, at: KTime, effects: &mut Vec<Effect>) {
         let mut dirty = std::mem::take(&mut self.stirred.groups);
         if dirty.len() > 1 {
             dirty.sort_unstable();
@@ -52,7 +60,6 @@ impl Engine {
             self.judge_counts(group, at, effects);
         }
         self.stirred.groups = dirty;
-        self.judge_jobs(at, effects);
     }
 
     /// Judges everything that needs no sample: at the first scan, after a loss, after a reload.

@@ -233,14 +233,12 @@ impl GroupState {
             Cause::Redefined => track.start_seen,
             Cause::Found | Cause::Reload => false,
         };
-        if starts && first {
-            self.count(Measure::Starts, at);
+        let mut counted = false;
+        if starts && first && self.count(Measure::Starts, at) {
+            counted = true;
             // Only bounds on starts tell of them.
-            if self.counts(Measure::Starts) {
-                remember(&mut self.arrived, Note::started(process, at));
-            }
+            remember(&mut self.arrived, Note::started(process, at));
         }
-        stirred.mark(group, self);
         if !track.ended {
             stirred.sampling |= self.members.is_empty();
             if self.members.insert(process.key) {
@@ -249,7 +247,10 @@ impl GroupState {
             self.settled = false;
         } else if first && cause != Cause::Reload {
             // Known too late: it was a member, and has ended.
-            count_exit(self, process, at);
+            counted |= count_exit(self, process, at);
+        }
+        if counted || self.judges_each_move {
+            stirred.mark(group, self);
         }
     }
 
@@ -269,7 +270,9 @@ impl GroupState {
             if cause != Cause::Reload {
                 remember(&mut self.departed, Note::left(process, at));
             }
-            stirred.mark(group, self);
+            if self.judges_each_move {
+                stirred.mark(group, self);
+            }
         }
     }
 }
@@ -279,17 +282,22 @@ fn compare(before: &[usize], after: &[usize], turned: &mut Turned) {
     if before == after {
         return;
     }
+    if before.is_empty() {
+        after.iter().for_each(|group| turned.push((*group, true)));
+        return;
+    }
     turned.extend(before.iter().filter(|group| !after.contains(group)).map(|group| (*group, false)));
     turned.extend(after.iter().filter(|group| !before.contains(group)).map(|group| (*group, true)));
     turned.sort_unstable();
 }
 
-/// A member has ended.
-pub(super) fn count_exit(state: &mut GroupState, process: &Process, at: KTime) {
-    state.count(Measure::Exits, at);
+/// A member has ended; true when some bound counts that.
+pub(super) fn count_exit(state: &mut GroupState, process: &Process, at: KTime) -> bool {
+    let mut counted = state.count(Measure::Exits, at);
     let status = process.exit.as_ref().and_then(|exit| exit.status);
     if status.is_some_and(crate::record::ExitStatus::is_failure) {
-        state.count(Measure::Failures, at);
+        counted |= state.count(Measure::Failures, at);
     }
     remember(&mut state.departed, Note::exited(process, at));
+    counted
 }

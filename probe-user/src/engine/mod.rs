@@ -280,14 +280,7 @@ impl Engine {
     pub fn step(&mut self, now: KTime, input: Input, effects: &mut Vec<Effect>) {
         let mut changes = std::mem::take(&mut self.changes);
         match input {
-            Input::Record(record) => {
-                let at = record.at.max(self.clock);
-                self.clock = at;
-                self.act_on_deadlines(at, effects);
-                self.table.record(&record, &mut changes);
-                self.apply(&mut changes, &Source::of(&record), at, effects);
-                self.judge_dirty(at, effects);
-            }
+            Input::Record(ref record) => self.take_record(record, &mut changes, effects),
             Input::Tick => {
                 let now = now.max(self.clock);
                 self.clock = now;
@@ -337,11 +330,35 @@ impl Engine {
             Input::Lost(loss) => self.lose(now.max(self.clock), loss, effects),
             Input::Policies(policies, users) => self.reload(now.max(self.clock), &policies, users, effects),
         }
+        self.end_step(now, changes, effects);
+    }
+
+    /// The same for a record that the caller keeps: one after the other, they are not worth being moved.
+    pub fn step_record(&mut self, now: KTime, record: &Record, effects: &mut Vec<Effect>) {
+        let mut changes = std::mem::take(&mut self.changes);
+        self.take_record(record, &mut changes, effects);
+        self.end_step(now, changes, effects);
+    }
+
+    fn take_record(&mut self, record: &Record, changes: &mut Vec<Changed>, effects: &mut Vec<Effect>) {
+        let at = record.at.max(self.clock);
+        self.clock = at;
+        if self.may_be_due(at) {
+            self.act_on_deadlines(at, effects);
+        }
+        self.table.record(record, changes);
+        self.apply(changes, &Source::of(record), at, effects);
+        self.judge_dirty(at, effects);
+    }
+
+    fn end_step(&mut self, now: KTime, mut changes: Vec<Changed>, effects: &mut Vec<Effect>) {
         if changes.capacity() > CHANGES_KEPT {
             changes.shrink_to(CHANGES_KEPT);
         }
         self.changes = changes;
-        self.decide_sampling(now.max(self.clock), effects);
+        if self.stirred.sampling {
+            self.decide_sampling(now.max(self.clock), effects);
+        }
         self.decide_wake(effects);
     }
 
@@ -414,14 +431,28 @@ impl Engine {
         self.started.is_some() && !self.losses.in_doubt()
     }
 
+    /// Whether a deadline may have come by then: each step ends with the earliest of them known. Logs want to know how
+    /// far time has come.
+    fn may_be_due(&self, until: KTime) -> bool {
+        self.wake.is_some_and(|wake| wake <= until) || !self.logs.is_empty()
+    }
+
     fn decide_wake(&mut self, effects: &mut Vec<Effect>) {
-        let earlier = |a: Option<KTime>, b: Option<KTime>| match (a, b) {
-            (Some(a), Some(b)) => Some(a.min(b)),
-            (a, b) => a.or(b),
+        let mut next = self.table.next_expiry();
+        let mut or_at = |moment: Option<KTime>| {
+            if let Some(at) = moment
+                && next.is_none_or(|next| at < next)
+            {
+                next = moment;
+            }
         };
-        let deadline = earlier(self.timers.next(), self.jobs.next()).filter(|_| self.is_judging());
-        let edges = earlier(self.logs.next(self.gate), self.hosts.next(self.gate));
-        let next = earlier(earlier(deadline, edges), earlier(self.rereads.next(), self.table.next_expiry()));
+        or_at(self.rereads.next());
+        if self.is_judging() {
+            or_at(self.timers.next());
+            or_at(self.jobs.next());
+        }
+        or_at(self.logs.next(self.gate));
+        or_at(self.hosts.next(self.gate));
         if next != self.wake {
             self.wake = next;
             effects.push(Effect::WakeAt(next));

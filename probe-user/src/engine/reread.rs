@@ -7,7 +7,7 @@
 //! old. The first comes later than the records of a gap between two wake-ups do, so that nobody is woken for a process that
 //! has long ended. Moments are rounded up to a grid, so that many processes share one wake-up; after 5 minutes there are none.
 
-use std::collections::BTreeMap;
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::{Effect, Engine};
@@ -65,10 +65,14 @@ fn round_up(at: KTime, grid: Duration) -> KTime {
 /// Who is to be looked at when. Nearly every process ends before its first moment, so taking one out only counts down:
 /// what a moment lists and is not planned for it any more is passed over when it comes.
 #[derive(Debug, Default)]
-pub(super) struct Rereads(BTreeMap<KTime, Moment>);
+pub(super) struct Rereads {
+    /// In their order. There are few, for they lie on a grid.
+    moments: VecDeque<Moment>,
+}
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Moment {
+    at: KTime,
     listed: Vec<ProcessKey>,
     /// How many of them are still planned. A moment for which nobody is left is no reason to wake up.
     planned: usize,
@@ -81,32 +85,41 @@ impl Rereads {
             return;
         }
         if let Some(old) = *planned
-            && let Some(moment) = self.0.get_mut(&old)
+            && let Ok(place) = self.place(old)
+            && let Some(moment) = self.moments.get_mut(place)
         {
             moment.planned = moment.planned.saturating_sub(1);
             if moment.planned == 0 {
-                self.0.remove(&old);
+                self.moments.remove(place);
             }
         }
         if let Some(next) = next {
-            let moment = self.0.entry(next).or_default();
-            moment.listed.push(key);
-            moment.planned += 1;
+            let place = self.place(next).unwrap_or_else(|place| {
+                self.moments.insert(place, Moment { at: next, listed: Vec::new(), planned: 0 });
+                place
+            });
+            if let Some(moment) = self.moments.get_mut(place) {
+                moment.listed.push(key);
+                moment.planned += 1;
+            }
         }
         *planned = next;
     }
 
     /// The earliest moment.
     pub(super) fn next(&self) -> Option<KTime> {
-        self.0.first_key_value().map(|(at, _)| *at)
+        self.moments.front().map(|moment| moment.at)
+    }
+
+    fn place(&self, at: KTime) -> Result<usize, usize> {
+        self.moments.binary_search_by_key(&at, |moment| moment.at)
     }
 
     /// Takes out all moments that have come, and whom they list.
     fn due(&mut self, now: KTime) -> Vec<(KTime, ProcessKey)> {
         let mut due = Vec::new();
-        while let Some(moment) = self.0.first_entry().filter(|moment| *moment.key() <= now) {
-            let at = *moment.key();
-            due.extend(moment.remove().listed.into_iter().map(|key| (at, key)));
+        while let Some(moment) = self.moments.pop_front_if(|moment| moment.at <= now) {
+            due.extend(moment.listed.into_iter().map(|key| (moment.at, key)));
         }
         due.sort_unstable();
         due

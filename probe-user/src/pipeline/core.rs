@@ -217,13 +217,15 @@ impl Core {
         let mut records = std::mem::take(&mut self.records);
         let last = records.last().map(|record| record.at);
         let now = clock::now();
+        let mut effects = std::mem::take(&mut self.effects);
         for record in records.drain(..) {
-            let ended = matches!(record.body, Body::Exit { .. }).then_some(record.key.tgid);
-            self.step_at(now, Input::Record(record));
-            if let Some(tgid) = ended {
-                self.kernel.watched.exited(tgid);
+            self.engine.step_record(now, &record, &mut effects);
+            self.carry_out(&mut effects);
+            if matches!(record.body, Body::Exit { .. }) {
+                self.kernel.watched.exited(record.key.tgid);
             }
         }
+        self.effects = effects;
         self.records = records;
         (taken, last)
     }
@@ -276,12 +278,8 @@ impl Core {
     }
 
     fn step(&mut self, input: Input) {
-        self.step_at(clock::now(), input);
-    }
-
-    fn step_at(&mut self, now: KTime, input: Input) {
         let mut effects = std::mem::take(&mut self.effects);
-        self.engine.step(now, input, &mut effects);
+        self.engine.step(clock::now(), input, &mut effects);
         self.carry_out(&mut effects);
         self.effects = effects;
     }

@@ -32,7 +32,9 @@ const PLACES: usize = 128;
 
 /// What the engine is to do next.
 #[derive(Debug)]
-pub(super) enum Step {
+pub(super) enum Step<'a> {
+    /// Take this record in.
+    Record(KTime, &'a Record),
     /// Take this in.
     Input(KTime, Input),
     /// Usage of every process that ran.
@@ -70,19 +72,19 @@ pub(super) struct Batch {
 enum Piece {
     /// So many of the records.
     Records(KTime, usize),
-    Step(Step),
+    Step(Step<'static>),
 }
 
 impl Batch {
     /// Hands over all steps until `take` says no; says whether it went on to the end. Empty afterwards.
-    pub(super) fn empty_into(&mut self, mut take: impl FnMut(Step) -> bool) -> bool {
+    pub(super) fn empty_into(&mut self, mut take: impl FnMut(Step<'_>) -> bool) -> bool {
         let Self { pieces, records, programs } = self;
         let mut records = records.drain(..);
         for piece in pieces.drain(..) {
             let goes_on = match piece {
                 Piece::Records(now, count) => records.by_ref().take(count).all(|record| {
                     let record = record.with_program(|place| programs.get(place).cloned().unwrap_or_default());
-                    take(Step::Input(now, Input::Record(record)))
+                    take(Step::Record(now, &record))
                 }),
                 Piece::Step(step) => take(step),
             };
@@ -225,7 +227,7 @@ impl Decoder {
         Ok(())
     }
 
-    fn step(&mut self, step: Step) -> Result<(), Halt> {
+    fn step(&mut self, step: Step<'static>) -> Result<(), Halt> {
         self.batch.pieces.push(Piece::Step(step));
         if self.batch.is_full() { self.flush().ok_or(Halt::Unheard) } else { Ok(()) }
     }

@@ -12,7 +12,7 @@ use crate::engine::{Effect, Engine, Input, Settings};
 use crate::event::Event;
 use crate::model::hash::Map;
 use crate::policy::spec::{PolicySet, Users};
-use crate::record::{ProcessKey, UsageRow};
+use crate::record::{ProcessKey, Record, UsageRow};
 use crate::time::KTime;
 
 /// Ticks at one moment; one is enough unless the engine asks for a moment that has passed.
@@ -43,6 +43,16 @@ impl Lane {
     /// Hands an input in; what the engine tells goes to `tell`.
     pub(super) fn feed(&mut self, now: KTime, input: Input, tell: &mut impl FnMut(Event)) {
         self.engine.step(now, input, &mut self.effects);
+        self.carry_out(tell);
+    }
+
+    /// The same for a record.
+    pub(super) fn feed_record(&mut self, now: KTime, record: &Record, tell: &mut impl FnMut(Event)) {
+        self.engine.step_record(now, record, &mut self.effects);
+        self.carry_out(tell);
+    }
+
+    fn carry_out(&mut self, tell: &mut impl FnMut(Event)) {
         if self.effects.is_empty() {
             return;
         }

@@ -133,7 +133,7 @@ impl Runner {
     }
 
     /// False when nobody wants to hear more.
-    fn step(&mut self, step: Step, tell: &mut impl FnMut(Event, &ClockReading) -> bool) -> bool {
+    fn step(&mut self, step: Step<'_>, tell: &mut impl FnMut(Event, &ClockReading) -> bool) -> bool {
         let mut heard = true;
         if let Step::Input(_, Input::Clock(clock)) = &step {
             self.clock = *clock;
@@ -145,6 +145,17 @@ impl Runner {
             heard = heard && tell(event, clock);
         };
         match step {
+            Step::Record(now, record) => {
+                self.records += 1;
+                if matches!(record.body, Body::Exit { .. }) {
+                    self.lives += 1;
+                    self.usage.remove(&record.key);
+                }
+                if let Some((lane, _)) = &mut self.history {
+                    lane.feed_record(now, record, &mut |_| {});
+                }
+                self.lane.feed_record(now, record, &mut tell);
+            }
             Step::Input(now, Input::Lines(lines)) => {
                 for found in self.lines.find(&lines) {
                     self.lane.feed(now, Input::Lines(found), &mut tell);
@@ -152,13 +163,6 @@ impl Runner {
             }
             Step::Input(now, input) => {
                 match &input {
-                    Input::Record(record) => {
-                        self.records += 1;
-                        if matches!(record.body, Body::Exit { .. }) {
-                            self.lives += 1;
-                            self.usage.remove(&record.key);
-                        }
-                    }
                     Input::Scan(scan) => {
                         // What ended unseen is not in the scan.
                         let alive: std::collections::BTreeSet<_> = scan.rows.iter().map(|row| row.key).collect();

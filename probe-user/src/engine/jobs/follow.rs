@@ -186,6 +186,7 @@ impl Engine {
     }
 
     /// Tells and judges what has happened to jobs.
+    #[inline]
     pub(in crate::engine) fn judge_jobs(&mut self, at: KTime, effects: &mut Vec<Effect>) {
         if self.jobs.dirty && self.is_judging() {
             let moment = self.job_moment(at);
