@@ -85,8 +85,17 @@ impl Engine {
     /// True when the process entered or left a group that selectors name as `parent`.
     fn evaluate_one(&mut self, key: ProcessKey, cause: Cause, at: KTime, effects: &mut Vec<Effect>) -> bool {
         let mut turned = Turned::new();
-        let Some(mut hope) = self.hold(key, &mut turned) else { return false };
         let Some((process, track)) = self.table.both_mut(key) else { return false };
+        let (process, track, mut hope) = if track.descends.is_empty() && !self.index.names_parents() {
+            let judging = Judging { groups: &self.groups, index: &self.index, users: &self.users };
+            let verdict = self.verdicts.of(process, || judging.judge(process, &mut self.asked));
+            compare(&track.belongs, &verdict.belongs, &mut turned);
+            (process, track, verdict.hope)
+        } else {
+            let Some(hope) = self.hold_by_descent(key, &mut turned) else { return false };
+            let Some((process, track)) = self.table.both_mut(key) else { return false };
+            (process, track, hope)
+        };
         let keeps_its_title = hope == Hope::Leaves && process.execs > 0;
         if keeps_its_title || process.identity.kernel_thread || track.ended {
             hope = Hope::None;
@@ -142,24 +151,12 @@ impl Engine {
         }
     }
 
-    /// Which groups a process is to enter and leave, and what could change about that; `None` for who is not in the
-    /// table.
-    fn hold(&mut self, key: ProcessKey, turned: &mut Turned) -> Option<Hope> {
+    /// Which groups a process is to enter and leave, where what its parent is or was has a say, and what could change about
+    /// that; `None` for who is not in the table.
+    fn hold_by_descent(&mut self, key: ProcessKey, turned: &mut Turned) -> Option<Hope> {
         let (process, track) = self.table.both(key)?;
         let asked = &mut self.asked;
         asked.clear();
-        if track.descends.is_empty() && !self.index.names_parents() {
-            if let Some(known) = self.verdicts.get(process) {
-                compare(&track.belongs, &known.belongs, turned);
-                return Some(known.hope);
-            }
-            let judging = Judging { groups: &self.groups, index: &self.index, users: &self.users };
-            let verdict = judging.judge(process, asked);
-            compare(&track.belongs, &verdict.belongs, turned);
-            let hope = verdict.hope;
-            self.verdicts.keep(process, verdict);
-            return Some(hope);
-        }
         let parent = process.identity.parent.and_then(|parent| self.table.beside(parent));
         let parents_groups = parent.filter(|parent| !parent.ended).map_or(&[][..], |parent| &parent.belongs);
         let parent_in =
@@ -194,6 +191,7 @@ impl Judging<'_> {
     /// Holds a process against every group that may be concerned, where neither its parent nor its descent says anything.
     fn judge(&self, process: &Process, asked: &mut Vec<usize>) -> Verdict {
         let subject = Subject::new(process, self.users);
+        asked.clear();
         self.index.candidates(&subject, &[], asked);
         asked.sort_unstable();
         asked.dedup();

@@ -14,12 +14,14 @@
 
 mod act;
 mod changes;
+mod effect;
 mod evidence;
 pub mod explain;
 mod group;
 mod held;
 mod hosts;
 mod index;
+mod input;
 mod jobs;
 mod judge;
 mod logs;
@@ -40,12 +42,11 @@ mod track;
 mod verdicts;
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use regex::Regex;
-
+pub use self::effect::{Effect, Order, Target, Watch};
 pub use self::explain::{Explanation, Verdict};
 pub use self::hosts::{HostBoundStatus, HostInstanceStatus};
+pub use self::input::{Input, Processes, Settings};
 pub(crate) use self::reread::{Hope, next_look};
 pub use self::status::{
     ActionStatus, BoundStatus, Each, GroupStatus, GroupUsage, LogStatus, LossStatus, State, Status,
@@ -64,137 +65,13 @@ use self::seen::Seen;
 use self::timers::Timers;
 use self::track::{Source, Track};
 use self::verdicts::Verdicts;
-use crate::event::Event;
 use crate::model::{Change, Closed, Table};
-use crate::policy::spec::{Action, HostFacts, PolicySet, Users};
-use crate::record::{Acted, HostSample, LogLines, Loss, ProcessKey, Record, Reread, Scan, UsageRow};
-use crate::time::{ClockReading, KTime};
+use crate::policy::spec::{PolicySet, Users};
+use crate::record::{ProcessKey, Record, Scan};
+use crate::time::KTime;
 
 /// Room for so many changes is kept from step to step. Nearly all steps make one or two; a burst gives its memory back.
 const CHANGES_KEPT: usize = 256;
-
-/// What the engine is told once, at its start (and, but for `host`, again at a reload).
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// For shares of the host.
-    pub host: HostFacts,
-    /// Nothing fires before so long after the first scan.
-    pub start_grace: Duration,
-    /// For which processes start and exit are told.
-    pub processes: Processes,
-    /// Forks that have not executed anything are told too.
-    pub forks: bool,
-    /// Arguments are told; policies see them in any case.
-    pub args: bool,
-    /// What matches in an argument is replaced by `[redacted]` before it is told.
-    pub redact: Vec<Regex>,
-}
-
-/// `events.processes`: policies see all processes in any case.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Processes {
-    /// Those that belong to a group.
-    #[default]
-    Matched,
-    /// Every one.
-    All,
-    /// None.
-    None,
-}
-
-/// Everything that the engine can be told.
-#[derive(Clone, Debug)]
-pub enum Input {
-    /// A record of the ring buffer.
-    Record(Record),
-    /// Everything that lives: at the start, and after each loss when the engine asked for it.
-    Scan(Scan),
-    /// Usage of the processes that the engine asked to be sampled ([`Watch::usage`]). Of one that had a row before and
-    /// has none here, nothing has changed.
-    Sample(Vec<UsageRow>),
-    /// What a process says of itself now, read because the engine asked ([`Effect::Reread`]).
-    Reread {
-        /// Which.
-        key: ProcessKey,
-        /// `None` when it was gone.
-        found: Option<Reread>,
-    },
-    /// Lines that matched a log.
-    Lines(LogLines),
-    /// Figures of the host ([`PolicySet::host`] says which are wanted).
-    Host(Box<HostSample>),
-    /// What became of an [`Effect::Act`].
-    Acted(Acted),
-    /// How kernel time and wall time relate: before anything else, and whenever that has changed by more than noise.
-    Clock(ClockReading),
-    /// Records were lost. Until the next [`Input::Scan`] nothing new fires.
-    Lost(Loss),
-    /// Other policies from now on; what was firing under the same name and bound keeps firing.
-    Policies(Arc<PolicySet>, Arc<Users>),
-    /// The moment of the last [`Effect::WakeAt`] has come.
-    Tick,
-}
-
-/// Everything that the engine can want done.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Effect {
-    /// Tell the world.
-    Emit(Event),
-    /// Set what the kernel side watches of a process; [`Watch::NONE`] takes it out.
-    Watch(ProcessKey, Watch),
-    /// Call [`Engine::step`] with [`Input::Tick`] at this moment, if nothing earlier was asked for; one outstanding
-    /// moment is enough, a new one replaces it. `None`: nothing is waited for.
-    WakeAt(Option<KTime>),
-    /// Run the scan iterator and hand in [`Input::Scan`] before any further record.
-    Scan,
-    /// Look again at what a process can change without telling anyone, and hand in [`Input::Reread`].
-    Reread {
-        /// Which.
-        key: ProcessKey,
-        /// Its user matters to some policy: that is a larger file to read.
-        user: bool,
-    },
-    /// Sample usage at the configured interval, or stop doing so.
-    Sampling(bool),
-    /// Do something about an alarm, and hand in [`Input::Acted`] when that has ended.
-    Act(Order),
-}
-
-/// Something to be done about an alarm.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Order {
-    /// Its number, rising.
-    pub number: u64,
-    /// What.
-    pub action: Arc<Action>,
-    /// The processes to signal; none for an action that runs a program.
-    pub targets: Vec<Target>,
-    /// The alarm's facts, for the program's environment: name without prefix, value.
-    pub facts: Vec<(&'static str, String)>,
-}
-
-/// A process to signal, as it can be told apart from a later one of the same number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Target {
-    /// Which.
-    pub key: ProcessKey,
-    /// CLOCK_BOOTTIME ns at which it started.
-    pub start_boot_ns: u64,
-}
-
-/// What the kernel side is to watch of one process.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Watch {
-    /// Its exit wakes the daemon at once, and signals that may end it are recorded.
-    pub exit: bool,
-    /// The sample iterator reports it.
-    pub usage: bool,
-}
-
-impl Watch {
-    /// Nothing.
-    pub const NONE: Self = Self { exit: false, usage: false };
-}
 
 /// The process table held against the policies.
 #[derive(Debug)]

@@ -36,10 +36,12 @@ impl<T: Default> Table<T> {
     /// `body` is a [`Body::Exit`].
     pub(super) fn exit(&mut self, at: KTime, key: ProcessKey, body: &Body, changes: &mut Vec<Change<T>>) {
         let Body::Exit { status, peak_rss_bytes, cpu_ns, comm, uid, parent_tgid } = body else { return };
-        match self.standing(at, key, changes) {
-            Standing::Past => return,
-            Standing::Known => {}
-            Standing::New => {
+        let entry = match self.store.get_mut(key) {
+            Some(entry) => entry,
+            None => {
+                if self.standing(at, key, changes) == Standing::Past {
+                    return;
+                }
                 let parent = self.of_tgid(*parent_tgid).filter(|parent| parent.key.start <= key.start);
                 let identity = Identity {
                     parent: parent.map(|parent| parent.key),
@@ -56,9 +58,10 @@ impl<T: Default> Table<T> {
                 entry.name_at = at;
                 entry.counted = self.seeded.is_some();
                 self.appear(entry, Appearance::Found, changes);
+                let Some(entry) = self.store.get_mut(key) else { return };
+                entry
             }
-        }
-        let Some(entry) = self.store.get_mut(key) else { return };
+        };
         if entry.ending == Ending::Record {
             // Two threads can both be the last one.
             return;

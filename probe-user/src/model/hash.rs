@@ -1,4 +1,4 @@
-//! Hash maps for keys that the kernel numbers itself: tgids, start times, cgroup ids.
+//! Hash maps for keys that the kernel numbers itself (tgids, start times, cgroup ids) or that come from policies.
 //!
 //! Two reasons to leave the standard hasher: it costs more than the rest of a look-up, and its random seed would make
 //! the order of [`super::Table::iter`] differ from run to run, while the same trace must give the same effects. The
@@ -22,9 +22,23 @@ pub(crate) struct NumberHasher(u64);
 
 impl Hasher for NumberHasher {
     fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.write_u64(u64::from(*byte));
+        let (words, rest) = bytes.as_chunks();
+        for word in words {
+            self.write_u64(u64::from_le_bytes(*word));
         }
+        if !rest.is_empty() {
+            let mut last = [0; 8];
+            last.iter_mut().zip(rest).for_each(|(place, byte)| *place = *byte);
+            self.write_u64(u64::from_le_bytes(last));
+        }
+    }
+
+    fn write_u8(&mut self, number: u8) {
+        self.write_u64(u64::from(number));
+    }
+
+    fn write_usize(&mut self, number: usize) {
+        self.write_u64(number as u64);
     }
 
     fn write_u32(&mut self, number: u32) {

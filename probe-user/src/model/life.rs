@@ -30,18 +30,21 @@ impl<T: Default> Table<T> {
         program: &Arc<Program>,
         changes: &mut Vec<Change<T>>,
     ) {
-        match self.standing(at, key, changes) {
-            Standing::Past => return,
-            Standing::Known => {}
-            Standing::New => {
+        let entry = match self.store.get_mut(key) {
+            Some(entry) => entry,
+            None => {
+                if self.standing(at, key, changes) == Standing::Past {
+                    return;
+                }
                 let process = Process::new(key, identity.clone(), Arc::clone(&self.nothing), key.start);
                 let mut entry = Entry::new(process, Source::Nothing, at);
                 // What a seeding scan did not see has started since.
                 entry.counted = self.seeded.is_some();
                 self.appear(entry, Appearance::Found, changes);
+                let Some(entry) = self.store.get_mut(key) else { return };
+                entry
             }
-        }
-        let Some(entry) = self.store.get_mut(key) else { return };
+        };
         // Children that were forked before this have what they should have.
         let since = entry.inferred.as_ref().map_or(at, |(began, _)| at.min(*began));
         let ended = entry.ending != Ending::None;
