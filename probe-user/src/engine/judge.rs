@@ -45,7 +45,9 @@ impl Engine {
         if !self.stirred.groups.is_empty() {
             self.judge_stirred(at, effects);
         }
-        self.judge_jobs(at, effects);
+        if self.jobs.has_news() {
+            self.judge_jobs(at, effects);
+        }
     }
 
     fn judge_stirred(&mut self, at: KTime, effects: &mut Vec<Effect>) {

@@ -105,6 +105,9 @@ pub struct Engine {
     sampled_at: KTime,
     /// The moment of the last [`Effect::WakeAt`].
     wake: Option<KTime>,
+    /// When time alone changes something of logs or the host. Asking all of them is dear, and records change nothing of
+    /// that: `None` where it has to be asked again.
+    edges: Option<Option<KTime>>,
     /// A process that was closed in the step of its exit: no longer in the table, and still to be told about.
     gone: Option<Closed<Track>>,
     /// What this step has stirred up.
@@ -145,6 +148,7 @@ impl Engine {
             interval: None,
             sampled_at: KTime::default(),
             wake: None,
+            edges: None,
             gone: None,
             stirred: Stirred::default(),
             seen: None,
@@ -156,6 +160,7 @@ impl Engine {
     /// Takes one input and says what is to be done about it, in order.
     pub fn step(&mut self, now: KTime, input: Input, effects: &mut Vec<Effect>) {
         let mut changes = std::mem::take(&mut self.changes);
+        self.edges = None;
         match input {
             Input::Record(ref record) => self.take_record(record, &mut changes, effects),
             Input::Tick => {
@@ -220,7 +225,8 @@ impl Engine {
     fn take_record(&mut self, record: &Record, changes: &mut Vec<Changed>, effects: &mut Vec<Effect>) {
         let at = record.at.max(self.clock);
         self.clock = at;
-        if self.may_be_due(at) {
+        if self.wake.is_some_and(|wake| wake <= at) {
+            self.edges = None;
             self.act_on_deadlines(at, effects);
         }
         self.table.record(record, changes);
@@ -246,6 +252,7 @@ impl Engine {
             group.resolve_limits(&self.settings.host);
         }
         self.hosts.resolve_limits(&self.settings.host);
+        self.edges = None;
     }
 
     /// The process of this pid, the daemon's own or its helper's, is never signalled.
@@ -308,12 +315,6 @@ impl Engine {
         self.started.is_some() && !self.losses.in_doubt()
     }
 
-    /// Whether a deadline may have come by then: each step ends with the earliest of them known. Logs want to know how
-    /// far time has come.
-    fn may_be_due(&self, until: KTime) -> bool {
-        self.wake.is_some_and(|wake| wake <= until) || !self.logs.is_empty()
-    }
-
     fn decide_wake(&mut self, effects: &mut Vec<Effect>) {
         let mut next = self.table.next_expiry();
         let mut or_at = |moment: Option<KTime>| {
@@ -328,8 +329,10 @@ impl Engine {
             or_at(self.timers.next());
             or_at(self.jobs.next());
         }
-        or_at(self.logs.next(self.gate));
-        or_at(self.hosts.next(self.gate));
+        or_at(*self.edges.get_or_insert_with(|| {
+            let edges = [self.logs.next(self.gate), self.hosts.next(self.gate)];
+            edges.into_iter().flatten().min()
+        }));
         if next != self.wake {
             self.wake = next;
             effects.push(Effect::WakeAt(next));

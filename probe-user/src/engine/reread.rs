@@ -68,6 +68,8 @@ fn round_up(at: KTime, grid: Duration) -> KTime {
 pub(super) struct Rereads {
     /// In their order. There are few, for they lie on a grid.
     moments: VecDeque<Moment>,
+    /// The first of them.
+    next: Option<KTime>,
 }
 
 #[derive(Debug)]
@@ -104,11 +106,12 @@ impl Rereads {
             }
         }
         *planned = next;
+        self.next = self.moments.front().map(|moment| moment.at);
     }
 
     /// The earliest moment.
-    pub(super) fn next(&self) -> Option<KTime> {
-        self.moments.front().map(|moment| moment.at)
+    pub(super) const fn next(&self) -> Option<KTime> {
+        self.next
     }
 
     fn place(&self, at: KTime) -> Result<usize, usize> {
@@ -121,6 +124,7 @@ impl Rereads {
         while let Some(moment) = self.moments.pop_front_if(|moment| moment.at <= now) {
             due.extend(moment.listed.into_iter().map(|key| (moment.at, key)));
         }
+        self.next = self.moments.front().map(|moment| moment.at);
         due.sort_unstable();
         due
     }

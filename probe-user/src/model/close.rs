@@ -132,7 +132,7 @@ impl<T: Default> Table<T> {
 
     /// When [`Table::expire`] has something to do next; `None` while nothing waits.
     pub fn next_expiry(&self) -> Option<KTime> {
-        self.deadlines.first().map(|(deadline, _)| deadline)
+        self.deadlines.next()
     }
 
     /// Closes what has waited for its account for [`ACCOUNT_GRACE`], with the CPU time known from its exit or its last

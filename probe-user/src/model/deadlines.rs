@@ -18,6 +18,8 @@ const ROOM_KEPT: usize = 1024;
 pub(super) struct Deadlines {
     queue: VecDeque<Wait>,
     crossed_out: usize,
+    /// Whoever takes a step asks for it.
+    first: Option<KTime>,
 }
 
 #[derive(Debug)]
@@ -32,6 +34,7 @@ impl Deadlines {
         let wait = Wait { at, key, over: false };
         if self.queue.back().is_none_or(|last| (last.at, last.key) < (at, key)) {
             self.queue.push_back(wait);
+            self.first.get_or_insert(at);
             return;
         }
         match self.place(at, key) {
@@ -43,6 +46,7 @@ impl Deadlines {
             }
             Err(place) => self.queue.insert(place, wait),
         }
+        self.first = self.queue.front().map(|first| first.at);
     }
 
     pub(super) fn remove(&mut self, at: KTime, key: ProcessKey) {
@@ -57,6 +61,11 @@ impl Deadlines {
     }
 
     /// The earliest moment.
+    pub(super) const fn next(&self) -> Option<KTime> {
+        self.first
+    }
+
+    /// The earliest moment, and who waits until then.
     pub(super) fn first(&self) -> Option<(KTime, ProcessKey)> {
         self.queue.front().map(|first| (first.at, first.key))
     }
@@ -81,6 +90,7 @@ impl Deadlines {
         if self.queue.capacity() > ROOM_KEPT && self.queue.len() < self.queue.capacity() / 8 {
             self.queue.shrink_to(self.queue.len() * 2);
         }
+        self.first = self.queue.front().map(|first| first.at);
     }
 
     #[cfg(test)]
@@ -124,6 +134,7 @@ mod tests {
                     }
                 }
                 prop_assert_eq!(deadlines.first(), oracle.first().copied());
+                prop_assert_eq!(deadlines.next(), oracle.first().map(|(at, _)| *at));
                 let kept: Vec<_> = deadlines.queue.iter().filter(|wait| !wait.over).map(|wait| (wait.at, wait.key)).collect();
                 prop_assert_eq!(kept, oracle.iter().copied().collect::<Vec<_>>());
                 prop_assert!(deadlines.queue.len() <= 2 * oracle.len().max(WORTH_SWEEPING));

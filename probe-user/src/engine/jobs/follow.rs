@@ -186,9 +186,8 @@ impl Engine {
     }
 
     /// Tells and judges what has happened to jobs.
-    #[inline]
     pub(in crate::engine) fn judge_jobs(&mut self, at: KTime, effects: &mut Vec<Effect>) {
-        if self.jobs.dirty && self.is_judging() {
+        if self.jobs.has_news() && self.is_judging() {
             let moment = self.job_moment(at);
             let mut told: Vec<Told> = Vec::new();
             self.jobs.judge(moment, &mut told);

@@ -35,11 +35,6 @@ impl Logs {
         Self { logs: policies.logs.iter().map(|log| LogState::new(log, host, began)).collect(), clock: began }
     }
 
-    /// Whether there is none.
-    pub(super) fn is_empty(&self) -> bool {
-        self.logs.is_empty()
-    }
-
     /// Lines are watched from here on.
     pub(super) fn begin(&mut self, at: KTime) {
         self.clock = self.clock.max(at);
