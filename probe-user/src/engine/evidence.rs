@@ -29,7 +29,7 @@ pub(super) struct Note {
     key: ProcessKey,
     program: Arc<Program>,
     comm: Comm,
-    at: KTime,
+    pub(super) at: KTime,
     happened: Happened,
 }
 
@@ -179,7 +179,7 @@ impl Engine {
             Measure::Starts => {
                 let ended = |note: &&Note| group.departed.iter().any(|gone| gone.key == note.key);
                 let living = group.arrived.iter().filter(|note| !ended(note));
-                let mut notes: Vec<&Note> = living.chain(&group.departed).collect();
+                let mut notes: Vec<&Note> = living.chain(group.departed.iter()).collect();
                 notes.sort_by_key(|note| note.at);
                 self.of_notes(notes.into_iter(), within)
             }

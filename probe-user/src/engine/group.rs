@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::departed::Departed;
 use super::evidence::Note;
 use super::measures::{Rates, Sums};
 use super::members::Members;
@@ -46,7 +47,7 @@ pub(super) struct GroupState {
     /// Used in the last interval that was judged.
     pub(super) rates: Option<Rates>,
     /// The last members that ended or left, oldest first.
-    pub(super) departed: VecDeque<Note>,
+    pub(super) departed: Departed,
     /// The last members that started, oldest first.
     pub(super) arrived: VecDeque<Note>,
     /// The last members that the OOM killer chose, oldest first.
@@ -125,6 +126,7 @@ impl GroupState {
                 taken_over: false,
             });
         }
+        let departed = Departed::new(!bounds.iter().any(BoundState::tells_of_all_departures));
         let except =
             spec.except.clone().map(|except| Selector { kernel_threads: spec.select.kernel_threads, ..except });
         Self {
@@ -142,7 +144,7 @@ impl GroupState {
             partly_known: false,
             sums: Sums::default(),
             rates: None,
-            departed: VecDeque::new(),
+            departed,
             arrived: VecDeque::new(),
             victims: VecDeque::new(),
             watch: watch_of(spec),
@@ -191,6 +193,13 @@ impl BoundState {
     pub(super) fn is_per_process(&self) -> bool {
         let measure = self.spec.measure;
         measure == Measure::Age || (measure.is_sampled() && self.spec.per == Per::Process)
+    }
+
+    /// Its evidence names members that ended well.
+    fn tells_of_all_departures(&self) -> bool {
+        let measure = self.spec.measure;
+        matches!(measure, Measure::Starts | Measure::Exits)
+            || (measure == Measure::Count && self.spec.side == Side::Min)
     }
 
     fn is_about_each_move(&self) -> bool {

@@ -266,7 +266,7 @@ impl GroupState {
             self.sums.take_out(track.share);
             stirred.sampling |= self.members.is_empty();
             if cause != Cause::Reload {
-                remember(&mut self.departed, Note::left(process, at));
+                self.departed.add(false, || Note::left(process, at));
             }
             if self.judges_each_move {
                 stirred.mark(group, self);
@@ -293,9 +293,10 @@ fn compare(before: &[usize], after: &[usize], turned: &mut Turned) {
 pub(super) fn count_exit(state: &mut GroupState, process: &Process, at: KTime) -> bool {
     let mut counted = state.count(Measure::Exits, at);
     let status = process.exit.as_ref().and_then(|exit| exit.status);
-    if status.is_some_and(crate::record::ExitStatus::is_failure) {
+    let is_failure = status.is_some_and(crate::record::ExitStatus::is_failure);
+    if is_failure {
         counted |= state.count(Measure::Failures, at);
     }
-    remember(&mut state.departed, Note::exited(process, at));
+    state.departed.add(is_failure, || Note::exited(process, at));
     counted
 }

@@ -14,6 +14,7 @@
 
 mod act;
 mod changes;
+mod departed;
 mod effect;
 mod evidence;
 pub mod explain;

@@ -97,7 +97,7 @@ impl Engine {
             }
         }
         new.members = std::mem::take(&mut old.members);
-        new.departed = std::mem::take(&mut old.departed);
+        new.departed.take_over(&mut old.departed);
         new.arrived = std::mem::take(&mut old.arrived);
         new.victims = std::mem::take(&mut old.victims);
         new.used = old.used;
