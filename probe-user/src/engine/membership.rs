@@ -127,8 +127,10 @@ impl Engine {
             for (group, _) in turned.iter().filter(|(_, enters)| *enters) {
                 self.enter_job(*group, key, cause);
             }
-        }
-        if let Some(track) = self.table.beside_mut(key) {
+            if let Some(track) = self.table.beside_mut(key) {
+                track.watch_as_wanted(key, &self.groups, (at, self.sampled_at), effects);
+            }
+        } else {
             track.watch_as_wanted(key, &self.groups, (at, self.sampled_at), effects);
         }
         if judged_each {
@@ -281,7 +283,7 @@ fn compare(before: &[usize], after: &[usize], turned: &mut Turned) {
         return;
     }
     if before.is_empty() {
-        after.iter().for_each(|group| turned.push((*group, true)));
+        turned.extend(after.iter().map(|group| (*group, true)));
         return;
     }
     turned.extend(before.iter().filter(|group| !after.contains(group)).map(|group| (*group, false)));

@@ -106,9 +106,11 @@ pub struct Engine {
     sampled_at: KTime,
     /// The moment of the last [`Effect::WakeAt`].
     wake: Option<KTime>,
-    /// When time alone changes something of logs or the host. Asking all of them is dear, and records change nothing of
-    /// that: `None` where it has to be asked again.
-    edges: Option<Option<KTime>>,
+    /// When time alone changes something of logs or the host, as it was asked for last. Asking all of them is dear, and
+    /// records change nothing of that.
+    edges: Option<KTime>,
+    /// It has to be asked for again.
+    edges_stirred: bool,
     /// A process that was closed in the step of its exit: no longer in the table, and still to be told about.
     gone: Option<Closed<Track>>,
     /// What this step has stirred up.
@@ -150,6 +152,7 @@ impl Engine {
             sampled_at: KTime::default(),
             wake: None,
             edges: None,
+            edges_stirred: true,
             gone: None,
             stirred: Stirred::default(),
             seen: None,
@@ -161,7 +164,7 @@ impl Engine {
     /// Takes one input and says what is to be done about it, in order.
     pub fn step(&mut self, now: KTime, input: Input, effects: &mut Vec<Effect>) {
         let mut changes = std::mem::take(&mut self.changes);
-        self.edges = None;
+        self.edges_stirred = true;
         match input {
             Input::Record(ref record) => self.take_record(record, &mut changes, effects),
             Input::Tick => {
@@ -227,7 +230,7 @@ impl Engine {
         let at = record.at.max(self.clock);
         self.clock = at;
         if self.wake.is_some_and(|wake| wake <= at) {
-            self.edges = None;
+            self.edges_stirred = true;
             self.act_on_deadlines(at, effects);
         }
         self.table.record(record, changes);
@@ -253,7 +256,7 @@ impl Engine {
             group.resolve_limits(&self.settings.host);
         }
         self.hosts.resolve_limits(&self.settings.host);
-        self.edges = None;
+        self.edges_stirred = true;
     }
 
     /// The process of this pid, the daemon's own or its helper's, is never signalled.
@@ -330,10 +333,11 @@ impl Engine {
             or_at(self.timers.next());
             or_at(self.jobs.next());
         }
-        or_at(*self.edges.get_or_insert_with(|| {
+        if std::mem::take(&mut self.edges_stirred) {
             let edges = [self.logs.next(self.gate), self.hosts.next(self.gate)];
-            edges.into_iter().flatten().min()
-        }));
+            self.edges = edges.into_iter().flatten().min();
+        }
+        or_at(self.edges);
         if next != self.wake {
             self.wake = next;
             effects.push(Effect::WakeAt(next));

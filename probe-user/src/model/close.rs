@@ -36,31 +36,30 @@ impl<T: Default> Table<T> {
     /// `body` is a [`Body::Exit`].
     pub(super) fn exit(&mut self, at: KTime, key: ProcessKey, body: &Body, changes: &mut Vec<Change<T>>) {
         let Body::Exit { status, peak_rss_bytes, cpu_ns, comm, uid, parent_tgid } = body else { return };
-        let entry = match self.store.get_mut(key) {
-            Some(entry) => entry,
-            None => {
-                if self.standing(at, key, changes) == Standing::Past {
-                    return;
-                }
-                let parent = self.of_tgid(*parent_tgid).filter(|parent| parent.key.start <= key.start);
-                let identity = Identity {
-                    parent: parent.map(|parent| parent.key),
-                    start_boot_ns: key.start.0.saturating_add(self.boot_ahead_ns),
-                    cgroup_id: 0,
-                    uid: *uid,
-                    gid: NO_GID,
-                    comm: comm.clone(),
-                    kernel_thread: parent.is_some_and(|parent| parent.identity.kernel_thread),
-                };
-                let process = Process::new(key, identity, Arc::clone(&self.nothing), key.start);
-                // Even the oldest record that is still to come tells more than this one, but for comm and uid.
-                let mut entry = Entry::new(process, Source::Nothing, KTime(0));
-                entry.name_at = at;
-                entry.counted = self.seeded.is_some();
-                self.appear(entry, Appearance::Found, changes);
-                let Some(entry) = self.store.get_mut(key) else { return };
-                entry
+        let entry = if let Some(entry) = self.store.get_mut(key) {
+            entry
+        } else {
+            if self.standing(at, key, changes) == Standing::Past {
+                return;
             }
+            let parent = self.of_tgid(*parent_tgid).filter(|parent| parent.key.start <= key.start);
+            let identity = Identity {
+                parent: parent.map(|parent| parent.key),
+                start_boot_ns: key.start.0.saturating_add(self.boot_ahead_ns),
+                cgroup_id: 0,
+                uid: *uid,
+                gid: NO_GID,
+                comm: comm.clone(),
+                kernel_thread: parent.is_some_and(|parent| parent.identity.kernel_thread),
+            };
+            let process = Process::new(key, identity, Arc::clone(&self.nothing), key.start);
+            // Even the oldest record that is still to come tells more than this one, but for comm and uid.
+            let mut entry = Entry::new(process, Source::Nothing, KTime(0));
+            entry.name_at = at;
+            entry.counted = self.seeded.is_some();
+            self.appear(entry, Appearance::Found, changes);
+            let Some(entry) = self.store.get_mut(key) else { return };
+            entry
         };
         if entry.ending == Ending::Record {
             // Two threads can both be the last one.

@@ -30,20 +30,19 @@ impl<T: Default> Table<T> {
         program: &Arc<Program>,
         changes: &mut Vec<Change<T>>,
     ) {
-        let entry = match self.store.get_mut(key) {
-            Some(entry) => entry,
-            None => {
-                if self.standing(at, key, changes) == Standing::Past {
-                    return;
-                }
-                let process = Process::new(key, identity.clone(), Arc::clone(&self.nothing), key.start);
-                let mut entry = Entry::new(process, Source::Nothing, at);
-                // What a seeding scan did not see has started since.
-                entry.counted = self.seeded.is_some();
-                self.appear(entry, Appearance::Found, changes);
-                let Some(entry) = self.store.get_mut(key) else { return };
-                entry
+        let entry = if let Some(entry) = self.store.get_mut(key) {
+            entry
+        } else {
+            if self.standing(at, key, changes) == Standing::Past {
+                return;
             }
+            let process = Process::new(key, identity.clone(), Arc::clone(&self.nothing), key.start);
+            let mut entry = Entry::new(process, Source::Nothing, at);
+            // What a seeding scan did not see has started since.
+            entry.counted = self.seeded.is_some();
+            self.appear(entry, Appearance::Found, changes);
+            let Some(entry) = self.store.get_mut(key) else { return };
+            entry
         };
         // Children that were forked before this have what they should have.
         let since = entry.inferred.as_ref().map_or(at, |(began, _)| at.min(*began));

@@ -14,7 +14,7 @@ use super::summary::{Summary, Tally};
 use crate::engine::{Input, Processes, Settings};
 use crate::event::Event;
 use crate::policy::spec::{Mode, PolicySet};
-use crate::record::{Body, UsageRow};
+use crate::record::{Body, Record, UsageRow};
 use crate::recording::ReadError;
 use crate::recording::facts::Facts;
 use crate::recording::reader::Reader;
@@ -132,8 +132,28 @@ impl Runner {
         }
     }
 
+    /// Takes a record in. False when nobody wants to hear more.
+    fn record(&mut self, now: KTime, record: &Record, tell: &mut impl FnMut(Event, &ClockReading) -> bool) -> bool {
+        self.records += 1;
+        if matches!(record.body, Body::Exit { .. }) {
+            self.lives += 1;
+            self.usage.remove(&record.key);
+        }
+        if let Some((lane, _)) = &mut self.history {
+            lane.feed_record(now, record, &mut |_| {});
+        }
+        let mut heard = true;
+        let (tally, durations, clock) = (&mut self.tally, &mut self.durations, &self.clock);
+        self.lane.feed_record(now, record, &mut |event| {
+            tally.note(&event);
+            durations.note(&event);
+            heard = heard && tell(event, clock);
+        });
+        heard
+    }
+
     /// False when nobody wants to hear more.
-    fn step(&mut self, step: Step<'_>, tell: &mut impl FnMut(Event, &ClockReading) -> bool) -> bool {
+    fn step(&mut self, step: Step<'_>, hear: &mut impl FnMut(Event, &ClockReading) -> bool) -> bool {
         let mut heard = true;
         if let Step::Input(_, Input::Clock(clock)) = &step {
             self.clock = *clock;
@@ -142,20 +162,10 @@ impl Runner {
         let mut tell = |event: Event| {
             tally.note(&event);
             durations.note(&event);
-            heard = heard && tell(event, clock);
+            heard = heard && hear(event, clock);
         };
         match step {
-            Step::Record(now, record) => {
-                self.records += 1;
-                if matches!(record.body, Body::Exit { .. }) {
-                    self.lives += 1;
-                    self.usage.remove(&record.key);
-                }
-                if let Some((lane, _)) = &mut self.history {
-                    lane.feed_record(now, record, &mut |_| {});
-                }
-                self.lane.feed_record(now, record, &mut tell);
-            }
+            Step::Record(now, record) => return self.record(now, record, hear),
             Step::Input(now, Input::Lines(lines)) => {
                 for found in self.lines.find(&lines) {
                     self.lane.feed(now, Input::Lines(found), &mut tell);
