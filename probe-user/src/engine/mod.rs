@@ -68,7 +68,7 @@ use self::track::{Source, Track};
 use self::verdicts::Verdicts;
 use crate::model::{Change, Closed, Table};
 use crate::policy::spec::{PolicySet, Users};
-use crate::record::{ProcessKey, Record, Scan};
+use crate::record::{ProcessKey, Program, Record, Scan};
 use crate::time::KTime;
 
 /// Room for so many changes is kept from step to step. Nearly all steps make one or two; a burst gives its memory back.
@@ -166,7 +166,7 @@ impl Engine {
         let mut changes = std::mem::take(&mut self.changes);
         self.edges_stirred = true;
         match input {
-            Input::Record(ref record) => self.take_record(record, &mut changes, effects),
+            Input::Record(ref record) => self.take_record(record, Arc::clone, &mut changes, effects),
             Input::Tick => {
                 let now = now.max(self.clock);
                 self.clock = now;
@@ -219,21 +219,34 @@ impl Engine {
         self.end_step(now, changes, effects);
     }
 
-    /// The same for a record that the caller keeps: one after the other, they are not worth being moved.
-    pub fn step_record(&mut self, now: KTime, record: &Record, effects: &mut Vec<Effect>) {
+    /// The same for a record that the caller keeps, however it names its program; `program` knows which is meant. Of many
+    /// records, none is worth being moved.
+    pub fn step_record<P>(
+        &mut self,
+        now: KTime,
+        record: &Record<P>,
+        program: impl FnOnce(&P) -> Arc<Program>,
+        effects: &mut Vec<Effect>,
+    ) {
         let mut changes = std::mem::take(&mut self.changes);
-        self.take_record(record, &mut changes, effects);
+        self.take_record(record, program, &mut changes, effects);
         self.end_step(now, changes, effects);
     }
 
-    fn take_record(&mut self, record: &Record, changes: &mut Vec<Changed>, effects: &mut Vec<Effect>) {
+    fn take_record<P>(
+        &mut self,
+        record: &Record<P>,
+        program: impl FnOnce(&P) -> Arc<Program>,
+        changes: &mut Vec<Changed>,
+        effects: &mut Vec<Effect>,
+    ) {
         let at = record.at.max(self.clock);
         self.clock = at;
         if self.wake.is_some_and(|wake| wake <= at) {
             self.edges_stirred = true;
             self.act_on_deadlines(at, effects);
         }
-        self.table.record(record, changes);
+        self.table.record_naming(record, program, changes);
         self.apply(changes, &Source::of(record), at, effects);
         self.judge_dirty(at, effects);
     }

@@ -7,7 +7,6 @@
 //! old. The first comes later than the records of a gap between two wake-ups do, so that nobody is woken for a process that
 //! has long ended. Moments are rounded up to a grid, so that many processes share one wake-up; after 5 minutes there are none.
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::{Effect, Engine};
@@ -67,9 +66,11 @@ fn round_up(at: KTime, grid: Duration) -> KTime {
 #[derive(Debug, Default)]
 pub(super) struct Rereads {
     /// In their order. There are few, for they lie on a grid.
-    moments: VecDeque<Moment>,
+    moments: Vec<Moment>,
     /// The first of them.
     next: Option<KTime>,
+    /// The place that was asked for last; those that start together ask for the same.
+    last: usize,
 }
 
 #[derive(Debug)]
@@ -106,7 +107,7 @@ impl Rereads {
             }
         }
         *planned = next;
-        self.next = self.moments.front().map(|moment| moment.at);
+        self.next = self.moments.first().map(|moment| moment.at);
     }
 
     /// The earliest moment.
@@ -114,17 +115,25 @@ impl Rereads {
         self.next
     }
 
-    fn place(&self, at: KTime) -> Result<usize, usize> {
-        self.moments.binary_search_by_key(&at, |moment| moment.at)
+    fn place(&mut self, at: KTime) -> Result<usize, usize> {
+        if self.moments.get(self.last).is_some_and(|moment| moment.at == at) {
+            return Ok(self.last);
+        }
+        let place = self.moments.binary_search_by_key(&at, |moment| moment.at);
+        if let Ok(place) = place {
+            self.last = place;
+        }
+        place
     }
 
     /// Takes out all moments that have come, and whom they list.
     fn due(&mut self, now: KTime) -> Vec<(KTime, ProcessKey)> {
         let mut due = Vec::new();
-        while let Some(moment) = self.moments.pop_front_if(|moment| moment.at <= now) {
+        let come = self.moments.partition_point(|moment| moment.at <= now);
+        for moment in self.moments.drain(..come) {
             due.extend(moment.listed.into_iter().map(|key| (moment.at, key)));
         }
-        self.next = self.moments.front().map(|moment| moment.at);
+        self.next = self.moments.first().map(|moment| moment.at);
         due.sort_unstable();
         due
     }

@@ -154,7 +154,7 @@ pub(super) enum Source {
 }
 
 impl Source {
-    pub(super) fn of(record: &Record) -> Self {
+    pub(super) fn of<P>(record: &Record<P>) -> Self {
         match &record.body {
             Body::Fork { forker, .. } => Self::Fork(*forker),
             Body::Exec { .. } => Self::Exec,

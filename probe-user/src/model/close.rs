@@ -34,7 +34,7 @@ pub(super) struct Orphan {
 
 impl<T: Default> Table<T> {
     /// `body` is a [`Body::Exit`].
-    pub(super) fn exit(&mut self, at: KTime, key: ProcessKey, body: &Body, changes: &mut Vec<Change<T>>) {
+    pub(super) fn exit<P>(&mut self, at: KTime, key: ProcessKey, body: &Body<P>, changes: &mut Vec<Change<T>>) {
         let Body::Exit { status, peak_rss_bytes, cpu_ns, comm, uid, parent_tgid } = body else { return };
         let entry = if let Some(entry) = self.store.get_mut(key) {
             entry

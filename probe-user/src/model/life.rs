@@ -27,7 +27,7 @@ impl<T: Default> Table<T> {
         at: KTime,
         key: ProcessKey,
         identity: &Identity,
-        program: &Arc<Program>,
+        program: Arc<Program>,
         changes: &mut Vec<Change<T>>,
     ) {
         let entry = if let Some(entry) = self.store.get_mut(key) {
@@ -50,7 +50,7 @@ impl<T: Default> Table<T> {
         let has_heirs = entry.forked_until >= since;
         match entry.place(at, &program.exe) {
             Place::News => {
-                entry.run(at, Arc::clone(program));
+                entry.run(at, program);
                 entry.process.threads = 1;
                 let news = entry.identify(at, identity);
                 self.follow(key, identity, &news);
@@ -60,9 +60,9 @@ impl<T: Default> Table<T> {
                 let process = &mut entry.process;
                 // A scan's guess was counted when it was announced.
                 process.execs += u32::from(entry.inferred.take().is_none());
-                let differs = process.program != *program;
-                let before = std::mem::replace(&mut process.program, Arc::clone(program));
-                if process.program_since < at && *before.exe != *program.exe {
+                let differs = process.program != program;
+                let before = std::mem::replace(&mut process.program, program);
+                if process.program_since < at && *before.exe != *process.program.exe {
                     entry.previous = Some((process.program_since, before));
                 }
                 process.program_since = at;
@@ -74,7 +74,7 @@ impl<T: Default> Table<T> {
             Place::Overtaken => {
                 entry.process.execs += 1;
                 if entry.previous.as_ref().is_none_or(|(since, _)| *since < at) {
-                    entry.previous = Some((at, Arc::clone(program)));
+                    entry.previous = Some((at, program));
                 }
             }
         }

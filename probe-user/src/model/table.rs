@@ -164,10 +164,20 @@ impl<T: Default> Table<T> {
     /// Takes in one record of the ring buffer, and adds what it changed. Usually one change or none; a record that
     /// shows that others were lost or are late can bring several, so that a process may appear and close in one call.
     pub fn record(&mut self, record: &Record, changes: &mut Vec<Change<T>>) {
+        self.record_naming(record, Arc::clone, changes);
+    }
+
+    /// The same for a record that names its program otherwise: `program` knows which is meant.
+    pub fn record_naming<P>(
+        &mut self,
+        record: &Record<P>,
+        program: impl FnOnce(&P) -> Arc<Program>,
+        changes: &mut Vec<Change<T>>,
+    ) {
         let Record { at, key, body } = record;
         match body {
             Body::Fork { identity, forker } => self.fork(*at, *key, identity, *forker, changes),
-            Body::Exec { identity, program } => self.exec(*at, *key, identity, program, changes),
+            Body::Exec { identity, program: named } => self.exec(*at, *key, identity, program(named), changes),
             Body::Exit { .. } => self.exit(*at, *key, body, changes),
             Body::Account(account) => self.account(*at, *key, *account, changes),
             Body::Signal(signal) => self.signal(*at, *key, signal),

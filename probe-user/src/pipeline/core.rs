@@ -7,6 +7,8 @@
 //! - after a second look at a process the ring is drained, so that what a reused number says of itself is not taken for
 //!   the old process's.
 
+use std::sync::Arc;
+
 use crate::engine::{Effect, Engine, Input, Order};
 use crate::event::Event;
 use crate::kernel::loader::Attached;
@@ -219,7 +221,7 @@ impl Core {
         let now = clock::now();
         let mut effects = std::mem::take(&mut self.effects);
         for record in records.drain(..) {
-            self.engine.step_record(now, &record, &mut effects);
+            self.engine.step_record(now, &record, Arc::clone, &mut effects);
             self.carry_out(&mut effects);
             if matches!(record.body, Body::Exit { .. }) {
                 self.kernel.watched.exited(record.key.tgid);

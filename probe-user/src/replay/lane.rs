@@ -8,11 +8,12 @@
 
 use std::sync::Arc;
 
+use super::decode::Listed;
 use crate::engine::{Effect, Engine, Input, Settings};
 use crate::event::Event;
 use crate::model::hash::Map;
 use crate::policy::spec::{PolicySet, Users};
-use crate::record::{ProcessKey, Record, UsageRow};
+use crate::record::{ProcessKey, UsageRow};
 use crate::time::KTime;
 
 /// Ticks at one moment; one is enough unless the engine asks for a moment that has passed.
@@ -47,8 +48,8 @@ impl Lane {
     }
 
     /// The same for a record.
-    pub(super) fn feed_record(&mut self, now: KTime, record: &Record, tell: &mut impl FnMut(Event)) {
-        self.engine.step_record(now, record, &mut self.effects);
+    pub(super) fn feed_record(&mut self, now: KTime, listed: Listed<'_>, tell: &mut impl FnMut(Event)) {
+        self.engine.step_record(now, listed.record, |place| listed.program(*place), &mut self.effects);
         self.carry_out(tell);
     }
 

@@ -4,7 +4,7 @@ use std::io::{self, Read};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::decode::{self, Delivery, End, Step};
+use super::decode::{self, Delivery, End, Listed, Step};
 use super::durations::Durations;
 use super::history::History;
 use super::lane::{Lane, Usage};
@@ -14,7 +14,7 @@ use super::summary::{Summary, Tally};
 use crate::engine::{Input, Processes, Settings};
 use crate::event::Event;
 use crate::policy::spec::{Mode, PolicySet};
-use crate::record::{Body, Record, UsageRow};
+use crate::record::{Body, UsageRow};
 use crate::recording::ReadError;
 use crate::recording::facts::Facts;
 use crate::recording::reader::Reader;
@@ -133,18 +133,18 @@ impl Runner {
     }
 
     /// Takes a record in. False when nobody wants to hear more.
-    fn record(&mut self, now: KTime, record: &Record, tell: &mut impl FnMut(Event, &ClockReading) -> bool) -> bool {
+    fn record(&mut self, now: KTime, listed: Listed<'_>, tell: &mut impl FnMut(Event, &ClockReading) -> bool) -> bool {
         self.records += 1;
-        if matches!(record.body, Body::Exit { .. }) {
+        if matches!(listed.record.body, Body::Exit { .. }) {
             self.lives += 1;
-            self.usage.remove(&record.key);
+            self.usage.remove(&listed.record.key);
         }
         if let Some((lane, _)) = &mut self.history {
-            lane.feed_record(now, record, &mut |_| {});
+            lane.feed_record(now, listed, &mut |_| {});
         }
         let mut heard = true;
         let (tally, durations, clock) = (&mut self.tally, &mut self.durations, &self.clock);
-        self.lane.feed_record(now, record, &mut |event| {
+        self.lane.feed_record(now, listed, &mut |event| {
             tally.note(&event);
             durations.note(&event);
             heard = heard && tell(event, clock);
@@ -165,7 +165,7 @@ impl Runner {
             heard = heard && hear(event, clock);
         };
         match step {
-            Step::Record(now, record) => return self.record(now, record, hear),
+            Step::Record(now, listed) => return self.record(now, listed, hear),
             Step::Input(now, Input::Lines(lines)) => {
                 for found in self.lines.find(&lines) {
                     self.lane.feed(now, Input::Lines(found), &mut tell);

@@ -43,7 +43,9 @@ fn batches_bring_every_record_in_order_with_its_program() {
         while let Some(Delivery::Batch(mut batch)) = batches.next() {
             let whole = batch.empty_into(|step| {
                 match step {
-                    Step::Record(_, record) => records.push(record.clone()),
+                    Step::Record(_, listed) => {
+                        records.push(listed.record.clone().with_program(|place| listed.program(place)));
+                    }
                     Step::Settle(now) => settled.push((now, records.len())),
                     Step::Input(..) | Step::Sample(..) => {}
                 }
