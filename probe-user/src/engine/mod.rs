@@ -333,24 +333,18 @@ impl Engine {
     }
 
     fn decide_wake(&mut self, effects: &mut Vec<Effect>) {
-        let mut next = self.table.next_expiry();
-        let mut or_at = |moment: Option<KTime>| {
-            if let Some(at) = moment
-                && next.is_none_or(|next| at < next)
-            {
-                next = moment;
-            }
-        };
-        or_at(self.rereads.next());
-        if self.is_judging() {
-            or_at(self.timers.next());
-            or_at(self.jobs.next());
-        }
+        /// A moment at the end of time never comes.
+        const NEVER: KTime = KTime(u64::MAX);
+        let or_never = |moment: Option<KTime>| moment.unwrap_or(NEVER);
         if std::mem::take(&mut self.edges_stirred) {
             let edges = [self.logs.next(self.gate), self.hosts.next(self.gate)];
             self.edges = edges.into_iter().flatten().min();
         }
-        or_at(self.edges);
+        let mut next = or_never(self.edges).min(or_never(self.table.next_expiry())).min(or_never(self.rereads.next()));
+        if self.is_judging() {
+            next = next.min(or_never(self.timers.next())).min(or_never(self.jobs.next()));
+        }
+        let next = (next != NEVER).then_some(next);
         if next != self.wake {
             self.wake = next;
             effects.push(Effect::WakeAt(next));

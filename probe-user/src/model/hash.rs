@@ -2,7 +2,8 @@
 //!
 //! Two reasons to leave the standard hasher: it costs more than the rest of a look-up, and its random seed would make
 //! the order of [`super::Table::iter`] differ from run to run, while the same trace must give the same effects. The
-//! keys come from the kernel in sequence, so nobody can pick many that collide; a worst case costs time, not truth.
+//! kernel's numbers come in sequence and names are chosen by whoever writes policies, so nobody can pick many that collide;
+//! a worst case costs time, not truth.
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasherDefault, Hash, Hasher};
