@@ -44,6 +44,7 @@ pub struct Setup {
     wrapper: Vec<OsString>,
     state: Option<PathBuf>,
     http: Option<String>,
+    pins: Option<PathBuf>,
 }
 
 impl Setup {
@@ -87,6 +88,12 @@ impl Setup {
         self
     }
 
+    /// `--pin-dir DIR`; nothing is pinned when not given.
+    pub fn pins(mut self, directory: &Path) -> Self {
+        self.pins = Some(directory.to_owned());
+        self
+    }
+
     /// A command that starts the daemon in its place, such as `setpriv`.
     pub fn under<A: Into<OsString>>(mut self, wrapper: impl IntoIterator<Item = A>) -> Self {
         self.wrapper.extend(wrapper.into_iter().map(Into::into));
@@ -111,6 +118,10 @@ impl Setup {
         command.arg("run").arg("--policies").arg(folder.join("policies"));
         let state = self.state.clone().unwrap_or_else(|| folder.join("state"));
         command.arg("--state-dir").arg(state).arg("--socket").arg(folder.join("api.sock"));
+        match &self.pins {
+            Some(directory) => command.arg("--pin-dir").arg(directory),
+            None => command.arg("--no-pin"),
+        };
         command.args(["--http", self.http.as_deref().unwrap_or("off")]);
         command.args(["--format", "json", "--start-grace", "0s"]).args(&self.arguments);
         command.stdin(Stdio::null());

@@ -17,6 +17,7 @@ pub mod daemon;
 pub mod event;
 pub mod hook;
 pub mod otel;
+pub mod pins;
 pub mod prometheus;
 pub mod stream;
 pub mod web;

@@ -24,7 +24,8 @@ pub(super) fn run(args: &RunArgs) -> Exit {
         }
     };
     let format = args.format.map_or_else(Format::for_stdout, Into::into);
-    let start = Start { prepared, format, ring_bytes: args.ring_bytes };
+    let pins = prepared.config.pins.clone();
+    let start = Start { prepared, format, ring_bytes: args.ring_bytes, pins };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let ended = match runtime {
         Ok(runtime) => runtime.block_on(async {
@@ -55,6 +56,7 @@ fn flags(args: &RunArgs) -> Flags {
         sample_interval: args.sample_interval,
         start_grace: args.start_grace,
         processes: args.events.map(Into::into),
+        pins: if args.no_pin { Some(None) } else { args.pin_dir.clone().map(Some) },
     }
 }
 

@@ -37,6 +37,8 @@ pub struct Flags {
     pub start_grace: Option<Duration>,
     /// `--events`
     pub processes: Option<Processes>,
+    /// `--pin-dir`, or nowhere with `--no-pin`.
+    pub pins: Option<Option<PathBuf>>,
 }
 
 /// Everything that the daemon is started or reloaded with.
@@ -80,6 +82,7 @@ impl Flags {
         set(&mut config.sample_interval, self.sample_interval.as_ref());
         set(&mut config.start_grace, self.start_grace.as_ref());
         set(&mut config.events.processes, self.processes.as_ref());
+        set(&mut config.pins, self.pins.as_ref());
         Ok(config)
     }
 
@@ -162,6 +165,7 @@ impl Config {
             ("state.spool_max", self.spool_max != other.spool_max),
             ("state.when_full", self.when_full != other.when_full),
             ("api", self.api != other.api),
+            ("pins", self.pins != other.pins),
         ];
         differences.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name).collect()
     }

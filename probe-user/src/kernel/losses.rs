@@ -6,7 +6,6 @@
 
 use std::os::fd::{AsFd as _, AsRawFd as _};
 
-use aya::Ebpf;
 use aya::maps::{MapData, PerCpuArray};
 use aya::programs::ProgramFd;
 use probe_common::maps::{LOSS_REASONS, LossReason};
@@ -36,10 +35,17 @@ pub struct ProgramCost {
 }
 
 impl Losses {
-    pub(super) fn new(cpu_state: PerCpuArray<MapData, CpuWords>, ebpf: &Ebpf, names: &[&'static str]) -> Self {
-        let programs =
-            names.iter().filter_map(|name| Some((*name, ebpf.program(name)?.fd().ok()?.try_clone().ok()?))).collect();
+    pub(super) const fn new(
+        cpu_state: PerCpuArray<MapData, CpuWords>,
+        programs: Vec<(&'static str, ProgramFd)>,
+    ) -> Self {
         Self { cpu_state, told: [0; LOSS_REASONS], programs, misses_told: 0 }
+    }
+
+    /// Of programs that an earlier daemon has told of: so much of each reason is not new.
+    pub fn go_on(&mut self, told: impl Fn(Lost) -> u64) {
+        self.told = LossReason::ALL.map(|reason| told(Lost::Kernel(reason)));
+        self.misses_told = told(Lost::Recursion);
     }
 
     /// What was lost since the last call. One system call: cheap enough for every drain.

@@ -79,6 +79,16 @@ impl Table {
         self.store.iter().map(|entry| &entry.process)
     }
 
+    /// Paths of cgroups by id, those that no process is in among them.
+    pub fn cgroups(&self) -> impl Iterator<Item = (u64, &Arc<str>)> {
+        self.cgroups.all()
+    }
+
+    /// The path of a cgroup.
+    pub fn cgroup_path(&self, id: u64) -> Option<&Arc<str>> {
+        self.cgroups.path(id)
+    }
+
     /// How many [`Table::iter`] gives.
     pub fn len(&self) -> usize {
         self.store.len()

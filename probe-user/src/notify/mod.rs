@@ -170,6 +170,14 @@ impl Notifier {
         }
     }
 
+    /// Alarms of the last run with which the engine goes on end when it says so: name of the bound, and instance.
+    pub fn adopt(&mut self, goes_on: impl Fn(&(Arc<str>, Option<Arc<str>>)) -> bool) {
+        self.orphans.retain(|orphan| {
+            let key = &orphan.notice.facts.key;
+            !goes_on(&(Arc::clone(&key.alarm), key.instance.clone()))
+        });
+    }
+
     /// When [`Self::take_orphans`] has something.
     pub fn next_orphan(&self) -> Option<KTime> {
         self.orphans.iter().map(|orphan| orphan.until).min()

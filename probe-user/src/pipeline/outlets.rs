@@ -14,12 +14,14 @@ use super::clock::{self, Steady};
 use super::snapshots;
 use crate::agent::{self, Paths, Seen};
 use crate::config::Config;
+use crate::engine::Standing;
 use crate::event::{Event, Severity, Stamped, name};
 use crate::forward::{self, Client, DeadLetters, Forwarder, Reporter, StartError};
 use crate::notify::{self, Notifier};
 use crate::outlet::Dropped;
 use crate::output::{Format, Sink};
 use crate::policy::spec::PolicySet;
+use crate::resume::Numbers;
 use crate::serve::Query;
 use crate::spool::{self, Class, Entry, Limits, Spool, View};
 use crate::stamp::{Gap, Stamper, line};
@@ -256,6 +258,29 @@ impl Outlets {
     /// How the stream goes on after the last run.
     pub(super) const fn sequence(&self) -> &'static str {
         self.stamper.resumed().as_str()
+    }
+
+    /// How the numbers of events go on after the last run.
+    pub(super) fn numbers(&self) -> Numbers {
+        let last = self.spool.last().map(|last| &*last.line);
+        Numbers { accepted: self.stamper.accepted(last), first: self.stamper.next_seq() }
+    }
+
+    /// Number of the next event.
+    pub(super) const fn next_seq(&self) -> u64 {
+        self.stamper.next_seq()
+    }
+
+    /// Every event below this number is on disk, or given up and counted.
+    pub(super) fn settled(&self) -> u64 {
+        self.stamper.next_seq().saturating_sub(self.spool.unsettled() as u64)
+    }
+
+    /// The engine goes on with these alarms of an earlier run, and tells their ends.
+    pub(super) fn adopt(&mut self, alarms: &[Standing]) {
+        self.notifier.adopt(|alarm| {
+            alarms.iter().any(|standing| standing.name == alarm.0 && standing.instance == alarm.1)
+        });
     }
 
     /// Number of the last event.

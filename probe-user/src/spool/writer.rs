@@ -120,6 +120,8 @@ struct Inbox {
     closing: bool,
     tally: Tally,
     failing: Option<String>,
+    /// Dropped here since nothing was left to be written: any of what is left may have come before.
+    dropped: usize,
     /// Length of the files after the last writing.
     on_disk: u64,
     /// Collectors from now on, until the store knows.
@@ -166,6 +168,7 @@ impl Spool {
                 closing: false,
                 tally: Tally::new(PLACE),
                 failing: None,
+                dropped: 0,
                 on_disk: store.bytes(),
                 sinks: None,
                 stored: Lost::default(),
@@ -238,6 +241,16 @@ impl Spool {
     /// with what comes now.
     pub fn set_sinks(&self, sinks: Vec<String>) {
         lock(&self.shared.inbox).sinks = Some(sinks);
+    }
+
+    /// At most so many of the last events offered are neither on disk nor given up.
+    pub fn unsettled(&self) -> usize {
+        let mut inbox = lock(&self.shared.inbox);
+        let left = inbox.entries.len() + inbox.under_way;
+        if left == 0 {
+            inbox.dropped = 0;
+        }
+        left + inbox.dropped
     }
 
     /// How it stands.
@@ -316,6 +329,7 @@ impl Inbox {
             if let Some(gone) = self.entries.remove(place) {
                 self.bytes -= gone.cost();
                 self.lost.memory += 1;
+                self.dropped += 1;
             }
         }
         self.bytes += cost;
