@@ -103,9 +103,15 @@ fn storm(processes: u32, lasting: Duration) {
     let starts = told_of.iter().filter(|event| event.is_start() && of_storm(event)).count();
     let exits = told_of.iter().filter(|event| event.is_exit() && of_storm(event)).count();
     let odd: Vec<_> = by_pid.iter().filter(|(_, seen)| **seen != (1, 1)).collect();
-    assert!((starts, exits) == (count, count) && odd.is_empty(), "{count} lived: {starts} starts, {exits} exits; {odd:?}");
+    assert!(
+        (starts, exits) == (count, count) && odd.is_empty(),
+        "{count} lived: {starts} starts, {exits} exits; {odd:?}"
+    );
     let truth = Actor::told_number(&told, "children_cpu_ns") as f64 / 1e9;
-    println!("{count} processes, {KILLS} deaths: CPU time {cpu:.4} s, truly {truth:.4} s, {:+.3} %", (cpu / truth - 1.0) * 100.0);
+    println!(
+        "{count} processes, {KILLS} deaths: CPU time {cpu:.4} s, truly {truth:.4} s, {:+.3} %",
+        (cpu / truth - 1.0) * 100.0
+    );
     assert!((cpu / truth - 1.0).abs() < 0.001, "told {cpu} s, truly {truth} s");
     let lost: Vec<_> = told_of.iter().filter(|event| event.text("where") == "kernel").collect();
     assert!(lost.is_empty(), "nothing found no room: {lost:?}");
@@ -136,7 +142,12 @@ fn an_alarm_outlives_the_daemon() {
     for _ in 0..3 {
         daemon.crash(|| ());
         let status = daemon.status();
-        let bound = &status["engine"]["groups"].as_array().unwrap().iter().find(|group| group["name"] == "herd").unwrap()["bounds"][0];
+        let bound = &status["engine"]["groups"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|group| group["name"] == "herd")
+            .unwrap()["bounds"][0];
         assert_eq!(bound["state"], "firing", "{bound}");
     }
     // A clean end changes nothing.
@@ -147,8 +158,7 @@ fn an_alarm_outlives_the_daemon() {
     let apart = since(&resolved).duration_since(since(&fired)).unsigned_abs();
     assert!(apart < Duration::from_millis(50), "{} and {}", fired.0, resolved.0);
     let told = history_with(&daemon, "ends", 1, |event| event.is_alarm("resolved", "herd.count.max"));
-    let alarms: Vec<&str> =
-        told.iter().map(Event::name).filter(|name| name.starts_with("procprobe.policy.")).collect();
+    let alarms: Vec<&str> = told.iter().map(Event::name).filter(|name| name.starts_with("procprobe.policy.")).collect();
     assert_eq!(alarms, ["procprobe.policy.firing", "procprobe.policy.resolved"], "{}", daemon.stream.describe());
     assert_eq!(daemon.stop(), Some(0));
 }
@@ -176,16 +186,61 @@ fn what_ended_while_nobody_looked_is_told_by_name() {
     });
     let exit = daemon.wait_for("its end", |event| event.is_exit_of(pid));
     assert_eq!(exit.text("process.exit.signal"), "SIGKILL", "{}", exit.0);
-    assert_eq!(exit.number("process.killer.pid"), Some(u64::from(std::process::id())), "{}", exit.0);
+    assert_eq!(exit.number("killer.pid"), Some(u64::from(std::process::id())), "{}", exit.0);
     assert_eq!(exit.attribute("groups"), &serde_json::json!(["herd"]), "{}", exit.0);
     assert!(exit.has_arg(&mark), "{}", exit.0);
     daemon.wait_for("a life that nobody saw", |event| event.is_exit_of(brief));
     daemon.wait_for("the alarm's end", |event| event.is_alarm("resolved", "herd.count.max"));
     let told = history_with(&daemon, "exits", 5, |event| event.is_exit() && event.has_arg(&mark));
-    let of = |pid: u32| -> Vec<&str> { told.iter().filter(|event| event.pid() == Some(pid)).map(Event::name).collect() };
+    let of =
+        |pid: u32| -> Vec<&str> { told.iter().filter(|event| event.pid() == Some(pid)).map(Event::name).collect() };
     for pid in [pid, brief] {
         assert_eq!(of(pid), ["procprobe.process.start", "procprobe.process.exit"]);
     }
+    assert_eq!(daemon.stop(), Some(0));
+}
+
+#[test]
+fn another_version_takes_over_what_the_last_one_left() {
+    let (home, mark) = (Home::new(), mark());
+    let mut herd = Actor::start(ACTOR, "herd 3 sleep 600000", &mark);
+    herd.told();
+    let policy = group("herd", "sleep", &mark, "count: { max: 2 }");
+    let daemon = home.setup().policy(&policy).start();
+    daemon.wait_for("the alarm", |event| event.is_alarm("firing", "herd.count.max"));
+    let victim = Actor::start(ACTOR, "sleep 600000", &mark);
+    let pid = victim.pid();
+    history_with(&daemon, "starts", 1, |event| event.is_start() && event.pid() == Some(pid));
+    let old = home.pins.version();
+    daemon.signal(Signal::KILL);
+    drop(daemon);
+    drop(victim);
+    let mut short = Actor::start(ACTOR, "sleep 1", &mark);
+    let brief = short.pid();
+    short.finish();
+    // What is loaded with another setting is another version.
+    let config = home.state.path().join("procprobe.yaml");
+    fs::write(&config, "events: { args_max: 2KiB }\n").unwrap();
+    // All the while processes come and go.
+    let mut busy = Actor::start(ACTOR, "pace 100 3000", &mark);
+    let mut daemon = home.setup().policy(&policy).args(["--config".as_ref(), config.as_os_str()]).events("all").start();
+    let lives = usize::try_from(Actor::told_number(&busy.told(), "count")).unwrap();
+    busy.finish();
+    assert_ne!(home.pins.version(), old);
+    let told = history_with(&daemon, "exits", 2, |event| event.is_exit_of(pid) || event.is_exit_of(brief));
+    let of =
+        |pid: u32| -> Vec<&str> { told.iter().filter(|event| event.pid() == Some(pid)).map(Event::name).collect() };
+    for pid in [pid, brief] {
+        assert_eq!(of(pid), ["procprobe.process.start", "procprobe.process.exit"], "{pid}");
+    }
+    let ends = |event: &Event| event.is_exit() && event.has_arg("exit") && event.has_arg(&mark);
+    let told = history_with(&daemon, "lives", lives, ends);
+    let starts = told.iter().filter(|event| event.is_start() && event.has_arg("exit") && event.has_arg(&mark));
+    assert_eq!((starts.count(), told.iter().filter(|event| ends(event)).count()), (lives, lives));
+    let alarms = told.iter().filter(|event| event.is_alarm("firing", "herd.count.max")).count();
+    assert_eq!(alarms, 1, "{}", daemon.stream.describe());
+    herd.finish();
+    daemon.wait_for("the alarm's end", |event| event.is_alarm("resolved", "herd.count.max"));
     assert_eq!(daemon.stop(), Some(0));
 }
 

@@ -14,9 +14,9 @@ mod replay;
 mod run;
 mod status;
 mod test;
-mod unload;
 #[cfg(test)]
 mod tests;
+mod unload;
 
 use std::io::{self, Write};
 use std::process::ExitCode;

@@ -38,6 +38,9 @@ pub struct Standing {
     /// The value that it was told with last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value: Option<f64>,
+    /// Somebody is to be told of it, beside the events.
+    #[serde(default)]
+    pub notified: bool,
     /// How bad it is.
     pub severity: String,
     /// What of its event is told again where the policy is gone.
@@ -58,6 +61,8 @@ pub struct Restored {
 pub struct KnownTable {
     /// When the first of these daemons first looked.
     pub seeded: KTime,
+    /// Since when the programs tell that are attached now: accounts lack the threads that were gone by then.
+    pub programs_since: KTime,
     /// Those alive.
     pub processes: Vec<Known>,
     /// Paths of cgroups by id.
@@ -70,7 +75,7 @@ impl Engine {
         self.standing = restored.alarms;
         let Some(table) = restored.table else { return };
         let mut changes = Vec::new();
-        self.table.restore(table.seeded, &table.cgroups, &table.processes, &mut changes);
+        self.table.restore((table.seeded, table.programs_since), &table.cgroups, &table.processes, &mut changes);
         self.apply(&mut changes, &Source::Scan, now, effects);
         for known in &table.processes {
             self.restore_track(known, now, effects);
@@ -80,9 +85,8 @@ impl Engine {
     fn restore_track(&mut self, known: &Known, now: KTime, effects: &mut Vec<Effect>) {
         let key = known.key();
         let groups = &self.groups;
-        let descends = |name: &Arc<str>| {
-            groups.iter().position(|group| group.spec.name == *name && group.spec.include_children)
-        };
+        let descends =
+            |name: &Arc<str>| groups.iter().position(|group| group.spec.name == *name && group.spec.include_children);
         let Some(track) = self.tracks.get_mut(&key) else { return };
         track.start_seen |= known.seen;
         track.untold = match known.untold {
@@ -129,13 +133,13 @@ impl Engine {
     /// `None`: it is on again. Otherwise why it is over.
     fn stand_again(&mut self, alarm: &Standing, now: KTime) -> Option<&'static str> {
         let since = KTime(alarm.since);
-        let place = self.groups.iter().enumerate().filter(|(_, group)| group.job.is_none()).find_map(|(group, state)| {
-            let bound = state.bounds.iter().position(|bound| bound.name == alarm.name)?;
-            Some((group, bound))
-        });
+        let place =
+            self.groups.iter().enumerate().filter(|(_, group)| group.job.is_none()).find_map(|(group, state)| {
+                let bound = state.bounds.iter().position(|bound| bound.name == alarm.name)?;
+                Some((group, bound))
+            });
         let Some((group, bound)) = place else {
-            let on =
-                self.hosts.stand(alarm, now) || self.logs.stand(alarm, now) || self.jobs.stand(alarm, now);
+            let on = self.hosts.stand(alarm, now) || self.logs.stand(alarm, now) || self.jobs.stand(alarm, now);
             return (!on).then_some(if alarm.instance.is_some() { "exit" } else { "policy removed" });
         };
         let key = match &alarm.instance {

@@ -235,7 +235,7 @@ impl Loaded {
             loaded.attach().map_err(|source| LoadError::Program { program, source })?;
             programs.extend(fd_of(loaded).map(|fd| (program, fd)));
         }
-        let losses = Losses::new(cpu_state, programs);
+        let losses = Losses::new(cpu_state, programs, [0; super::tail::REASONS]);
         let sampler = Sampler::new(Iterators::Loaded(Box::new(self.ebpf)), self.glances);
         Ok(Attached { records, sampler, watched, losses, origin: Origin::Fresh, notes: Vec::new() })
     }

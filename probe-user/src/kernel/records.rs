@@ -9,7 +9,8 @@
 use std::io;
 
 use aya::maps::{MapData, RingBuf};
-use probe_common::record::{ARGS_CAP, COMPONENT_CAP, EXE_CAP, Exec, FILENAME_CAP, RecordKind};
+use probe_common::decode::decode;
+use probe_common::record::{ARGS_CAP, COMPONENT_CAP, EXE_CAP, Exec, FILENAME_CAP, Header, RecordKind};
 
 use super::convert::Converter;
 use super::shared::Shared;
@@ -23,6 +24,9 @@ const KINDS: usize = RecordKind::Cgroup as usize;
 
 /// No record is larger.
 const RECORD_MAX: usize = size_of::<Exec>() + EXE_CAP + FILENAME_CAP + ARGS_CAP + COMPONENT_CAP;
+
+/// Two programs at one tracepoint tell of the same thing within so long.
+const AROUND_NS: u64 = 1_000_000;
 
 /// A tail as it is pinned.
 pub type PinnedTail = Tail<Shared>;
@@ -111,6 +115,9 @@ impl Records {
             if self.last_in_tail.take().is_some_and(|last| *last == *item) {
                 continue;
             }
+            if self.tail.as_ref().is_some_and(|tail| was_told(tail, &item)) {
+                continue;
+            }
             let mut position = 0;
             if let Some(tail) = &mut self.tail {
                 position = tail.end();
@@ -152,7 +159,32 @@ impl Records {
     }
 }
 
-fn last_record(tail: &PinnedTail) -> Option<Vec<u8>> {
+/// Whether the programs before these have told the same: everything up to the moment that these took over, and of what
+/// happened around that moment an exec, which is the one thing that means something twice.
+fn was_told(tail: &PinnedTail, item: &[u8]) -> bool {
+    let since = tail.about().since;
+    let Some(header) = decode(item).ok().map(|raw| *raw.header()).filter(|_| since > 0) else { return false };
+    if header.time <= since || header.kind != RecordKind::Exec as u16 || header.time > since + AROUND_NS {
+        return header.time <= since;
+    }
+    let same = |frame: &tail::Frame| {
+        let other = decode(&frame.bytes).ok().map(|raw| *raw.header());
+        let near = |other: Header| other.tgid == header.tgid && other.time <= since && other.time + AROUND_NS > since;
+        frame.kind == Kind::Record
+            && other.is_some_and(near)
+            && frame.bytes.get(size_of::<Header>()..) == item.get(size_of::<Header>()..)
+    };
+    let mut at = tail.settled().position;
+    while let Ok(Some((frame, next))) = tail.read(at) {
+        if same(&frame) {
+            return true;
+        }
+        at = next;
+    }
+    false
+}
+
+pub(super) fn last_record(tail: &PinnedTail) -> Option<Vec<u8>> {
     let (mut at, mut last) = (tail.settled().position, None);
     while let Ok(Some((frame, next))) = tail.read(at) {
         if frame.kind == Kind::Record {

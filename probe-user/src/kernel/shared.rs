@@ -67,7 +67,14 @@ impl Shared {
         // SAFETY: a new mapping at an address that the kernel chooses, as long as the values of the map that was just looked
         // at; the map cannot shrink, and the mapping holds it.
         let start = unsafe {
-            mmap(ptr::null_mut(), expected * 8, ProtFlags::READ | ProtFlags::WRITE, MapFlags::SHARED, map.fd().as_fd(), 0)
+            mmap(
+                ptr::null_mut(),
+                expected * 8,
+                ProtFlags::READ | ProtFlags::WRITE,
+                MapFlags::SHARED,
+                map.fd().as_fd(),
+                0,
+            )
         }?;
         let words = NonNull::new(start.cast::<AtomicU64>()).ok_or(rustix::io::Errno::NOMEM)?;
         Ok(Self { words, len: expected })

@@ -14,8 +14,10 @@
 use std::ops::Deref;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use probe_common::maps::LOSS_REASONS;
+
 /// What a tail begins with; another number is another layout.
-const MAGIC: u64 = 0x7072_6f63_7461_6902;
+const MAGIC: u64 = 0x7072_6f63_7461_6901;
 /// Words in front of the frames.
 pub(super) const HEAD: usize = 16;
 
@@ -27,6 +29,11 @@ const END: usize = 4;
 const CHOSEN: usize = 5;
 /// Two pairs: settled position, generation.
 const PAIRS: usize = 6;
+const SINCE: usize = 10;
+const LOST: usize = 11;
+
+/// Reasons for losses that are counted in the kernel.
+pub(super) const REASONS: usize = LOSS_REASONS + 1;
 
 /// What a frame holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +64,10 @@ pub struct About {
     pub flags: u64,
     /// When the programs began to tell, CLOCK_MONOTONIC ns.
     pub began: u64,
+    /// What they told up to then was told by others: it is not taken out of their ring.
+    pub since: u64,
+    /// What others before them could not deliver, by reason.
+    pub lost: [u64; REASONS],
 }
 
 /// How far it is settled.
@@ -86,11 +97,21 @@ impl<M: Deref<Target = [AtomicU64]>> Tail<M> {
     /// An empty one, in memory that is all 0.
     pub(super) fn make(memory: M, about: About) -> Self {
         let tail = Self { memory, about, end: 0, settled: Settled::default() };
-        tail.put(INSTANCE, about.instance);
-        tail.put(FLAGS, about.flags);
-        tail.put(BEGAN, about.began);
+        tail.write_about();
         tail.put(0, MAGIC);
         tail
+    }
+
+    /// Goes on for other programs, from `since` on; those before them could not deliver so much.
+    pub(super) fn go_on(&mut self, since: u64, lost: [u64; REASONS]) {
+        self.about = About { since, lost, ..self.about };
+        self.write_about();
+    }
+
+    fn write_about(&self) {
+        let About { instance, flags, began, since, lost } = self.about;
+        let words = [(INSTANCE, instance), (FLAGS, flags), (BEGAN, began), (SINCE, since)];
+        words.into_iter().chain((LOST..).zip(lost)).for_each(|(place, word)| self.put(place, word));
     }
 
     /// What another daemon left.
@@ -99,7 +120,13 @@ impl<M: Deref<Target = [AtomicU64]>> Tail<M> {
         if tail.get(0) != MAGIC {
             return Err(Damaged("it does not begin as one"));
         }
-        tail.about = About { instance: tail.get(INSTANCE), flags: tail.get(FLAGS), began: tail.get(BEGAN) };
+        tail.about = About {
+            instance: tail.get(INSTANCE),
+            flags: tail.get(FLAGS),
+            began: tail.get(BEGAN),
+            since: tail.get(SINCE),
+            lost: std::array::from_fn(|reason| tail.get(LOST + reason)),
+        };
         tail.end = tail.get(END);
         let pair = PAIRS + if tail.get(CHOSEN) == 0 { 0 } else { 2 };
         tail.settled = Settled { position: tail.get(pair), generation: tail.get(pair + 1) };
@@ -241,7 +268,7 @@ mod tests {
 
     use super::*;
 
-    const ABOUT: About = About { instance: 7, flags: 1, began: 99 };
+    const ABOUT: About = About { instance: 7, flags: 1, began: 99, since: 98, lost: [1, 2, 3, 4] };
 
     fn memory(words: usize) -> Box<[AtomicU64]> {
         (0..HEAD + words).map(|_| AtomicU64::new(0)).collect()

@@ -127,16 +127,17 @@ impl Table {
         })
     }
 
-    /// Puts back what another table knew, into one that knows nothing; `seeded`: when that one was first seeded. Parents
-    /// are announced before their children.
+    /// Puts back what another table knew, into one that knows nothing. It was first seeded then, and programs tell since
+    /// then; where these are younger, the next scan says what their accounts lack. Parents are announced before their children.
     pub fn restore(
         &mut self,
-        seeded: KTime,
+        (seeded, programs_since): (KTime, KTime),
         cgroups: &[(u64, Arc<str>)],
         known: &[Known],
         changes: &mut Vec<Change>,
     ) {
-        self.seeded = Some(seeded);
+        self.seeded = Some(seeded.max(programs_since));
+        self.reseed = programs_since > seeded;
         for (id, path) in cgroups {
             self.cgroups.learn(*id, path);
         }

@@ -35,6 +35,8 @@ pub struct Table {
     pub(super) nothing: Arc<Program>,
     /// When the first scan began: the whole life of what started later lies under our eyes.
     pub(super) seeded: Option<KTime>,
+    /// The next scan says which threads the accounts of the living lack.
+    pub(super) reseed: bool,
     /// Scans so far, to mark what the last one saw.
     pub(super) scans: u32,
     /// How far CLOCK_BOOTTIME is ahead, for processes that only their exit names.

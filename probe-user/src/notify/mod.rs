@@ -170,12 +170,14 @@ impl Notifier {
         }
     }
 
-    /// Alarms of the last run with which the engine goes on end when it says so: name of the bound, and instance.
-    pub fn adopt(&mut self, goes_on: impl Fn(&(Arc<str>, Option<Arc<str>>)) -> bool) {
-        self.orphans.retain(|orphan| {
-            let key = &orphan.notice.facts.key;
-            !goes_on(&(Arc::clone(&key.alarm), key.instance.clone()))
-        });
+    /// Whether an alarm of the last run is among those that are on, by the name of its bound and its instance.
+    pub fn knows(&self, name: &Arc<str>, instance: Option<&Arc<str>>) -> bool {
+        self.orphans.iter().any(|orphan| orphan.is(name, instance))
+    }
+
+    /// The engine goes on with an alarm of the last run, and says when it is over.
+    pub fn adopt(&mut self, name: &Arc<str>, instance: Option<&Arc<str>>) {
+        self.orphans.retain(|orphan| !orphan.is(name, instance));
     }
 
     /// When [`Self::take_orphans`] has something.

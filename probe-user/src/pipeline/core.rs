@@ -57,6 +57,8 @@ pub(super) struct Begun {
     pub(super) notes: Vec<String>,
     /// Alarms that were on.
     pub(super) alarms: Vec<Standing>,
+    /// What was told and not accepted is told again.
+    pub(super) resumed: bool,
 }
 
 /// Kernel sources and engine.
@@ -103,11 +105,19 @@ impl Core {
     }
 
     /// Takes up what an earlier daemon left, where there is something, and looks round once. The notes say what is degraded.
-    pub(super) fn begin(&mut self, state_dir: &Path, numbers: Numbers) -> Result<Begun, SampleError> {
+    /// Of an alarm about which somebody is to be told and was not (`pages` is false) nothing is known: it fires anew.
+    pub(super) fn begin(
+        &mut self,
+        state_dir: &Path,
+        numbers: Numbers,
+        pages: impl Fn(&Standing) -> bool,
+    ) -> Result<Begun, SampleError> {
         let mut begun = Begun::default();
         self.look_at_clock();
         if let Some(tail) = self.kernel.records.tail_mut() {
-            let (keeper, resumed) = Keeper::open(state_dir, tail, numbers, clock::now());
+            let (keeper, mut resumed) = Keeper::open(state_dir, tail, numbers, clock::now());
+            resumed.restored.alarms.retain(|alarm| !alarm.notified || pages(alarm));
+            begun.resumed = self.kernel.origin == Origin::Resumed && resumed.restored.table.is_some();
             self.keeper = Some(keeper);
             begun.notes = resumed.notes;
             begun.alarms.clone_from(&resumed.restored.alarms);

@@ -179,9 +179,10 @@ impl Outlets {
 
     /// Tells of numbers that no event has. Comes before any other event: should this run die early, its own events must
     /// not hide the gap before them from the next one.
-    pub(super) fn tell_gap(&mut self) {
+    /// `again`: what they were for is told anew.
+    pub(super) fn tell_gap(&mut self, again: bool) {
         if let Some(gap) = self.gap.take() {
-            self.tell(agent::lost_numbers(clock::now(), &gap));
+            self.tell(agent::lost_numbers(clock::now(), &gap, again));
         }
     }
 
@@ -276,11 +277,16 @@ impl Outlets {
         self.stamper.next_seq().saturating_sub(self.spool.unsettled() as u64)
     }
 
+    /// Whether somebody who is to hear of this alarm was told, or will be.
+    pub(super) fn pages(&self, alarm: &Standing) -> bool {
+        self.notifier.knows(&alarm.name, alarm.instance.as_ref())
+    }
+
     /// The engine goes on with these alarms of an earlier run, and tells their ends.
     pub(super) fn adopt(&mut self, alarms: &[Standing]) {
-        self.notifier.adopt(|alarm| {
-            alarms.iter().any(|standing| standing.name == alarm.0 && standing.instance == alarm.1)
-        });
+        for alarm in alarms {
+            self.notifier.adopt(&alarm.name, alarm.instance.as_ref());
+        }
     }
 
     /// Number of the last event.

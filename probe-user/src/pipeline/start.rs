@@ -81,7 +81,8 @@ pub async fn run(start: Start, orders: mpsc::Receiver<Order>) -> Result<(), Pipe
     degraded.extend(notes);
     outlets.report_metrics(&config.collectors, server.queries())?;
     // What the last daemon got accepted is known only now.
-    let begun = core.begin(&config.state_dir, outlets.numbers())?;
+    let numbers = outlets.numbers();
+    let begun = core.begin(&config.state_dir, numbers, |alarm| outlets.pages(alarm))?;
     degraded.extend(begun.notes);
     outlets.adopt(&begun.alarms);
 
@@ -97,7 +98,7 @@ pub async fn run(start: Start, orders: mpsc::Receiver<Order>) -> Result<(), Pipe
         tracing::info!("{note}");
     }
     let kernel = kernel_release();
-    outlets.tell_gap();
+    outlets.tell_gap(begun.resumed);
     let sequence = outlets.sequence();
     outlets.tell(agent::started(
         began,

@@ -164,7 +164,8 @@ pub(super) fn read(directory: &Path, generation: u64, instance: u64, position: u
     let (mut text, mut number) = (Vec::new(), 0_u64);
     loop {
         text.clear();
-        let read = (&mut reader).take(LINE_MAX).read_until(b'\n', &mut text).map_err(|error| wrong(&error.to_string()))?;
+        let read =
+            (&mut reader).take(LINE_MAX).read_until(b'\n', &mut text).map_err(|error| wrong(&error.to_string()))?;
         if read == 0 || text.pop() != Some(b'\n') {
             break;
         }
@@ -216,7 +217,16 @@ impl Builder {
         let Self { seeded, known, cgroups, alarms, lost } = self;
         let mut processes: Vec<Known> = known.into_values().collect();
         processes.sort_unstable_by_key(|known| (known.start, known.pid));
-        Left { table: KnownTable { seeded, processes, cgroups: cgroups.into_iter().collect() }, alarms, lost }
+        Left {
+            table: KnownTable {
+                seeded,
+                programs_since: KTime::default(),
+                processes,
+                cgroups: cgroups.into_iter().collect(),
+            },
+            alarms,
+            lost,
+        }
     }
 }
 

@@ -159,7 +159,8 @@ impl Keeper {
             }
         };
         let known = left.is_some();
-        let Left { table, mut alarms, mut lost } = left.unwrap_or_default();
+        let Left { mut table, mut alarms, mut lost } = left.unwrap_or_default();
+        table.programs_since = KTime(about.began);
         let notes = notes(tail, &mut resumed.notes);
         let told_before = accepted(&notes, numbers, &mut alarms, &mut lost);
         if !tail.append(Kind::Note, &Note::Run { accepted: numbers.accepted, first: numbers.first }.write()) {
@@ -250,9 +251,9 @@ impl Keeper {
                 self.said = true;
             }
             // A start that was told late is told now.
-            _ => self.dirty_pids.extend(
-                event.attributes.get("process.pid").and_then(|pid| u32::try_from(pid.as_u64()?).ok()),
-            ),
+            _ => self
+                .dirty_pids
+                .extend(event.attributes.get("process.pid").and_then(|pid| u32::try_from(pid.as_u64()?).ok())),
         }
     }
 
@@ -408,12 +409,7 @@ fn notes(tail: &PinnedTail, wrong: &mut Vec<String>) -> Vec<Note> {
 }
 
 /// The marks of events that were accepted; what these said is taken in.
-fn accepted(
-    notes: &[Note],
-    numbers: Numbers,
-    alarms: &mut Alarms,
-    lost: &mut BTreeMap<String, u64>,
-) -> HashSet<u64> {
+fn accepted(notes: &[Note], numbers: Numbers, alarms: &mut Alarms, lost: &mut BTreeMap<String, u64>) -> HashSet<u64> {
     let runs: Vec<(u64, u64)> = notes
         .iter()
         .filter_map(|note| match note {

@@ -95,6 +95,7 @@ impl Said {
                 instance: alarm.instance.clone(),
                 since: since.unwrap_or(event.at.0),
                 value: event.attributes.get("value").and_then(serde_json::Value::as_f64),
+                notified: !alarm.notify.is_empty(),
                 severity: event.severity.as_str().to_owned(),
                 facts: kept.collect::<Map<_, _>>(),
             }));
@@ -123,8 +124,8 @@ impl Said {
 /// What an event of a process is known by, whoever tells it: the same records lead to the same mark. `None` for events that
 /// records alone do not lead to.
 pub(super) fn mark(event: &Event) -> Option<u64> {
-    let of_record =
-        event.name.starts_with("procprobe.process.") || matches!(event.name, name::JOB_STARTED | name::JOB_SUCCEEDED | name::JOB_FAILED | name::JOB_OVERLAPPED);
+    let of_record = event.name.starts_with("procprobe.process.")
+        || matches!(event.name, name::JOB_STARTED | name::JOB_SUCCEEDED | name::JOB_FAILED | name::JOB_OVERLAPPED);
     if !of_record {
         return None;
     }
