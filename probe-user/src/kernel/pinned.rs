@@ -28,9 +28,9 @@ use super::watched::Watched;
 
 /// The tail's file among the pins.
 const TAIL: &str = "TAIL";
-/// Bytes of the tail. It holds what came since the last time that everything was settled, about a second ago: so much is
-/// half a second of the heaviest storm that user space takes in, and what does not fit is settled early.
-const TAIL_BYTES: u32 = 1 << 20;
+/// The tail holds what came since the last time that everything was settled, some seconds ago, and is as large as the ring:
+/// what does not fit is settled early. It is no smaller than this.
+const TAIL_MIN: u32 = 256 << 10;
 /// The kernel has what glances need.
 const GLANCES: u64 = 1;
 
@@ -116,11 +116,12 @@ fn renew(settings: LoadSettings, pins: &Pins, name: &str, notes: &mut Vec<String
     }
     let mut loaded = load(settings)?;
     let directory = pins.begin(name)?;
-    let handed_over = pin(&mut loaded, &directory, predecessor.as_ref()).and_then(|mut tail| {
-        let Some(predecessor) = predecessor else { return Ok(Origin::Fresh) };
-        predecessor.hand_over(&mut tail, now())?;
-        Ok(Origin::Resumed)
-    });
+    let handed_over =
+        pin(&mut loaded, &directory, settings.ring_bytes.max(TAIL_MIN), predecessor.as_ref()).and_then(|mut tail| {
+            let Some(predecessor) = predecessor else { return Ok(Origin::Fresh) };
+            predecessor.hand_over(&mut tail, now())?;
+            Ok(Origin::Resumed)
+        });
     let origin = match handed_over {
         Ok(origin) => origin,
         Err(error) => {
@@ -201,12 +202,17 @@ impl Predecessor {
 
 /// Attaches the programs and pins everything that the next daemon needs; maps that are not opened by anybody live as long
 /// as the programs that use them.
-fn pin(loaded: &mut Loaded, directory: &Path, predecessor: Option<&Predecessor>) -> Result<Tail<Shared>, PinnedError> {
+fn pin(
+    loaded: &mut Loaded,
+    directory: &Path,
+    tail_bytes: u32,
+    predecessor: Option<&Predecessor>,
+) -> Result<Tail<Shared>, PinnedError> {
     let flags = if loaded.glances { GLANCES } else { 0 };
     let began = now();
     let old = predecessor.map(|predecessor| &predecessor.tail);
     let instance = old.map_or(began, |old| old.about().instance);
-    let words = Shared::make(&directory.join(TAIL), TAIL_BYTES / 8)?;
+    let words = Shared::make(&directory.join(TAIL), tail_bytes / 8)?;
     let mut tail = Tail::make(words, About { instance, flags, began, ..About::default() });
     if let Some(old) = old {
         tail.begin_at(old.settled());
@@ -259,7 +265,7 @@ impl Opened {
             watched: watched.map_err(|source| PinnedError::Map { what: map_names::WATCHED, source })?,
             cpu_state: cpu_state.map_err(|source| PinnedError::Map { what: map_names::CPU_STATE, source })?,
             programs,
-            tail: Tail::open(Shared::open(&directory.join(TAIL), TAIL_BYTES / 8)?)?,
+            tail: Tail::open(Shared::open(&directory.join(TAIL))?)?,
         })
     }
 }
@@ -293,6 +299,6 @@ fn file(kind: &str, name: &str) -> String {
 /// What goes on must be the same object, loaded with the same settings.
 fn version(settings: LoadSettings) -> String {
     let LoadSettings { ring_bytes, wake_gap, args_max, accounts_max } = settings;
-    let settings = format!("{ring_bytes} {wake_gap:?} {args_max} {accounts_max} {TAIL_BYTES} {HEAD}");
+    let settings = format!("{ring_bytes} {wake_gap:?} {args_max} {accounts_max} {TAIL_MIN} {HEAD}");
     format!("v{ABI_VERSION}-{:016x}", hash(hash(0, OBJECT), settings.as_bytes()))
 }

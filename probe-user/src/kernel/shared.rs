@@ -37,47 +37,33 @@ pub(super) enum SharedError {
     #[error("cannot map it: {0}")]
     Mmap(#[from] rustix::io::Errno),
     /// It is another thing than this program makes.
-    #[error("it has another shape ({found} words of {size} bytes, expected {expected} of 8)")]
-    Shape {
-        /// Entries of the map.
-        found: usize,
-        /// Bytes of each.
-        size: u32,
-        /// Entries that were expected.
-        expected: usize,
-    },
+    #[error("it holds values of {0} bytes, expected 8")]
+    Shape(u32),
 }
 
 impl Shared {
     /// Makes `len` words, all 0, and pins them.
     pub(super) fn make(path: &Path, len: u32) -> Result<Self, SharedError> {
         Array::<MapData, u64>::create(len, MMAPABLE)?.pin(path)?;
-        Self::open(path, len)
+        Self::open(path)
     }
 
     /// Opens words that were pinned.
-    pub(super) fn open(path: &Path, len: u32) -> Result<Self, SharedError> {
+    pub(super) fn open(path: &Path) -> Result<Self, SharedError> {
         let map = MapData::from_pin(path)?;
-        let (info, expected) = (map.info()?, len as usize);
-        let (found, size) = (info.max_entries() as usize, info.value_size());
-        if found != expected || size != 8 {
-            return Err(SharedError::Shape { found, size, expected });
+        let info = map.info()?;
+        let (len, size) = (info.max_entries() as usize, info.value_size());
+        if size != 8 {
+            return Err(SharedError::Shape(size));
         }
         #[expect(unsafe_code, reason = "there is no safe way to map memory")]
         // SAFETY: a new mapping at an address that the kernel chooses, as long as the values of the map that was just looked
         // at; the map cannot shrink, and the mapping holds it.
         let start = unsafe {
-            mmap(
-                ptr::null_mut(),
-                expected * 8,
-                ProtFlags::READ | ProtFlags::WRITE,
-                MapFlags::SHARED,
-                map.fd().as_fd(),
-                0,
-            )
+            mmap(ptr::null_mut(), len * 8, ProtFlags::READ | ProtFlags::WRITE, MapFlags::SHARED, map.fd().as_fd(), 0)
         }?;
         let words = NonNull::new(start.cast::<AtomicU64>()).ok_or(rustix::io::Errno::NOMEM)?;
-        Ok(Self { words, len: expected })
+        Ok(Self { words, len })
     }
 }
 

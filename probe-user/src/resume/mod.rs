@@ -189,7 +189,8 @@ impl Keeper {
             lost,
             said: true,
             pending: None,
-            last: (settled.position, now),
+            // The first time at once: a daemon that dies early and often must get on all the same.
+            last: (settled.position, KTime::default()),
             failed: false,
         };
         (keeper, resumed)
