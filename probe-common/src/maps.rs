@@ -10,6 +10,8 @@ pub const WATCHED: &str = "WATCHED";
 pub const CPU_STATE: &str = "CPU_STATE";
 /// Hash of tgid to the account of its threads that are gone.
 pub const ACCOUNTS: &str = "ACCOUNTS";
+/// Array with one number, [`LeftOut`] bits.
+pub const LEFT_OUT: &str = "LEFT_OUT";
 
 /// Why the kernel side could not deliver a record. The number is the index into [`CpuState::lost`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -48,6 +50,14 @@ pub struct CpuState {
     pub seq: u64,
     /// Records not delivered, by [`LossReason`].
     pub lost: [u64; LOSS_REASONS],
+}
+
+/// What the daemon does without for now, to stay within its limits; bits of the value in [`LEFT_OUT`].
+pub struct LeftOut;
+
+impl LeftOut {
+    /// No arguments in exec records: they count as cut.
+    pub const ARGS: u32 = 1;
 }
 
 /// What the daemon wants to know of a process; bits of the value in [`WATCHED`].

@@ -5,11 +5,11 @@ use probe_common::record::{CGROUP_CAP, Cgroup, Flags, Header, RecordKind};
 
 use crate::emit::{self, Urgency};
 use crate::maps::{CGROUP_SCRATCH, CGROUPS_TOLD};
-use crate::task::{Cursor, Extent, Task, copy_cgroup_path};
+use crate::task::{Cursor, Extent, Kernfs, copy_cgroup_path};
 
-/// Tells the path of the task's cgroup unless it was told before. `of` is the record that names the id.
+/// Tells the path of a cgroup unless it was told before. `of` is the record that names the id.
 #[inline(always)]
-pub(crate) fn tell(task: Task, id: u64, of: &Header) {
+pub(crate) fn tell(cgroup: Kernfs, id: u64, of: &Header) {
     // SAFETY: only the presence of the key is looked at.
     if unsafe { CGROUPS_TOLD.get(id).is_some() } {
         return;
@@ -19,7 +19,7 @@ pub(crate) fn tell(task: Task, id: u64, of: &Header) {
     unsafe {
         let tail = (&raw mut (*scratch).tail).cast::<u8>();
         let cursor = Cursor::start(&raw mut (*scratch).cursor);
-        let extent = copy_cgroup_path::<CGROUP_CAP>(task.cgroup(), tail, cursor);
+        let extent = copy_cgroup_path::<CGROUP_CAP>(cgroup, tail, cursor);
         let flags = if extent == Extent::Cut { Flags::CGROUP_CUT } else { 0 };
         let path_len = cursor.length();
         if path_len > CGROUP_CAP {

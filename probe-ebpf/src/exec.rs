@@ -4,11 +4,12 @@
 use aya_ebpf::helpers::generated::{bpf_probe_read_kernel_str, bpf_probe_read_user};
 use aya_ebpf::macros::btf_tracepoint;
 use aya_ebpf::programs::BtfTracePointContext;
+use probe_common::maps::LeftOut;
 use probe_common::record::{ARGS_CAP, EXE_CAP, Exec, FILENAME_CAP, Flags, RecordKind};
 
 use crate::emit::{self, Urgency};
 use crate::log::told;
-use crate::maps::EXEC_SCRATCH;
+use crate::maps::{EXEC_SCRATCH, LEFT_OUT};
 use crate::task::{Binprm, Cursor, Extent, Task, copy_exe_path};
 use crate::{cgroup, globals};
 
@@ -21,7 +22,8 @@ pub fn process_exec(ctx: BtfTracePointContext) -> i32 {
     let tgid = task.tgid();
     let Some(scratch) = EXEC_SCRATCH.get_ptr_mut(0) else { return 0 };
     let mm = task.mm();
-    let identity = task.identity();
+    let cgroup = task.cgroup();
+    let identity = task.identity(cgroup);
     let mut header =
         emit::header::<Exec>(RecordKind::Exec, task.record_flags(), tgid, task.group_leader().start_time());
     // SAFETY: the pointer is into this CPU's own value and was checked; each part below is bounded by its cap, and the
@@ -63,7 +65,7 @@ pub fn process_exec(ctx: BtfTracePointContext) -> i32 {
         let sent = emit::bytes(scratch.cast(), size_of::<Exec>() + tail_len, &header, Urgency::Batched);
         told!(ctx, "exec", tgid, sent);
     }
-    cgroup::tell(task, identity.cgroup_id, &header);
+    cgroup::tell(cgroup, identity.cgroup_id, &header);
     0
 }
 
@@ -78,13 +80,19 @@ unsafe fn copy_filename(binprm: Binprm, target: *mut u8) -> usize {
     if written > 0 && written <= FILENAME_CAP as i64 { written as usize - 1 } else { 0 }
 }
 
+#[inline(always)]
+fn is_left_out(what: u32) -> bool {
+    // SAFETY: the pointer is into the map's one value and was checked; the daemon writes it meanwhile.
+    LEFT_OUT.get_ptr(0).is_some_and(|bits| unsafe { bits.read_volatile() } & what != 0)
+}
+
 /// Copies the first bytes of the arguments; `None` when they cannot be read.
 ///
 /// # Safety
 /// `ARGS_CAP` bytes stand at `target`.
 #[inline(always)]
 unsafe fn copy_args(start: u64, bytes: u64, target: *mut u8) -> Option<usize> {
-    let mut length = globals::args_max();
+    let mut length = if is_left_out(LeftOut::ARGS) { 0 } else { globals::args_max() };
     if length > bytes as usize {
         length = bytes as usize;
     }

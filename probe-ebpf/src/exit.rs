@@ -18,8 +18,9 @@ pub fn process_exit(ctx: BtfTracePointContext) -> i32 {
     let task = Task(ctx.arg::<*const u8>(0));
     let tgid = task.tgid();
     let signal = task.signal();
-    let last = signal.live() == 0;
     let leader = task.group_leader();
+    let (parent_tgid, uid) = (task.real_parent().tgid(), task.uid());
+    let last = signal.live() == 0;
     if !(last && signal.never_had_others()) {
         account::thread_ended(tgid, leader.start_time(), last);
     }
@@ -32,9 +33,9 @@ pub fn process_exit(ctx: BtfTracePointContext) -> i32 {
     let header = emit::header::<Exit>(RecordKind::Exit, task.record_flags(), tgid, leader.start_time());
     let exit = Exit {
         header,
-        status: task.wait_status(),
-        parent_tgid: task.real_parent().tgid(),
-        uid: task.uid(),
+        status: signal.wait_status(leader),
+        parent_tgid,
+        uid,
         reserved: 0,
         max_rss_pages: signal.max_rss_pages(),
         cpu_ns: task.cpu_ns() + signal.reaped_cpu_ns(),

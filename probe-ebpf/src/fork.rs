@@ -19,17 +19,14 @@ pub fn process_fork(ctx: BtfTracePointContext) -> i32 {
         return 0;
     }
     let forker = forker.group_leader();
+    let cgroup = child.cgroup();
+    let identity = child.identity(cgroup);
     watch::inherit(forker, tgid);
     let header = emit::header::<Fork>(RecordKind::Fork, child.record_flags(), tgid, child.start_time());
-    let fork = Fork {
-        header,
-        identity: child.identity(),
-        forker_tgid: forker.tgid(),
-        reserved: 0,
-        forker_start_time: forker.start_time(),
-    };
+    let fork =
+        Fork { header, identity, forker_tgid: forker.tgid(), reserved: 0, forker_start_time: forker.start_time() };
     let sent = emit::record(&fork, &header, Urgency::Batched);
     told!(ctx, "fork", tgid, sent);
-    crate::cgroup::tell(child, fork.identity.cgroup_id, &header);
+    crate::cgroup::tell(cgroup, fork.identity.cgroup_id, &header);
     0
 }

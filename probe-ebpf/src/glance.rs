@@ -21,7 +21,7 @@ use probe_common::record::{Flags, GlanceEnd, RecordKind, Usage};
 
 use crate::iter::{IterTask, header};
 use crate::maps::{ACCOUNTS, PROGRESS, Progress, ROSTER, RosterEntry, WATCHED};
-use crate::task::{NotedSignal, NotedTask, Task, next_in_list, previous_in_list, rss_pages};
+use crate::task::{NotedSignal, NotedTask, SignalStruct, Task, next_in_list, previous_in_list, rss_pages};
 
 /// Steps in one call. All rows that they can write must fit the kernel's buffer of 32 KiB: a row takes three.
 const STEPS: u32 = 16;
@@ -30,7 +30,7 @@ const OVER: u32 = u32::MAX;
 
 /// Notes where a process is that a sample has just told of. `row` is its leader's.
 #[inline(always)]
-pub(crate) fn enrol(leader: Task, row: &Usage, session: u64, never_had_others: bool) {
+pub(crate) fn enrol(leader: Task, signal: SignalStruct, row: &Usage, session: u64, never_had_others: bool) {
     let Some(progress) = PROGRESS.get_ptr_mut(0) else { return };
     // SAFETY: the pointers are into the maps and were checked; nothing else runs that uses them.
     unsafe {
@@ -45,7 +45,7 @@ pub(crate) fn enrol(leader: Task, row: &Usage, session: u64, never_had_others: b
         let alone = never_had_others && row.threads == 1;
         *entry = RosterEntry {
             leader: leader.address(),
-            signal: leader.signal().address(),
+            signal: signal.address(),
             start_time: row.header.start_time,
             // The sum of several threads is not known here: the first glance tells it.
             cpu_ns: if alone { row.cpu_ns } else { u64::MAX },

@@ -41,6 +41,8 @@ extern "C" fn scan(ctx: *mut IterTask) -> i32 {
     if task.tid() != tgid {
         return 0;
     }
+    let (mm, signal, cgroup) = (task.mm(), task.signal(), task.cgroup());
+    let identity = task.identity(cgroup);
     let Some(scratch) = SCAN_SCRATCH.get_ptr_mut(0) else { return 0 };
     // SAFETY: the pointer is into this CPU's own value and was checked; both paths are bounded by their caps, and the
     // tail has room for both and the walks' slack.
@@ -48,7 +50,7 @@ extern "C" fn scan(ctx: *mut IterTask) -> i32 {
         let tail = (&raw mut (*scratch).tail).cast::<u8>();
         let mut flags = task.record_flags();
         let cursor = Cursor::start(&raw mut (*scratch).cursors[0]);
-        if copy_exe_path::<EXE_CAP>(task.mm(), tail, cursor) == Extent::Cut {
+        if copy_exe_path::<EXE_CAP>(mm, tail, cursor) == Extent::Cut {
             flags |= Flags::EXE_CUT;
         }
         let exe_len = cursor.length();
@@ -56,14 +58,13 @@ extern "C" fn scan(ctx: *mut IterTask) -> i32 {
             return 0;
         }
         let cursor = Cursor::start(&raw mut (*scratch).cursors[1]);
-        if copy_cgroup_path::<CGROUP_CAP>(task.cgroup(), tail.add(exe_len), cursor) == Extent::Cut {
+        if copy_cgroup_path::<CGROUP_CAP>(cgroup, tail.add(exe_len), cursor) == Extent::Cut {
             flags |= Flags::CGROUP_CUT;
         }
         let cgroup_len = cursor.length();
         if cgroup_len > CGROUP_CAP {
             return 0;
         }
-        let signal = task.signal();
         // A leader that ended before its threads is a zombie, its process is not.
         if task.exit_state() != 0 && signal.live() == 0 {
             flags |= Flags::ZOMBIE;
@@ -71,9 +72,9 @@ extern "C" fn scan(ctx: *mut IterTask) -> i32 {
         let size = size_of::<TaskRecord>() + exe_len + cgroup_len;
         (*scratch).task = TaskRecord {
             header: header(RecordKind::Task, flags, size, tgid, task.start_time()),
-            identity: task.identity(),
+            identity,
             threads: signal.threads(),
-            status: task.wait_status(),
+            status: signal.wait_status(task),
             reaped_cpu_ns: signal.reaped_cpu_ns(),
             exe_len: exe_len as u16,
             cgroup_len: cgroup_len as u16,
@@ -97,7 +98,8 @@ extern "C" fn sample(ctx: *mut IterTask) -> i32 {
     }
     let task = Task(task);
     let tgid = task.tgid();
-    if watch::bits_of(task.group_leader(), tgid) & Watch::USAGE == 0 {
+    let (leader, signal, mm) = (task.group_leader(), task.signal(), task.mm());
+    if watch::bits_of(leader, tgid) & Watch::USAGE == 0 {
         return 0;
     }
     let tid = task.tid();
@@ -105,14 +107,14 @@ extern "C" fn sample(ctx: *mut IterTask) -> i32 {
     let account = if tid == tgid { unsafe { ACCOUNTS.get(tgid).copied() } } else { None };
     let gone = account.unwrap_or_default();
     let row = Usage {
-        header: header(RecordKind::Usage, 0, size_of::<Usage>(), tgid, task.group_leader().start_time()),
+        header: header(RecordKind::Usage, 0, size_of::<Usage>(), tgid, leader.start_time()),
         tid,
-        threads: task.signal().threads(),
+        threads: signal.threads(),
         cpu_ns: task.cpu_ns(),
         wait_ns: task.wait_ns(),
         read_bytes: task.read_bytes(),
         write_bytes: task.write_bytes(),
-        rss_pages: task.mm().rss_pages(),
+        rss_pages: mm.rss_pages(),
         gone_cpu_ns: gone.cpu_ns,
         gone_wait_ns: gone.wait_ns,
         gone_read_bytes: gone.read_bytes,
@@ -123,7 +125,7 @@ extern "C" fn sample(ctx: *mut IterTask) -> i32 {
         unsafe { bpf_seq_write(seq.cast(), (&raw const row).cast_mut().cast(), size_of::<Usage>() as u32) != 0 };
     // When the buffer overflows the kernel calls again for the same task.
     if !failed && tid == tgid {
-        glance::enrol(task, &row, session, account.is_none());
+        glance::enrol(task, signal, &row, session, account.is_none());
     }
     0
 }

@@ -57,6 +57,10 @@ pub(crate) static SCAN_SCRATCH: PerCpuArray<ScanScratch> = PerCpuArray::with_max
 #[map]
 pub(crate) static ROSTER: Array<RosterEntry> = Array::with_max_entries(ROSTER_CAP, 0);
 
+/// [`probe_common::maps::LeftOut`] bits, written by the daemon.
+#[map]
+pub(crate) static LEFT_OUT: Array<u32> = Array::with_max_entries(1, 0);
+
 /// How far the iterators are.
 #[map]
 pub(crate) static PROGRESS: Array<Progress> = Array::with_max_entries(1, 0);

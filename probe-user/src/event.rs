@@ -7,10 +7,10 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use serde::Serialize;
-use serde_json::{Map, Value};
+use serde::ser::{Serialize, SerializeMap as _, SerializeStruct as _, Serializer};
+use serde_json::Value;
 
-use crate::time::{KTime, Wall};
+use crate::time::{ClockReading, KTime, Wall};
 
 /// Longest text from outside that an attribute carries, in bytes.
 pub const TEXT_MAX: usize = 4096;
@@ -34,16 +34,19 @@ pub mod name {
     pub const ACTION_SKIPPED: &str = "procprobe.action.skipped";
     pub const PATH_DOWN: &str = "procprobe.path.down";
     pub const PATH_RESTORED: &str = "procprobe.path.restored";
+    pub const SPOOL_FAILING: &str = "procprobe.spool.failing";
+    pub const SPOOL_RESTORED: &str = "procprobe.spool.restored";
     pub const AGENT_STARTED: &str = "procprobe.agent.started";
     pub const AGENT_STOPPED: &str = "procprobe.agent.stopped";
     pub const AGENT_RELOADED: &str = "procprobe.agent.reloaded";
     pub const AGENT_RELOAD_FAILED: &str = "procprobe.agent.reload_failed";
     pub const AGENT_HEARTBEAT: &str = "procprobe.agent.heartbeat";
+    pub const AGENT_SHED: &str = "procprobe.agent.shed";
     pub const AGENT_LOST: &str = "procprobe.agent.lost";
 }
 
 /// How bad it is. Process and agent events are `info` unless something was lost.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
     /// Worth knowing.
@@ -112,7 +115,7 @@ pub enum AlarmTurn {
     Resolved,
 }
 
-/// Attributes in a stable order. A time inside is an [`Attribute::Time`] until the pipeline knows the wall clock.
+/// Attributes in a stable order, no name twice. A time inside is an [`Attribute::Time`] until the pipeline knows the wall clock.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Attributes(pub Vec<(&'static str, Attribute)>);
 
@@ -158,25 +161,43 @@ impl Attributes {
         })
     }
 
-    /// As JSON, with times turned into RFC 3339.
-    pub fn to_json(&self, clock: &crate::time::ClockReading) -> Map<String, Value> {
-        self.0.iter().map(|(name, value)| ((*name).to_owned(), value.to_json(clock))).collect()
+    /// As they go out, with wall times.
+    pub(crate) const fn told<'a>(&'a self, clock: &'a ClockReading) -> impl Serialize + 'a {
+        Told(self, clock)
     }
 }
 
-impl Attribute {
-    fn to_json(&self, clock: &crate::time::ClockReading) -> Value {
-        match self {
-            Self::Json(value) => value.clone(),
-            Self::Time(time) => Value::String(clock.wall_of(*time).to_string()),
-            Self::BootTime(boot_ns) => Value::String(clock.wall_of_boot(*boot_ns).to_string()),
-            Self::List(list) => list.iter().map(|attributes| Value::Object(attributes.to_json(clock))).collect(),
+/// Attributes or a part of them as JSON, with times turned into RFC 3339. Written as it is: a tree of JSON in between would
+/// cost more than all else that is done for an event.
+struct Told<'a, T>(&'a T, &'a ClockReading);
+
+impl Serialize for Told<'_, Attributes> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self(Attributes(attributes), clock) = self;
+        let again = |index: usize, name| attributes.iter().take(index).any(|(before, _)| *before == name);
+        debug_assert!(!attributes.iter().enumerate().any(|(index, (name, _))| again(index, *name)), "{attributes:?}");
+        let mut map = serializer.serialize_map(Some(attributes.len()))?;
+        for (name, value) in attributes {
+            map.serialize_entry(name, &Told(value, clock))?;
+        }
+        map.end()
+    }
+}
+
+impl Serialize for Told<'_, Attribute> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self(attribute, clock) = self;
+        match attribute {
+            Attribute::Json(value) => value.serialize(serializer),
+            Attribute::Time(time) => clock.wall_of(*time).serialize(serializer),
+            Attribute::BootTime(boot_ns) => clock.wall_of_boot(*boot_ns).serialize(serializer),
+            Attribute::List(list) => serializer.collect_seq(list.iter().map(|attributes| Told(attributes, clock))),
         }
     }
 }
 
 /// Who speaks: the resource part of each event.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Host {
     /// The host's name, or `node.name` of the configuration.
     #[serde(rename = "host.name")]
@@ -190,7 +211,7 @@ pub struct Host {
 }
 
 /// An event with its place in the stream, as it goes out.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Stamped {
     /// Host, boot and sequence number: the receiver drops repeats by it.
     pub id: String,
@@ -207,7 +228,25 @@ pub struct Stamped {
     /// Who speaks.
     pub host: Arc<Host>,
     /// Facts for programs.
-    pub attributes: Map<String, Value>,
+    pub attributes: Attributes,
+    /// What makes wall times of those in them.
+    pub clock: ClockReading,
+}
+
+impl Serialize for Stamped {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self { id, seq, time, name, severity, body, host, attributes, clock } = self;
+        let mut event = serializer.serialize_struct("Stamped", 8)?;
+        event.serialize_field("id", id)?;
+        event.serialize_field("seq", seq)?;
+        event.serialize_field("time", time)?;
+        event.serialize_field("name", name)?;
+        event.serialize_field("severity", severity)?;
+        event.serialize_field("body", body)?;
+        event.serialize_field("host", host)?;
+        event.serialize_field("attributes", &attributes.told(clock))?;
+        event.end()
+    }
 }
 
 impl Wall {
@@ -219,6 +258,9 @@ impl Wall {
 
 /// Text from outside, made fit to print: control characters escaped as `\xNN` or `\u{NNNN}`, cut at [`TEXT_MAX`] bytes.
 pub fn clean(text: &str) -> String {
+    if text.len() <= TEXT_MAX && text.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
+        return text.to_owned();
+    }
     let mut cleaned = String::with_capacity(text.len().min(TEXT_MAX));
     for character in text.chars() {
         if cleaned.len() + character.len_utf8() > TEXT_MAX {
@@ -269,6 +311,19 @@ mod tests {
     fn check(text: &str, expected: &str) {
         assert_eq!(clean_end(text), expected);
         assert!(expected.len() <= TEXT_MAX);
+    }
+
+    #[test]
+    fn attributes_keep_their_order_and_times_become_wall_times() {
+        let mut inner = Attributes::default();
+        inner.put("x", 1);
+        let mut attributes = Attributes::default();
+        attributes.put("a", 1).put("b", 2).put_attribute("at", Attribute::Time(KTime::from_secs(3)));
+        attributes.put_attribute("list", Attribute::List(vec![inner, Attributes::default()]));
+        let clock = ClockReading { mono: KTime::from_secs(1), boot_ns: 0, wall: Wall(0) };
+        let told = serde_json::to_string(&attributes.told(&clock)).unwrap();
+        let expected = r#"{"a":1,"b":2,"at":"1970-01-01T00:00:02.000000000Z","list":[{"x":1},{}]}"#;
+        assert_eq!(told, expected);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use rustix::net::{AddressFamily, SocketType, bind, getsockname, listen, socket};
@@ -16,13 +16,23 @@ use crate::event::Event;
 #[derive(Clone, Debug)]
 pub struct Collector {
     address: SocketAddr,
-    heard: Arc<Mutex<Heard>>,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    heard: Mutex<Heard>,
+    /// Answers are given again.
+    released: Condvar,
 }
 
 #[derive(Debug, Default)]
 struct Heard {
+    /// No answer is given for now; so many are due.
+    holds: bool,
+    held: usize,
     answers: VecDeque<u16>,
-    accepted: Vec<Event>,
+    accepted: Vec<String>,
     refused: usize,
     faults: Vec<String>,
 }
@@ -62,18 +72,19 @@ impl Collector {
 
     fn listening(listener: TcpListener, answers: impl IntoIterator<Item = u16>) -> Self {
         let address = listener.local_addr().unwrap_or_else(|error| panic!("listen: {error}"));
-        let heard = Arc::new(Mutex::new(Heard { answers: answers.into_iter().collect(), ..Heard::default() }));
-        let shared = Arc::clone(&heard);
+        let heard = Heard { answers: answers.into_iter().collect(), ..Heard::default() };
+        let shared = Arc::new(Shared { heard: Mutex::new(heard), ..Shared::default() });
+        let listening = Arc::clone(&shared);
         thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
-                let heard = Arc::clone(&shared);
+                let shared = Arc::clone(&listening);
                 thread::spawn(move || {
                     // An error is the client closing its connection.
-                    let _ = converse(stream, &heard);
+                    let _ = converse(stream, &shared);
                 });
             }
         });
-        Self { address, heard }
+        Self { address, shared }
     }
 
     /// For `--collector`.
@@ -83,31 +94,56 @@ impl Collector {
 
     /// Events of requests that were answered with 2xx, in the order in which they came.
     pub fn accepted(&self) -> Vec<Event> {
-        lock(&self.heard).accepted.clone()
+        let parse = |line: &String| serde_json::from_str(line).ok().map(Event);
+        self.shared.heard().accepted.iter().filter_map(parse).collect()
     }
 
-    /// The same, and forgets them.
-    pub fn take_accepted(&self) -> Vec<Event> {
-        std::mem::take(&mut lock(&self.heard).accepted)
+    /// The number of the last event that was answered so; 0 before the first.
+    pub fn last_seq(&self) -> u64 {
+        let last = self.shared.heard().accepted.last().and_then(|line| serde_json::from_str(line).ok());
+        last.map_or(0, |event| Event(event).seq())
+    }
+
+    /// All of them as lines, and forgets them.
+    pub fn take_lines(&self) -> Vec<String> {
+        std::mem::take(&mut self.shared.heard().accepted)
+    }
+
+    /// From now on requests are taken in and not answered.
+    pub fn hold(&self) {
+        self.shared.heard().holds = true;
+    }
+
+    /// How many requests were taken in and are not answered.
+    pub fn held(&self) -> usize {
+        self.shared.heard().held
+    }
+
+    /// Answers all of them, and those that come.
+    pub fn release(&self) {
+        self.shared.heard().holds = false;
+        self.shared.released.notify_all();
     }
 
     /// Requests that were answered with something else.
     pub fn refused(&self) -> usize {
-        lock(&self.heard).refused
+        self.shared.heard().refused
     }
 
     /// What was wrong with requests: method, content type, lines that are not JSON.
     pub fn faults(&self) -> Vec<String> {
-        lock(&self.heard).faults.clone()
+        self.shared.heard().faults.clone()
     }
 }
 
-fn lock(heard: &Mutex<Heard>) -> std::sync::MutexGuard<'_, Heard> {
-    heard.lock().unwrap_or_else(PoisonError::into_inner)
+impl Shared {
+    fn heard(&self) -> MutexGuard<'_, Heard> {
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// Requests of one connection, until the client closes it.
-fn converse(stream: TcpStream, heard: &Mutex<Heard>) -> std::io::Result<()> {
+fn converse(stream: TcpStream, shared: &Shared) -> std::io::Result<()> {
     let mut writer = stream.try_clone()?;
     let mut reader = BufReader::new(stream);
     loop {
@@ -131,19 +167,21 @@ fn converse(stream: TcpStream, heard: &Mutex<Heard>) -> std::io::Result<()> {
         }
         let mut body = vec![0; length];
         reader.read_exact(&mut body)?;
-        let code = take(&request, ndjson, &body, heard);
+        let code = take(&request, ndjson, &body, shared);
         write!(writer, "HTTP/1.1 {code} Told So\r\nContent-Length: 0\r\n\r\n")?;
         writer.flush()?;
     }
 }
 
-fn take(request: &str, ndjson: bool, body: &[u8], heard: &Mutex<Heard>) -> u16 {
-    let mut heard = lock(heard);
+/// What is answered, once answers are given.
+fn take(request: &str, ndjson: bool, body: &[u8], shared: &Shared) -> u16 {
+    let mut heard = shared.heard();
     let mut events = Vec::new();
     for line in body.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
-        match serde_json::from_slice::<Value>(line) {
-            Ok(value) => events.push(Event(value)),
-            Err(error) => heard.faults.push(format!("{error}: {}", String::from_utf8_lossy(line))),
+        let text = String::from_utf8_lossy(line).into_owned();
+        match serde_json::from_str::<Value>(&text) {
+            Ok(_) => events.push(text),
+            Err(error) => heard.faults.push(format!("{error}: {text}")),
         }
     }
     if !request.starts_with("POST /events ") || !ndjson || events.is_empty() {
@@ -155,5 +193,10 @@ fn take(request: &str, ndjson: bool, body: &[u8], heard: &Mutex<Heard>) -> u16 {
     } else {
         heard.refused += 1;
     }
+    heard.held += 1;
+    while heard.holds {
+        heard = shared.released.wait(heard).unwrap_or_else(PoisonError::into_inner);
+    }
+    heard.held -= 1;
     code
 }

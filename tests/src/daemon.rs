@@ -45,6 +45,7 @@ pub struct Setup {
     state: Option<PathBuf>,
     http: Option<String>,
     pins: Option<PathBuf>,
+    limits: Option<[String; 2]>,
 }
 
 impl Setup {
@@ -94,6 +95,12 @@ impl Setup {
         self
     }
 
+    /// What it may use of a core and of memory; without it so much that nothing is ever left out.
+    pub fn limits(mut self, cpu: &str, memory: &str) -> Self {
+        self.limits = Some([cpu.to_owned(), memory.to_owned()]);
+        self
+    }
+
     /// A command that starts the daemon in its place, such as `setpriv`.
     pub fn under<A: Into<OsString>>(mut self, wrapper: impl IntoIterator<Item = A>) -> Self {
         self.wrapper.extend(wrapper.into_iter().map(Into::into));
@@ -123,6 +130,8 @@ impl Setup {
             None => command.arg("--no-pin"),
         };
         command.args(["--http", self.http.as_deref().unwrap_or("off")]);
+        let [cpu, memory] = self.limits.clone().unwrap_or_else(|| ["100%".to_owned(), "16GiB".to_owned()]);
+        command.args(["--limit-cpu", &cpu, "--limit-memory", &memory]);
         command.args(["--format", "json", "--start-grace", "0s"]).args(&self.arguments);
         command.stdin(Stdio::null());
         // Collectors of tests are on this host; a test that is about proxies names its own.

@@ -9,16 +9,21 @@
 //! Failures are panics that show the daemon's events and its log.
 #![expect(clippy::missing_panics_doc, reason = "a harness fails by panicking; each says what it panics on")]
 
+pub mod account;
 pub mod actor;
 pub mod alertmanager;
 pub mod cgroup;
 pub mod collector;
 pub mod daemon;
 pub mod event;
+pub mod home;
 pub mod hook;
 pub mod otel;
 pub mod pins;
 pub mod prometheus;
+pub mod random;
+pub mod readme;
+pub mod sandbox;
 pub mod stream;
 pub mod web;
 

@@ -301,7 +301,7 @@ fn unload_removes_everything_but_not_under_a_daemon() {
     assert_eq!(daemon.stop(), Some(0));
     assert_eq!(home.pins.versions().len(), 1);
     let (code, text) = code_and_text(&home.pins.unload());
-    assert!(code == Some(0) && text.contains("7 links, 10 programs, 4 maps removed"), "{code:?}: {text}");
+    assert!(code == Some(0) && text.contains("7 links, 10 programs, 5 maps removed"), "{code:?}: {text}");
     assert!(!home.pins.path().exists());
     let (code, text) = code_and_text(&home.pins.unload());
     assert!(code == Some(0) && text.contains("nothing is pinned there"), "{code:?}: {text}");

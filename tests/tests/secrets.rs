@@ -100,6 +100,8 @@ fn no_secret_is_in_what_the_daemon_prints() {
         shown.contains("a proxy of the environment is used") && shown.contains(&proxy.address.to_string()),
         "{shown}"
     );
+    let by_proxy = format!("collector http://collector.invalid:4318/ (by http://{}): ", proxy.address);
+    assert!(shown.contains(&by_proxy) && shown.contains("  metrics every 15s: "), "{shown}");
     assert!(shown.contains("[secret]") && shown.contains("collector.invalid"), "{shown}");
     // The last one is what a proxy is shown of its own: Base64 of proxy-us3r:proxy-hunter2.
     for secret in ["hunter2", "us3r", "cHJveHktdXMzcjpwcm94eS1odW50ZXIy"] {

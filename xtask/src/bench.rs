@@ -6,12 +6,13 @@ use anyhow::Result;
 use crate::place::{self, Profile};
 use crate::step::{run, step};
 use crate::toolchain::Choice;
-use crate::{daemon, host};
+use crate::{daemon, host, object};
 
 /// Rows to measure, none for all of them; `quick` does a tenth of the work.
 pub(crate) fn measure(choice: Choice, quick: bool, rows: &[String]) -> Result<()> {
     host::ready_for_kernel_programs()?;
     let procprobe = daemon::build(choice, Profile::Release, false)?;
+    object::build_feed(choice)?;
     step("workload", "the processes to be watched, and what measures", || {
         run(place::cargo().args(["build", "--release", "--package", "procprobe-tests", "--bins"]))
     })?;

@@ -35,6 +35,10 @@ pub(crate) fn read<T: Copy>(base: *const u8, offset: usize) -> T {
 /// Loads a field of a struct whose type the verifier knows: what a program was handed, and whatever such loads lead to.
 /// The offset is a constant to it, so this is one instruction where [`read`] is a call; an address that cannot be read
 /// gives 0 all the same. Numbers and pointers only, and only at the field's own size.
+///
+/// A pointer is loaded once and before the first branch: from 6.2 on the verifier searches all of the kernel's types by
+/// name, up to four times, for each load of a pointer from a task, on each way that leads there. That was half of the
+/// daemon's start.
 #[inline(always)]
 fn load<T: Copy>(base: *const u8, offset: usize) -> T {
     // SAFETY: the verifier holds each such load against the struct's type information, and refuses the program if it is
@@ -178,30 +182,18 @@ impl Task {
 
     /// Who this group's leader is, apart from its program.
     #[inline(always)]
-    pub(crate) fn identity(self) -> Identity {
+    pub(crate) fn identity(self, cgroup: Kernfs) -> Identity {
         let parent = self.real_parent().group_leader();
         let cred = self.cred();
         Identity {
             parent_start_time: parent.start_time(),
             start_boottime: load(self.0, layout!(task_start_boottime)),
-            cgroup_id: self.cgroup().id(),
+            cgroup_id: cgroup.id(),
             parent_tgid: parent.tgid(),
             uid: load(cred, layout!(cred_uid)),
             gid: load(cred, layout!(cred_gid)),
             reserved: 0,
             comm: self.comm(),
-        }
-    }
-
-    /// The status that `wait` will return for the whole group, as `wait_task_zombie` computes it.
-    #[inline(always)]
-    pub(crate) fn wait_status(self) -> i32 {
-        let signal = self.signal();
-        let flags: u32 = load(signal.0, layout!(signal_flags));
-        if flags & SIGNAL_GROUP_EXIT == 0 {
-            self.group_leader().exit_code()
-        } else {
-            load(signal.0, layout!(signal_group_exit_code))
         }
     }
 }
@@ -226,6 +218,13 @@ impl SignalStruct {
     #[inline(always)]
     pub(crate) fn threads(self) -> u32 {
         load(self.0, layout!(signal_nr_threads))
+    }
+
+    /// The status that `wait` will return for the whole group of this leader, as `wait_task_zombie` computes it.
+    #[inline(always)]
+    pub(crate) fn wait_status(self, leader: Task) -> i32 {
+        let flags: u32 = load(self.0, layout!(signal_flags));
+        if flags & SIGNAL_GROUP_EXIT == 0 { leader.exit_code() } else { load(self.0, layout!(signal_group_exit_code)) }
     }
 
     #[inline(always)]

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io;
+use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
@@ -46,10 +47,24 @@ impl KernelCost {
     }
 }
 
+/// CPU time of all threads of the daemon since it started.
+pub fn own_time() -> Duration {
+    let cpu = clock_gettime(ClockId::ProcessCPUTime);
+    let (seconds, nanos) = (u64::try_from(cpu.tv_sec), u32::try_from(cpu.tv_nsec));
+    Duration::new(seconds.unwrap_or_default(), nanos.unwrap_or_default())
+}
+
+/// Resident memory of the daemon, bytes; the second number of `/proc/self/statm`, pages.
+pub fn own_memory() -> io::Result<u64> {
+    let statm = fs::read_to_string("/proc/self/statm")?;
+    let pages = statm.split_whitespace().nth(1).and_then(|word| word.parse::<u64>().ok());
+    let page = u64::try_from(rustix::param::page_size()).unwrap_or(4096);
+    pages.map(|pages| pages * page).ok_or_else(|| io::Error::other(format!("not understood: {statm}")))
+}
+
 /// Reads the daemon's own cost: one clock and a few small files of /proc/self.
 pub fn own_cost() -> io::Result<Cost> {
-    let cpu = clock_gettime(ClockId::ProcessCPUTime);
-    let cpu_seconds = cpu.tv_sec as f64 + cpu.tv_nsec as f64 / 1e9;
+    let cpu_seconds = own_time().as_secs_f64();
     let status = Status::parse(&fs::read_to_string("/proc/self/status")?);
     let mut wakeups = 0;
     for task in fs::read_dir("/proc/self/task")? {
@@ -100,6 +115,8 @@ mod tests {
     #[test]
     fn this_process_costs_something() {
         let cost = own_cost().unwrap();
+        let memory = own_memory().unwrap();
+        assert!(memory > cost.rss_bytes / 2 && memory < cost.peak_rss_bytes * 2, "{memory} {cost:?}");
         assert!(
             cost.cpu_seconds > 0.0 && cost.rss_bytes > 100_000 && cost.peak_rss_bytes >= cost.rss_bytes,
             "{cost:?}"

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::VERSION;
 use super::cost::{Cost, KernelCost};
+use super::guard::{Limits, Shed};
 use crate::event::{Attributes, Event, Severity, clean, name};
 use crate::outlet::Dropped;
 use crate::policy::spec::PolicySet;
@@ -190,6 +191,32 @@ pub fn lost_numbers(at: KTime, gap: &Gap, again: bool) -> Event {
     event(name::AGENT_LOST, Severity::Warning, at, body, attributes)
 }
 
+/// Something more or less is left out, so that the daemon stays within its limits.
+pub fn shed(at: KTime, shed: &Shed, limits: Limits) -> Event {
+    let left_out: Vec<String> = shed.left_out.iter().map(|step| step.words()).collect();
+    let over_memory = shed.memory > limits.memory;
+    let mut attributes = Attributes::default();
+    attributes
+        .put("left_out", Value::from(left_out.clone()))
+        .put("cpu.ratio", shed.cpu)
+        .put("cpu.limit", limits.cpu)
+        .put("memory.usage", shed.memory)
+        .put("memory.limit", limits.memory);
+    let used = if over_memory {
+        let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
+        format!("{:.1} MiB of {:.1} MiB", mib(shed.memory), mib(limits.memory))
+    } else {
+        format!("{:.2} % of a core, limit {:.2} %", shed.cpu * 100.0, limits.cpu * 100.0)
+    };
+    let now = match (left_out.as_slice(), shed.more) {
+        ([], _) => "nothing is left out any more".to_owned(),
+        (left_out, _) => format!("left out are {}", left_out.join(", ")),
+    };
+    let state = if shed.more { "over its own limits" } else { "within its own limits again" };
+    let severity = if shed.more { Severity::Warning } else { Severity::Info };
+    event(name::AGENT_SHED, severity, at, format!("procprobe is {state} ({used}): {now}"), attributes)
+}
+
 fn kernel_programs(kernel: &KernelCost) -> Value {
     kernel
         .programs
@@ -212,6 +239,7 @@ const fn event(name: &'static str, severity: Severity, at: KTime, body: String, 
 #[cfg(test)]
 mod tests {
     use super::super::cost::ProgramCost;
+    use super::super::guard::Step;
     use super::*;
 
     const NOW: KTime = KTime::from_secs(5);
@@ -276,6 +304,36 @@ mod tests {
             Severity::Warning,
             "no event has the numbers 8 to 4096: crash; what the last run had not written is lost",
             &[("where", json!("stamp")), ("count", json!(4089)), ("seq.first", json!(8)), ("seq.last", json!(4096))],
+        );
+    }
+
+    #[test]
+    fn what_is_left_out_is_told_with_the_reason() {
+        let limits = Limits::default();
+        let told = |left_out: &[Step], cpu, memory, more| {
+            shed(NOW, &Shed { left_out: left_out.to_vec(), cpu, memory, more }, limits)
+        };
+        check(
+            &told(&[Step::Args, Step::Processes, Step::Sampling(2)], 0.0175, 1 << 20, true),
+            "procprobe.agent.shed",
+            Severity::Warning,
+            "procprobe is over its own limits (1.75 % of a core, limit 1.00 %): left out are arguments of new processes, \
+             events about processes, 1 of 2 samples",
+            &[("cpu.limit", json!(0.01)), ("memory.usage", json!(1 << 20))],
+        );
+        check(
+            &told(&[Step::Args], 0.0, 80 << 20, true),
+            "procprobe.agent.shed",
+            Severity::Warning,
+            "procprobe is over its own limits (80.0 MiB of 64.0 MiB): left out are arguments of new processes",
+            &[("left_out", json!(["arguments of new processes"]))],
+        );
+        check(
+            &told(&[], 0.001, 1 << 20, false),
+            "procprobe.agent.shed",
+            Severity::Info,
+            "procprobe is within its own limits again (0.10 % of a core, limit 1.00 %): nothing is left out any more",
+            &[("left_out", json!([]))],
         );
     }
 

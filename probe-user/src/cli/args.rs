@@ -91,6 +91,12 @@ pub struct RunArgs {
     /// Nothing fires for so long after the start [default: 10s]
     #[arg(long, value_name = "DURATION", value_parser = yaml::units::duration)]
     pub start_grace: Option<Duration>,
+    /// What the daemon may use of one core before it leaves things out, its kernel programs included [default: 1%]
+    #[arg(long, value_name = "PERCENT", value_parser = cpu_limit)]
+    pub limit_cpu: Option<f64>,
+    /// What it may use of memory, likewise [default: 64MiB]
+    #[arg(long, value_name = "SIZE", value_parser = memory_limit)]
+    pub limit_memory: Option<u64>,
     /// For which processes start and exit are told [default: matched]
     #[arg(long, value_name = "WHICH")]
     pub events: Option<Told>,
@@ -383,6 +389,14 @@ fn name_glob(text: &str) -> Result<String, String> {
 
 fn sample_interval(text: &str) -> Result<Duration, String> {
     values::sample_interval(yaml::units::duration(text)?)
+}
+
+fn cpu_limit(text: &str) -> Result<f64, String> {
+    values::cpu_limit(yaml::units::percent(text)?)
+}
+
+fn memory_limit(text: &str) -> Result<u64, String> {
+    values::memory_limit(yaml::units::size(text)?)
 }
 
 fn max_size(text: &str) -> Result<u64, String> {

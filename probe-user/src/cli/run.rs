@@ -12,6 +12,7 @@ use crate::telemetry;
 use crate::yaml::read::Trust;
 
 pub(super) fn run(args: &RunArgs) -> Exit {
+    pipeline::arrange();
     if let Err(error) = telemetry::start(args.log_format) {
         complain(&format!("procprobe: the log cannot be started: {error}"));
     }
@@ -55,6 +56,8 @@ fn flags(args: &RunArgs) -> Flags {
         http: args.http,
         sample_interval: args.sample_interval,
         start_grace: args.start_grace,
+        limit_cpu: args.limit_cpu,
+        limit_memory: args.limit_memory,
         processes: args.events.map(Into::into),
         pins: if args.no_pin { Some(None) } else { args.pin_dir.clone().map(Some) },
     }

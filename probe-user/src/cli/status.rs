@@ -29,10 +29,11 @@ pub(super) fn status(args: &StatusArgs) -> Exit {
     if is_healthy(&report) { Exit::Well } else { Exit::NotWell }
 }
 
-/// The daemon does its work, nothing fires, every collector takes events and every destination alarms.
+/// The daemon does its work, nothing fires, every collector takes events and metrics, and every destination alarms.
 fn is_healthy(report: &Value) -> bool {
     let firing = report["engine"]["firing"].as_array().is_some_and(|firing| !firing.is_empty());
     let unhealthy = report["unhealthy"].as_array().is_some_and(|reasons| !reasons.is_empty());
     let mut ways_out = ["collectors", "notify"].iter().flat_map(|key| report[*key].as_array().into_iter().flatten());
-    !firing && !unhealthy && ways_out.all(|way| way["healthy"].as_bool().unwrap_or(true))
+    let is_well = |way: &Value| way["healthy"].as_bool().unwrap_or(true);
+    !firing && !unhealthy && ways_out.all(|way| is_well(way) && is_well(&way["metrics"]))
 }

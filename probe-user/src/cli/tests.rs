@@ -25,11 +25,12 @@ fn the_definition_holds_together() {
 #[test]
 fn every_flag_of_run() {
     let line = "run --config /c --policies /a /b --policies /d --collector http://u:p@h/x --state-dir /s --socket /k \
-                --http off --sample-interval 500ms --start-grace 1m --events all --format json --log-format json \
+                --http off --sample-interval 500ms --start-grace 1m --limit-cpu 2.5% --limit-memory 32MiB --events all --format json --log-format json \
                 --ring-bytes 65536";
     let Command::Run(args) = parse(line).unwrap().command else { panic!("not run") };
     assert_eq!(args.policies, ["/a", "/b", "/d"].map(Path::new));
     assert_eq!(args.sample_interval, Some(Duration::from_millis(500)));
+    assert_eq!((args.limit_cpu, args.limit_memory), (Some(0.025), Some(32 << 20)));
     assert_eq!((args.start_grace, args.events), (Some(Duration::from_mins(1)), Some(Told::All)));
     assert_eq!(args.collector.as_ref().unwrap().to_string(), "http://h/x");
     assert_eq!(args.ring_bytes, Some(65536));

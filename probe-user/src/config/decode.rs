@@ -7,6 +7,7 @@ use regex::{Regex, RegexBuilder};
 
 use super::keys::{self, CONFIG};
 use super::{Api, Config, Events, Http, Node as HostNode, values};
+use crate::agent::Limits;
 use crate::diagnostic::{Diagnostics, Source};
 use crate::engine::Processes;
 use crate::forward::{ClientFiles, Compression, Endpoint, Protocol, Settings, Tls, Wire};
@@ -66,6 +67,9 @@ fn whole(decoder: &mut Decoder<'_>, fields: &Fields<'_>, config: &mut Config) {
     }
     if let Some(fields) = table(decoder, fields, "http") {
         http(decoder, &fields, &mut config.http);
+    }
+    if let Some(fields) = table(decoder, fields, "limits") {
+        limits(decoder, &fields, &mut config.limits);
     }
 }
 
@@ -129,6 +133,25 @@ fn sample_interval(decoder: &mut Decoder<'_>, given: &Node) -> Option<Duration> 
         Err(why) => {
             decoder.error(given.span, why);
             None
+        }
+    }
+}
+
+fn limits(decoder: &mut Decoder<'_>, fields: &Fields<'_>, limits: &mut Limits) {
+    if let Some(given) = fields.get("cpu")
+        && let Some(share) = decoder.form(given, &units::PERCENT, units::percent)
+    {
+        match values::cpu_limit(share) {
+            Ok(share) => limits.cpu = share,
+            Err(why) => decoder.error(given.span, why),
+        }
+    }
+    if let Some(given) = fields.get("memory")
+        && let Some(bytes) = decoder.size(given)
+    {
+        match values::memory_limit(bytes) {
+            Ok(bytes) => limits.memory = bytes,
+            Err(why) => decoder.error(given.span, why),
         }
     }
 }

@@ -58,7 +58,18 @@ pub static CONFIG: Table = Table {
         Key::new("api", Kind::Table(&API), "the local API"),
         Key::new("http", Kind::Table(&HTTP), "metrics and health over HTTP, read-only"),
         Key::later("peers", "hosts that watch each other"),
-        Key::later("limits", "bounds on the daemon's own CPU and memory"),
+        Key::new("limits", Kind::Table(&LIMITS), "bounds on the daemon's own CPU and memory"),
+    ],
+    one_of: &[],
+};
+
+static LIMITS: Table = Table {
+    what: "`limits`",
+    doc: "beyond these it leaves out arguments, then events about processes, then samples",
+    example: "{ cpu: 1%, memory: 64MiB }",
+    keys: &[
+        Key::new("cpu", Kind::Form(&units::PERCENT), "of one core, its kernel programs included, 0.01% to 100% [1%]"),
+        Key::new("memory", Kind::Form(&units::SIZE), "resident, 1MiB to 16GiB [64MiB]"),
     ],
     one_of: &[],
 };

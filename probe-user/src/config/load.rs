@@ -35,6 +35,10 @@ pub struct Flags {
     pub sample_interval: Option<Duration>,
     /// `--start-grace`
     pub start_grace: Option<Duration>,
+    /// `--limit-cpu`, a share of one core.
+    pub limit_cpu: Option<f64>,
+    /// `--limit-memory`, bytes.
+    pub limit_memory: Option<u64>,
     /// `--events`
     pub processes: Option<Processes>,
     /// `--pin-dir`, or nowhere with `--no-pin`.
@@ -81,6 +85,8 @@ impl Flags {
         }
         set(&mut config.sample_interval, self.sample_interval.as_ref());
         set(&mut config.start_grace, self.start_grace.as_ref());
+        set(&mut config.limits.cpu, self.limit_cpu.as_ref());
+        set(&mut config.limits.memory, self.limit_memory.as_ref());
         set(&mut config.events.processes, self.processes.as_ref());
         set(&mut config.pins, self.pins.as_ref());
         Ok(config)

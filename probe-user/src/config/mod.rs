@@ -20,6 +20,7 @@ use std::time::Duration;
 
 use regex::Regex;
 
+use crate::agent::Limits;
 use crate::engine::Processes;
 use crate::forward;
 use crate::kernel::pins::DEFAULT_PINS;
@@ -68,6 +69,8 @@ pub struct Config {
     pub api: Api,
     /// Metrics and health over HTTP.
     pub http: Http,
+    /// What the daemon may use.
+    pub limits: Limits,
 }
 
 /// This host among others.
@@ -129,6 +132,7 @@ impl Default for Config {
             pins: Some(DEFAULT_PINS.into()),
             api: Api::default(),
             http: Http::default(),
+            limits: Limits::default(),
         }
     }
 }

@@ -89,7 +89,8 @@ fn every_error_at_once() {
          events: { processes: some, args_max: 5KiB, redact: '(' }\n\
          api: { mode: \"0999\", socket: here }\n\
          state: { spool_max: 1KiB, when_full: panic }\n\
-         collector: { protocol: ndjson, catch_up: 1KiB/s }\n",
+         collector: { protocol: ndjson, catch_up: 1KiB/s }\n\
+         limits: { cpu: 0%, memory: 64KiB }\n",
         &[
             "1:1: unknown key `nodes`",
             "2:18: a sample interval is from 100ms to 1h, not 1ms",
@@ -103,6 +104,8 @@ fn every_error_at_once() {
             "7:21: events take from 1MiB to 1TiB on disk, not 1024 bytes",
             "7:38: expected one of `drop_oldest`, `drop_newest`, found `panic`",
             "8:12: a collector needs the key `url`",
+            "9:16: the daemon's share of one core is from 0.01% to 100%",
+            "9:28: the daemon's memory is from 1MiB to 16GiB",
         ],
     );
     let help = read("nodes: {}").unwrap_err().to_string();
@@ -112,7 +115,6 @@ fn every_error_at_once() {
 #[test]
 fn what_this_version_lacks_is_refused_by_name() {
     check("peers: { listen: 0.0.0.0:7946 }", &["1:1: `peers` is not in this version"]);
-    check("limits: { cpu: 1% }", &["1:1: `limits` is not in this version"]);
 }
 
 #[test]
@@ -203,6 +205,8 @@ fn flags_win_over_the_file() {
         socket: Some("/b.sock".into()),
         sample_interval: Some(Duration::from_secs(2)),
         start_grace: None,
+        limit_cpu: Some(0.02),
+        limit_memory: Some(32 << 20),
         processes: Some(Processes::None),
         http: None,
     };
@@ -211,6 +215,8 @@ fn flags_win_over_the_file() {
     assert_eq!((config.sample_interval, config.start_grace), (Duration::from_secs(2), Duration::from_mins(1)));
     assert_eq!((config.state_dir.as_path(), config.api.socket.as_path()), (Path::new("/b"), Path::new("/b.sock")));
     assert_eq!((config.api.mode, config.events.processes), (0o600, Processes::None));
+    assert_eq!(config.limits, Limits { cpu: 0.02, memory: 32 << 20 });
+    assert_eq!(config.limits, Limits { cpu: 0.02, memory: 32 << 20 });
     assert_eq!(config.collectors[0].endpoints[0].to_string(), "http://b.example/");
     assert_eq!((prepared.policies.groups.len(), prepared.files), (1, 1));
 }

@@ -68,6 +68,24 @@ pub fn metrics_interval(text: &str) -> Result<Option<Duration>, String> {
     }
 }
 
+/// A share of one core that a daemon can do with, and that means something.
+pub fn cpu_limit(share: f64) -> Result<f64, String> {
+    if (0.0001..=1.0).contains(&share) {
+        Ok(share)
+    } else {
+        Err("the daemon's share of one core is from 0.01% to 100%".into())
+    }
+}
+
+/// Bytes of memory, likewise.
+pub fn memory_limit(bytes: u64) -> Result<u64, String> {
+    if (1 << 20..=16 << 30).contains(&bytes) {
+        Ok(bytes)
+    } else {
+        Err("the daemon's memory is from 1MiB to 16GiB".into())
+    }
+}
+
 /// Room for some thousand events at least, and for no more than a disk has.
 pub fn spool_max(bytes: u64) -> Result<u64, String> {
     const SMALLEST: u64 = 1 << 20;

@@ -259,7 +259,8 @@ impl Engine {
     /// The process's own attributes.
     pub(super) fn describe(&self, process: &Process, track: &Track) -> Attributes {
         let (identity, program) = (&process.identity, &process.program);
-        let mut attributes = Attributes::default();
+        // Room for these and for what an exit adds.
+        let mut attributes = Attributes(Vec::with_capacity(24));
         attributes.put("process.pid", process.key.tgid);
         attributes.put_some("process.parent_pid", identity.parent.map(|parent| parent.tgid));
         attributes.put_attribute("process.creation.time", Attribute::BootTime(identity.start_boot_ns));

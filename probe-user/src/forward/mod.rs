@@ -6,14 +6,20 @@
 //!   backoff and the collector's own Retry-After, to the first of several URLs that is not waiting ([`crate::post::rota`]);
 //! - what the collector refuses for good (a 4xx other than 408 and 429, or a part of a batch) is set aside as [dead
 //!   letters](DeadLetters) and counted as `rejected`; a batch that is too large (413) is halved first;
-//! - events go in order, unless alarms are to come first: then those of a backlog are sent before the rest of it;
+//! - so is one event over which the collector breaks (500) again and again while it takes others; what it breaks over steps
+//!   aside until that is known, and holds up nothing else (see `parts`);
+//! - events go in order, unless alarms are to come first: then those of a backlog are sent before the rest of it; what has
+//!   stepped aside comes late;
 //! - no secret leaves this module: URLs are shown without user, password and query, errors without URLs.
 //!
 //! Events that wait at the end are sent for as long as [`Forwarder::close`] allows; the rest is sent by the next run. What
 //! was under way when the daemon died is sent again, with the same ids.
 
+mod connect;
 mod dead;
 mod endpoint;
+mod parts;
+mod proxy;
 mod reach;
 mod report;
 mod send;
@@ -22,8 +28,10 @@ mod task;
 mod tests;
 mod tls;
 mod token;
+mod watched;
 mod wire;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -34,7 +42,7 @@ use tokio::task::JoinHandle;
 
 pub use dead::DeadLetters;
 pub use endpoint::{Endpoint, EndpointError};
-pub use report::{Ask, Reporter};
+pub use report::{Ask, MetricsStatus, Reporter};
 pub use send::{Client, StartError};
 pub use wire::otlp_metrics::Snapshot;
 pub use wire::{ClientFiles, Compression, Protocol, Tls, Wire};
@@ -127,6 +135,9 @@ pub struct Status {
     pub name: String,
     /// The URLs, without secrets.
     pub urls: Vec<String>,
+    /// By which proxy each URL is reached that is reached by one; without secrets.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub proxies: BTreeMap<String, String>,
     /// The last request was acknowledged (or none was made yet).
     pub healthy: bool,
     /// Why it was not.
@@ -145,8 +156,22 @@ pub struct Status {
     pub sent_events: u64,
     /// Requests acknowledged.
     pub sent_batches: u64,
+    /// Events that it broke over and that may be the reason; they count as waiting.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub suspects: u64,
+    /// Files that do not serve as they are now, one sentence each: those of before are used.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
+    /// Metrics, where it is sent some.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metrics: Option<MetricsStatus>,
     /// Events dropped since the start, by reason.
     pub dropped: Vec<Dropped>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
+const fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// The way out to one collector.
@@ -175,9 +200,12 @@ struct State {
     sent_events: u64,
     sent_batches: u64,
     failures: u64,
+    suspects: u64,
     last_error: Option<String>,
     name: String,
     urls: Vec<String>,
+    proxies: BTreeMap<String, String>,
+    notes: Vec<String>,
 }
 
 impl Forwarder {
@@ -191,9 +219,12 @@ impl Forwarder {
                 sent_events: 0,
                 sent_batches: 0,
                 failures: 0,
+                suspects: 0,
                 last_error: None,
                 name: name.to_owned(),
                 urls: settings.endpoints.iter().map(ToString::to_string).collect(),
+                proxies: client.proxies().clone(),
+                notes: Vec::new(),
             }),
             wake: Notify::new(),
             reach: Reach::default(),
@@ -210,13 +241,14 @@ impl Forwarder {
         self.shared.reach.ring(bell);
     }
 
-    /// How delivery stands at this moment.
+    /// How delivery of events stands at this moment.
     pub fn status(&self, now: Wall) -> Status {
         let backlog = self.gauge.read();
         let state = lock(&self.shared.state);
         Status {
             name: state.name.clone(),
             urls: state.urls.clone(),
+            proxies: state.proxies.clone(),
             healthy: state.failures == 0,
             last_error: state.last_error.clone(),
             failures: state.failures,
@@ -225,6 +257,9 @@ impl Forwarder {
             queued_age: backlog.oldest.map(|oldest| now.0.saturating_sub(oldest).max(0) as f64 / 1e9),
             sent_events: state.sent_events,
             sent_batches: state.sent_batches,
+            suspects: state.suspects,
+            notes: state.notes.clone(),
+            metrics: None,
             dropped: state.tally.totals(),
         }
     }

@@ -14,6 +14,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until};
@@ -38,6 +39,7 @@ pub type Ask = Box<dyn Fn() -> Pin<Box<dyn Future<Output = Option<Snapshot>> + S
 
 /// Sends one collector its metrics for as long as it lives.
 pub struct Reporter {
+    every: Duration,
     shared: Arc<Shared>,
     task: JoinHandle<()>,
 }
@@ -55,7 +57,30 @@ struct State {
     waiting: VecDeque<(u64, Body)>,
     next: u64,
     tally: Tally,
-    failing: bool,
+    /// In a row.
+    failures: u64,
+    last_error: Option<String>,
+    sent: u64,
+    notes: Vec<String>,
+}
+
+/// How sending metrics to one collector stands.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct MetricsStatus {
+    /// Seconds from one snapshot to the next.
+    pub every: f64,
+    /// The last request was acknowledged in whole (or none was made yet).
+    pub healthy: bool,
+    /// Why it was not.
+    pub last_error: Option<String>,
+    /// Failures in a row.
+    pub failures: u64,
+    /// Snapshots that wait.
+    pub waiting: usize,
+    /// Snapshots acknowledged.
+    pub sent: u64,
+    /// Points dropped since the start, by reason.
+    pub dropped: Vec<Dropped>,
 }
 
 impl Reporter {
@@ -65,19 +90,33 @@ impl Reporter {
             return Ok(None);
         };
         let client = Client::new(settings)?;
-        let state = State { waiting: VecDeque::new(), next: 0, tally: Tally::new(PLACE), failing: false };
-        let shared = Arc::new(Shared { state: Mutex::new(state), wake: Notify::new() });
+        let shared = Arc::new(Shared { state: Mutex::new(State::new()), wake: Notify::new() });
         let measuring = measure(Arc::clone(&shared), settings.wire.clone(), interval, ask);
         let delivering = deliver(Arc::clone(&shared), client, settings.endpoints.clone(), settings.limits);
         let task = tokio::spawn(async move {
             tokio::join!(measuring, delivering);
         });
-        Ok(Some(Self { shared, task }))
+        Ok(Some(Self { every: interval, shared, task }))
     }
 
     /// The drops to tell now as `procprobe.agent.lost`.
     pub fn untold(&self, now: KTime) -> Vec<Dropped> {
         lock(&self.shared.state).tally.untold(now)
+    }
+
+    /// How it stands, and the files that do not serve as they are now.
+    pub fn status(&self) -> (MetricsStatus, Vec<String>) {
+        let state = lock(&self.shared.state);
+        let status = MetricsStatus {
+            every: self.every.as_secs_f64(),
+            healthy: state.failures == 0,
+            last_error: state.last_error.clone(),
+            failures: state.failures,
+            waiting: state.waiting.len(),
+            sent: state.sent,
+            dropped: state.tally.totals(),
+        };
+        (status, state.notes.clone())
     }
 
     /// All drops since the start.
@@ -127,10 +166,13 @@ async fn deliver(shared: Arc<Shared>, mut client: Client, endpoints: Vec<Endpoin
         let Some(endpoint) = endpoints.get(index) else { return };
         let outcome = client.send_metrics(endpoint, &body).await;
         match &outcome {
-            Outcome::Retry { after, .. } => drop(rota.failed(index, Instant::now(), *after, jitter.next())),
+            Outcome::Retry { after, .. } | Outcome::Broke { after, .. } => {
+                rota.failed(index, Instant::now(), *after, jitter.next());
+            }
             _ => rota.succeeded(index),
         }
         shared.settle(endpoint, number, &body, &outcome);
+        lock(&shared.state).notes = client.notes();
     }
 }
 
@@ -157,9 +199,9 @@ impl Shared {
     fn settle(&self, endpoint: &Endpoint, number: u64, body: &Body, outcome: &Outcome) {
         let mut state = lock(&self.state);
         let (rejected, why) = match outcome {
-            Outcome::Retry { why, .. } => {
-                // The first failure in a row is news, the others are the same news.
-                if !std::mem::replace(&mut state.failing, true) {
+            // What a collector breaks over goes at last for want of room.
+            Outcome::Retry { why, .. } | Outcome::Broke { why, .. } => {
+                if state.failed(endpoint, why) {
                     tracing::warn!(collector = %endpoint, why, "the collector does not take metrics; trying on");
                 }
                 return;
@@ -174,16 +216,39 @@ impl Shared {
             state.tally.add("rejected", rejected);
         }
         if rejected > 0 {
-            if !std::mem::replace(&mut state.failing, true) {
+            if state.failed(endpoint, why) {
                 tracing::warn!(collector = %endpoint, why, rejected, "the collector rejects metrics; they are dropped");
             }
-        } else if std::mem::take(&mut state.failing) {
+            return;
+        }
+        state.sent += 1;
+        state.last_error = None;
+        if std::mem::take(&mut state.failures) > 0 {
             tracing::info!(collector = %endpoint, "the collector takes metrics again");
         }
     }
 }
 
 impl State {
+    const fn new() -> Self {
+        Self {
+            waiting: VecDeque::new(),
+            next: 0,
+            tally: Tally::new(PLACE),
+            failures: 0,
+            last_error: None,
+            sent: 0,
+            notes: Vec::new(),
+        }
+    }
+
+    /// True: that is news. The first failure in a row is, the others are the same.
+    fn failed(&mut self, endpoint: &Endpoint, why: &str) -> bool {
+        self.last_error = Some(format!("{endpoint}: {why}"));
+        self.failures += 1;
+        self.failures == 1
+    }
+
     fn is_full(&self) -> bool {
         let bytes: usize = self.waiting.iter().map(|(_, body)| body.bytes.len()).sum();
         self.waiting.len() > SNAPSHOTS_MAX || (self.waiting.len() > 1 && bytes > BYTES_MAX)

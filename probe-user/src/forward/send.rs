@@ -3,17 +3,19 @@
 //! Text of a collector's answer is shown only where the protocol says what it is, bounded, and without what was secret in
 //! the request: a server may well repeat what it was sent.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
-use hyper_util::client::proxy::matcher::Matcher;
 use reqwest::StatusCode;
 use reqwest::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue};
 
+use super::connect::Connector;
+use super::proxy::Proxy;
 use super::token::Token;
 use super::wire::answer::{self, Said};
 use super::wire::{Body, Protocol, Wire};
-use super::{Endpoint, Settings, tls};
+use super::{Endpoint, Settings};
 use crate::event::clean;
 use crate::post::{self, Answer, Outcome};
 
@@ -45,9 +47,11 @@ pub enum StartError {
 /// An HTTP client for one collector.
 #[derive(Debug)]
 pub struct Client {
-    http: reqwest::Client,
+    connector: Connector,
     wire: Wire,
     token: Option<Token>,
+    /// By URL, without secrets.
+    proxies: BTreeMap<String, String>,
     /// What proxies are shown.
     proxy_secrets: Vec<String>,
     encoding: Encoding,
@@ -81,30 +85,34 @@ impl StartError {
 }
 
 impl Client {
-    /// Ready to send; loads the system's root certificates only when a URL needs them.
+    /// Ready to send.
     pub fn new(settings: &Settings) -> Result<Self, StartError> {
-        let limits = &settings.limits;
         let proxies: Vec<_> = settings.endpoints.iter().filter_map(|to| Some((to, Proxy::of(to)?))).collect();
-        let mut builder = post::builder(limits.connect_timeout, limits.request_timeout);
-        if settings.endpoints.iter().any(Endpoint::is_https) {
-            builder = tls::apply(builder, &settings.wire.tls)?;
-        } else if !proxies.iter().any(|(_, proxy)| proxy.name.starts_with("https:")) {
-            builder = builder.tls_certs_only([]);
-        }
-        let http = builder.build().map_err(|error| StartError::Client(post::chain(&error)))?;
+        let connector = Connector::new(settings, proxies.iter().any(|(_, proxy)| proxy.name.starts_with("https:")))?;
         let token = settings.token_file.as_deref().map(Token::open).transpose()?;
         for (endpoint, proxy) in &proxies {
             tracing::info!(collector = %endpoint, proxy = proxy.name, "a proxy of the environment is used");
         }
-        let proxy_secrets = proxies.into_iter().filter_map(|(_, proxy)| proxy.secret).collect();
         Ok(Self {
-            http,
+            connector,
             wire: settings.wire.clone(),
             token,
-            proxy_secrets,
+            proxies: proxies.iter().map(|(endpoint, proxy)| (endpoint.to_string(), proxy.name.clone())).collect(),
+            proxy_secrets: proxies.into_iter().filter_map(|(_, proxy)| proxy.secret).collect(),
             encoding: Encoding::Untried,
             told_garbage: false,
         })
+    }
+
+    /// By which proxy each URL is reached that is reached by one; without secrets.
+    pub(super) const fn proxies(&self) -> &BTreeMap<String, String> {
+        &self.proxies
+    }
+
+    /// What files do not serve as they are now: those of before are used.
+    pub(super) fn notes(&self) -> Vec<String> {
+        let token = self.token.as_ref().and_then(Token::note);
+        token.into_iter().chain(self.connector.note()).map(str::to_owned).collect()
     }
 
     /// Stored lines as a body, once for as many sendings as it takes.
@@ -168,7 +176,8 @@ impl Client {
             Encoding::Refused => (&body.plain, None),
             Encoding::Untried | Encoding::Understood => (&body.bytes, body.content_encoding),
         };
-        let mut request = match self.http.post(to.url()).body(bytes.clone()).build() {
+        let http = self.connector.fresh().await.clone();
+        let mut request = match http.post(to.url()).body(bytes.clone()).build() {
             Ok(request) => request,
             Err(error) => return failed(error),
         };
@@ -182,7 +191,7 @@ impl Client {
             headers.insert(AUTHORIZATION, token.fresh().await.clone());
         }
         let secrets = self.secrets(to, headers);
-        match self.http.execute(request).await {
+        match http.execute(request).await {
             Ok(response) => {
                 let answer = post::read(response).await;
                 (Some(answer.status), self.judge(to, &answer, body, &secrets))
@@ -213,6 +222,7 @@ impl Client {
         match answer.outcome() {
             Outcome::Accepted if otlp => self.acknowledged(to, answer, body, secrets),
             Outcome::Retry { why, after } => Outcome::Retry { why: more(why), after },
+            Outcome::Broke { why, after } => Outcome::Broke { why: more(why), after },
             // Credentials are put right by people, and the events should still be there then.
             Outcome::Rejected { why } if CREDENTIALS.contains(&answer.status) => {
                 Outcome::Retry { why: more(why), after: None }
@@ -263,26 +273,8 @@ fn words(said: &str, secrets: &[String]) -> String {
     said
 }
 
-/// The proxy that the environment (HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY) has for a URL.
-struct Proxy {
-    /// Scheme, host and port.
-    name: String,
-    /// Its credentials as they are sent.
-    secret: Option<String>,
-}
-
-impl Proxy {
-    /// Found as the HTTP client finds it.
-    fn of(endpoint: &Endpoint) -> Option<Self> {
-        let found = Matcher::from_env().intercept(&endpoint.url().as_str().parse().ok()?)?;
-        let (scheme, host) = (found.uri().scheme_str()?, found.uri().host()?);
-        let port = found.uri().port_u16().map(|port| format!(":{port}")).unwrap_or_default();
-        Some(Self { name: format!("{scheme}://{host}{port}"), secret: found.basic_auth().and_then(credentials) })
-    }
-}
-
 /// What follows the scheme in a header of authorization.
-fn credentials(header: &HeaderValue) -> Option<String> {
+pub(super) fn credentials(header: &HeaderValue) -> Option<String> {
     header.to_str().ok()?.split_once(' ').map(|(_, secret)| secret.to_owned())
 }
 

@@ -1,7 +1,7 @@
 //! TLS to a collector: whose certificates are believed, and what this host shows of itself.
 //!
-//! Files are read once, at the start; every fault names the key, the file and the reason. What a collector's own
-//! certificate lacks is the request's error.
+//! Every fault of a file names the key, the file and the reason. What a collector's own certificate lacks is the request's
+//! error.
 
 use std::fs::File;
 use std::io::Read as _;

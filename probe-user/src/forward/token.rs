@@ -1,21 +1,14 @@
 //! The bearer token of a collector, from its file: read at the start, when the file has changed, and when the collector
-//! refuses it.
-//!
-//! Files are looked at on a thread of their own kind: one on a network's file system that hangs holds up delivery to this
-//! collector and nothing else. A file that cannot be read any more leaves the last token in use and is told once.
+//! refuses it. A file that cannot be read any more leaves the last token in use and is told once.
 
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use reqwest::header::HeaderValue;
 use tokio::time::Instant;
 
 use super::StartError;
+use super::watched::{LOOK_EVERY, Seen};
 use crate::post::secret;
-
-/// The file is not looked at more often than that, but for a refusal.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// A token and where it comes from.
 #[derive(Debug)]
@@ -24,16 +17,8 @@ pub(super) struct Token {
     value: HeaderValue,
     seen: Option<Seen>,
     looked: Instant,
-    told: bool,
-}
-
-/// What changes when a file is written or replaced.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Seen {
-    device: u64,
-    inode: u64,
-    size: u64,
-    modified: (i64, i64),
+    /// Why the last one is still used.
+    note: Option<String>,
 }
 
 impl Token {
@@ -41,7 +26,7 @@ impl Token {
     pub(super) fn open(path: &Path) -> Result<Self, StartError> {
         let seen = Seen::of(path);
         let value = secret::bearer(path).map_err(|why| StartError::file("token_file", path, why))?;
-        Ok(Self { path: path.to_owned(), value, seen, looked: Instant::now(), told: false })
+        Ok(Self { path: path.to_owned(), value, seen, looked: Instant::now(), note: None })
     }
 
     /// The token as the file has it, where it is time to look.
@@ -57,6 +42,11 @@ impl Token {
         self.read(None).await
     }
 
+    /// Why the last token is still used, where that is so.
+    pub(super) fn note(&self) -> Option<&str> {
+        self.note.as_deref()
+    }
+
     async fn read(&mut self, seen: Option<Seen>) -> bool {
         let path = self.path.clone();
         let read = tokio::task::spawn_blocking(move || look(&path, seen)).await;
@@ -66,31 +56,20 @@ impl Token {
             None => false,
             Some(Ok(value)) => {
                 self.seen = now;
-                self.told = false;
+                self.note = None;
                 let changed = value != self.value;
                 self.value = value;
                 changed
             }
             Some(Err(why)) => {
-                if !std::mem::replace(&mut self.told, true) {
-                    let path = self.path.display();
-                    tracing::warn!(%path, why, "the collector's token cannot be read again; the last one is used");
+                let note = format!("token_file {}: {why}; the last token is used", self.path.display());
+                if self.note.is_none() {
+                    tracing::warn!("{note}");
                 }
+                self.note = Some(note);
                 false
             }
         }
-    }
-}
-
-impl Seen {
-    fn of(path: &Path) -> Option<Self> {
-        let metadata = std::fs::metadata(path).ok()?;
-        Some(Self {
-            device: metadata.dev(),
-            inode: metadata.ino(),
-            size: metadata.size(),
-            modified: (metadata.mtime(), metadata.mtime_nsec()),
-        })
     }
 }
 

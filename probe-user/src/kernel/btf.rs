@@ -193,8 +193,8 @@ impl Btf {
         self.find(&format!("btf_trace_{tracepoint}"), KIND_TYPEDEF).is_some()
     }
 
-    /// A BTF file with the same type ids, in which only what programs attach to has a name and every other type is an
-    /// anonymous pointer. aya reads the whole file into memory to find a handful of ids; this one takes it a hundredth of
+    /// A BTF file with the same type ids up to the last that is of use, in which only what programs attach to has a name and
+    /// every other type is an anonymous pointer. aya reads the whole file into memory to find a handful of ids; this one takes it a hundredth of
     /// the allocations, which would stay with the daemon as fragmented heap.
     pub fn outline(&self, tracepoints: &[&str], functions: &[&str]) -> Vec<u8> {
         let typedefs: Vec<String> = tracepoints.iter().map(|name| format!("btf_trace_{name}")).collect();
@@ -203,11 +203,17 @@ impl Btf {
             KIND_FUNC => self.string(found.name).filter(|name| functions.contains(name)),
             _ => None,
         };
-        let mut types = Vec::with_capacity(self.types.len() * 12);
+        let mut types = Vec::new();
         let mut strings = vec![0_u8];
-        for id in 1..self.types.len() {
-            let found = u32::try_from(id).ok().and_then(|id| self.get(id));
-            let (name, info) = match found.and_then(|found| Some((found, wanted(found)?))) {
+        let named = |id: usize| {
+            let found = u32::try_from(id).ok().and_then(|id| self.get(id))?;
+            Some((found, wanted(found)?))
+        };
+        // Nobody asks for what lies behind the last of them: half of all types.
+        let last = (1..self.types.len()).rev().find(|id| named(*id).is_some()).unwrap_or(0);
+        types.reserve_exact(last * DESCRIPTOR_BYTES);
+        for id in 1..=last {
+            let (name, info) = match named(id) {
                 Some((found, name)) => {
                     let at = strings.len();
                     strings.extend(name.as_bytes());

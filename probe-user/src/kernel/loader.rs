@@ -11,14 +11,16 @@
 use std::path::Path;
 use std::time::Duration;
 
-use aya::maps::{HashMap, MapData, PerCpuArray, RingBuf};
+use aya::maps::{Array, HashMap, MapData, PerCpuArray, RingBuf};
 use aya::programs::{BtfTracePoint, Iter, ProgramError, ProgramFd};
 use aya::{Ebpf, EbpfError, EbpfLoader};
 use probe_common::layout as names;
 use probe_common::maps as map_names;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::btf::{Btf, BtfError, VMLINUX};
 use super::layout::{self, LayoutError};
+use super::left_out::LeftOut;
 use super::losses::Losses;
 use super::object::OBJECT;
 use super::pinned;
@@ -158,6 +160,8 @@ pub struct Attached {
     pub sampler: Sampler,
     /// What the programs watch.
     pub watched: Watched,
+    /// What they leave out.
+    pub left_out: LeftOut,
     /// What they could not deliver, and what they cost.
     pub losses: Losses,
     /// Whose they are.
@@ -190,17 +194,19 @@ pub(super) struct Loaded {
 
 /// Loads and attaches everything anew.
 pub(super) fn load(settings: LoadSettings) -> Result<Loaded, LoadError> {
-    let (words, glances, btf) = {
+    let (words, glances, outline) = {
         let types = Btf::read(Path::new(VMLINUX))?;
         let layout = layout::resolve(&types)?;
         let glances = layout.task_thread_node != 0 && layout.signal_thread_head != 0;
         let words = layout.words();
         let outline = types.outline(&layout::TRACEPOINTS, &["bpf_iter_task"]);
-        (words, glances, aya::Btf::parse(&outline, aya::Endianness::default())?)
+        (words, glances, outline)
     };
+    let btf = aya::Btf::parse(&outline, aya::Endianness::default())?;
+    drop(outline);
     let wake_gap_ns = u64::try_from(settings.wake_gap.as_nanos()).unwrap_or(u64::MAX);
     let wake_fill_bytes = u64::from(settings.ring_bytes / 4);
-    let mut ebpf = EbpfLoader::new()
+    let mut ebpf = empty_loader()
         .btf(Some(&btf))
         .override_global(names::LAYOUT_GLOBAL, &words[..], true)
         .override_global(names::WAKE_GAP_GLOBAL, &wake_gap_ns, true)
@@ -222,12 +228,27 @@ pub(super) fn load(settings: LoadSettings) -> Result<Loaded, LoadError> {
     Ok(Loaded { ebpf, glances })
 }
 
+/// A loader that has read nothing. aya's constructor reads and takes apart the type information of the whole kernel, 30 MiB
+/// of memory, before it can be given an outline; where the file cannot be opened it goes without. So no file can be opened
+/// while it runs. Only the start calls this, before there are other threads that might want one.
+fn empty_loader<'a>() -> EbpfLoader<'a> {
+    let limit = getrlimit(Resource::Nofile);
+    let lowered = setrlimit(Resource::Nofile, Rlimit { current: Some(0), ..limit }).is_ok();
+    let loader = EbpfLoader::new();
+    if lowered && let Err(error) = setrlimit(Resource::Nofile, limit) {
+        // Who may lower the limit may raise it again; were it not so, the next opening would say which file.
+        tracing::error!(%error, "the limit of open files cannot be set back");
+    }
+    loader
+}
+
 impl Loaded {
     /// Attaches the programs, to be detached by dropping them.
     fn into_attached(mut self) -> Result<Attached, LoadError> {
         let records = Records::new(take::<RingBuf<MapData>>(&mut self.ebpf, map_names::RECORDS)?, None)
             .map_err(|source| LoadError::Map { map: map_names::RECORDS, source: source.into() })?;
         let watched = Watched::new(take::<HashMap<MapData, u32, u32>>(&mut self.ebpf, map_names::WATCHED)?);
+        let left_out = LeftOut::new(take::<Array<MapData, u32>>(&mut self.ebpf, map_names::LEFT_OUT)?);
         let cpu_state = take::<PerCpuArray<MapData, _>>(&mut self.ebpf, map_names::CPU_STATE)?;
         let mut programs = Vec::new();
         for (program, _) in PROGRAMS {
@@ -237,7 +258,7 @@ impl Loaded {
         }
         let losses = Losses::new(cpu_state, programs, [0; super::tail::REASONS]);
         let sampler = Sampler::new(Iterators::Loaded(Box::new(self.ebpf)), self.glances);
-        Ok(Attached { records, sampler, watched, losses, origin: Origin::Fresh, notes: Vec::new() })
+        Ok(Attached { records, sampler, watched, left_out, losses, origin: Origin::Fresh, notes: Vec::new() })
     }
 }
 

@@ -7,6 +7,7 @@
 pub mod btf;
 pub(crate) mod convert;
 pub mod layout;
+pub mod left_out;
 pub mod loader;
 #[cfg(feature = "kernel-log")]
 mod log;

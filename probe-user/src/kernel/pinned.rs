@@ -6,7 +6,7 @@
 
 use std::path::{Path, PathBuf};
 
-use aya::maps::{HashMap, Map, MapData, MapError, PerCpuArray, RingBuf};
+use aya::maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray, RingBuf};
 use aya::pin::PinError;
 use aya::programs::links::FdLink;
 use aya::programs::{BtfTracePoint, Iter, ProgramError, ProgramFd};
@@ -15,6 +15,7 @@ use probe_common::decode::decode;
 use probe_common::maps::{self as map_names, LOSS_REASONS, LossReason};
 use rustix::time::{ClockId, clock_gettime};
 
+use super::left_out::LeftOut;
 use super::loader::{Attached, ITERATORS, LoadError, LoadSettings, Loaded, PROGRAMS, fd_of, load, typed};
 use super::losses::Losses;
 use super::object::OBJECT;
@@ -217,7 +218,7 @@ fn pin(
     if let Some(old) = old {
         tail.begin_at(old.settled());
     }
-    for what in [map_names::RECORDS, map_names::WATCHED, map_names::CPU_STATE] {
+    for what in [map_names::RECORDS, map_names::WATCHED, map_names::LEFT_OUT, map_names::CPU_STATE] {
         let map = loaded.ebpf.map_mut(what).ok_or(LoadError::Mismatch(what))?;
         map.pin(directory.join(what)).map_err(|source| PinnedError::Pin { what, source })?;
     }
@@ -240,6 +241,7 @@ fn pin(
 struct Opened {
     ring: RingBuf<MapData>,
     watched: HashMap<MapData, u32, u32>,
+    left_out: Array<MapData, u32>,
     cpu_state: PerCpuArray<MapData, [u64; 1 + LOSS_REASONS]>,
     programs: Vec<(&'static str, ProgramFd)>,
     tail: Tail<Shared>,
@@ -253,6 +255,7 @@ impl Opened {
         };
         let ring = RingBuf::try_from(map(map_names::RECORDS)?);
         let watched = HashMap::<MapData, u32, u32>::try_from(map(map_names::WATCHED)?);
+        let left_out = Array::<MapData, u32>::try_from(map(map_names::LEFT_OUT)?);
         let cpu_state = PerCpuArray::try_from(map(map_names::CPU_STATE)?);
         let mut programs = Vec::new();
         for (what, _) in PROGRAMS {
@@ -263,6 +266,7 @@ impl Opened {
         Ok(Self {
             ring: ring.map_err(|source| PinnedError::Map { what: map_names::RECORDS, source })?,
             watched: watched.map_err(|source| PinnedError::Map { what: map_names::WATCHED, source })?,
+            left_out: left_out.map_err(|source| PinnedError::Map { what: map_names::LEFT_OUT, source })?,
             cpu_state: cpu_state.map_err(|source| PinnedError::Map { what: map_names::CPU_STATE, source })?,
             programs,
             tail: Tail::open(Shared::open(&directory.join(TAIL))?)?,
@@ -275,7 +279,7 @@ fn open(directory: &Path, origin: Origin) -> Result<Attached, PinnedError> {
     if let Some((what, _)) = PROGRAMS.into_iter().find(|(what, _)| !directory.join(file(LINK, what)).exists()) {
         return Err(PinnedError::Missing { what });
     }
-    let Opened { ring, watched, cpu_state, programs, tail } = Opened::at(directory)?;
+    let Opened { ring, watched, left_out, cpu_state, programs, tail } = Opened::at(directory)?;
     let mut iterators = Vec::new();
     for what in ITERATORS {
         let iterator = Iter::from_pin(directory.join(file(PROGRAM, what)));
@@ -286,6 +290,7 @@ fn open(directory: &Path, origin: Origin) -> Result<Attached, PinnedError> {
         records: Records::new(ring, Some(tail)).map_err(PinnedError::Ring)?,
         sampler: Sampler::new(Iterators::Pinned(iterators), about.flags & GLANCES != 0),
         watched: Watched::new(watched),
+        left_out: LeftOut::new(left_out),
         losses: Losses::new(cpu_state, programs, about.lost),
         origin,
         notes: Vec::new(),

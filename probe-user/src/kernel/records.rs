@@ -57,7 +57,12 @@ pub struct RecordStats {
 }
 
 impl RecordStats {
-    /// Records decoded, by kind.
+    /// How many were decoded.
+    pub fn total(&self) -> u64 {
+        self.kinds.iter().sum()
+    }
+
+    /// How many of each kind, by its name.
     pub fn by_kind(&self) -> Vec<(String, u64)> {
         NAMES.iter().zip(self.kinds).map(|(name, count)| ((*name).to_owned(), count)).collect()
     }

@@ -101,7 +101,7 @@ impl Lane {
                     self.settle(&notice, done).await;
                     continue;
                 }
-                Outcome::Retry { why, after } => {
+                Outcome::Retry { why, after } | Outcome::Broke { why, after } => {
                     self.failed(&why, after);
                     continue;
                 }
@@ -150,7 +150,7 @@ impl Lane {
         let alerts = batch.len() as u64;
         match outcome {
             Outcome::Accepted => self.succeeded(alerts),
-            Outcome::Retry { why, after } => return self.failed(&why, after),
+            Outcome::Retry { why, after } | Outcome::Broke { why, after } => return self.failed(&why, after),
             Outcome::TooLarge => self.refused(alerts, "HTTP 413: the alerts are too large"),
             Outcome::Rejected { why } | Outcome::Partial { why, .. } => self.refused(alerts, &why),
         }

@@ -7,7 +7,7 @@ mod queue;
 mod tally;
 
 pub use queue::LineQueue;
-pub use tally::{Dropped, TELL_EVERY, Tally};
+pub use tally::{AT_LAST, Dropped, TELL_EVERY, Tally};
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

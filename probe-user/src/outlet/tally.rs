@@ -12,6 +12,9 @@ use crate::time::KTime;
 /// The shortest time between two tellings.
 pub const TELL_EVERY: Duration = Duration::from_secs(10);
 
+/// For [`Tally::untold`] when nobody asks again: however short ago the last telling was.
+pub const AT_LAST: KTime = KTime(u64::MAX);
+
 /// Events that did not go out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Dropped {
@@ -68,11 +71,11 @@ impl Tally {
         self.reasons.iter().map(|reason| reason.dropped(reason.total)).collect()
     }
 
-    /// The drops to tell now: those not told yet, if the last telling is long enough ago. They count as told from here
-    /// on.
+    /// The drops to tell now: those not told yet, if the last telling is long enough ago or this is [`AT_LAST`]. They
+    /// count as told from here on.
     pub fn untold(&mut self, now: KTime) -> Vec<Dropped> {
         if self.reasons.iter().all(|reason| reason.total == reason.told)
-            || self.last_told.is_some_and(|told| now.since(told) < TELL_EVERY)
+            || (now != AT_LAST && self.last_told.is_some_and(|told| now.since(told) < TELL_EVERY))
         {
             return Vec::new();
         }
@@ -119,5 +122,10 @@ mod tests {
         check(&tally.untold(KTime::from_secs(12)), &[("queue_full", 1), ("rejected", 7)]);
         check(&tally.untold(KTime::from_secs(60)), &[]);
         check(&tally.totals(), &[("queue_full", 4), ("rejected", 7)]);
+        for _ in 0..2 {
+            tally.add("rejected", 1);
+            check(&tally.untold(AT_LAST), &[("rejected", 1)]);
+            check(&tally.untold(AT_LAST), &[]);
+        }
     }
 }

@@ -25,6 +25,9 @@ pub use text::Text;
 /// Most memory that waiting lines take.
 pub const QUEUE_BYTES: usize = 4 << 20;
 
+/// So much wakes the writing thread, whatever follows.
+const WAKE_BYTES: usize = 64 << 10;
+
 /// The name of this way out in `procprobe.agent.lost`.
 const PLACE: &str = "stdout";
 
@@ -62,6 +65,8 @@ struct Shared {
 struct State {
     queue: LineQueue,
     tally: Tally,
+    /// The thread waits for a line.
+    waiting: bool,
     closing: bool,
     /// The reader went away.
     closed: bool,
@@ -83,6 +88,7 @@ impl Sink {
             state: Mutex::new(State {
                 queue: LineQueue::new(queue_bytes),
                 tally: Tally::new(PLACE),
+                waiting: false,
                 closing: false,
                 closed: false,
             }),
@@ -98,8 +104,9 @@ impl Sink {
         Ok(Self { shared, text, finished })
     }
 
-    /// Hands an event over; `line` is the same event as JSON. Never blocks.
-    pub fn offer(&self, event: &Stamped, line: &Bytes) {
+    /// Hands an event over; `line` is the same event as JSON. Where more of them follow at once, the thread that writes is
+    /// not woken for each. Never blocks.
+    pub fn offer(&self, event: &Stamped, line: &Bytes, more_follow: bool) {
         let mut state = lock(&self.shared.state);
         if state.closed {
             return;
@@ -107,8 +114,12 @@ impl Sink {
         let line = self.text.as_ref().map_or_else(|| line.clone(), |text| text.render(event));
         let dropped = state.queue.push(line);
         state.tally.add("queue_full", dropped);
+        let due = !more_follow || state.queue.bytes() >= WAKE_BYTES;
+        let wake = due && std::mem::take(&mut state.waiting);
         drop(state);
-        self.shared.changed.notify_one();
+        if wake {
+            self.shared.changed.notify_one();
+        }
     }
 
     /// The drops to tell now as `procprobe.agent.lost`.
@@ -175,6 +186,7 @@ fn next(shared: &Shared) -> Option<Bytes> {
         if state.closing {
             return None;
         }
+        state.waiting = true;
         state = shared.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
     }
 }

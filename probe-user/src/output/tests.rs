@@ -1,10 +1,10 @@
 use std::sync::mpsc;
 
 use jiff::tz::{self, TimeZone};
-use serde_json::Map;
 
 use super::*;
-use crate::event::{Host, Severity, name};
+use crate::event::{Attributes, Host, Severity, name};
+use crate::time::{ClockReading, Wall};
 
 fn event(seq: u64, body: &str, severity: Severity) -> (Stamped, Bytes) {
     let event = Stamped {
@@ -15,7 +15,8 @@ fn event(seq: u64, body: &str, severity: Severity) -> (Stamped, Bytes) {
         severity,
         body: body.into(),
         host: Arc::new(Host { name: "web-1".into(), id: "h".into(), boot_id: "b".into() }),
-        attributes: Map::new(),
+        attributes: Attributes::default(),
+        clock: ClockReading { mono: KTime(0), boot_ns: 0, wall: Wall(0) },
     };
     let line = Bytes::from(format!("{seq}\n"));
     (event, line)
@@ -51,7 +52,7 @@ fn staged(queue_bytes: usize) -> (Sink, Permits, Arc<Mutex<Vec<u8>>>) {
 fn offer(sink: &Sink, seqs: impl Iterator<Item = u64>) {
     for seq in seqs {
         let (event, line) = event(seq, "", Severity::Info);
-        sink.offer(&event, &line);
+        sink.offer(&event, &line, false);
     }
 }
 

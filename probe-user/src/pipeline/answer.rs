@@ -46,7 +46,7 @@ impl Daemon {
                 uptime: now.since(self.began).as_secs_f64(),
                 seq: self.outlets.last_seq(),
                 processes: status.processes,
-                degraded: self.degraded.iter().cloned().chain(self.http.note()).collect(),
+                degraded: self.degraded.iter().cloned().chain(self.http.note()).chain(self.left_out_note()).collect(),
                 http: self.http.address(),
                 // Without /proc there is no figure; the rest of the answer is still worth having.
                 cost: agent::own_cost().unwrap_or_default(),

@@ -21,11 +21,9 @@ use crate::time::{ClockReading, KTime};
 
 use super::clock;
 
-/// Records handed to the engine at a time.
-const BATCH: usize = 512;
-
-/// Batches in one drain: a storm can neither keep the daemon from everything else nor fill its memory with events.
-const BATCHES: usize = 8;
+/// Records handed to the engine at a time, and then told of: a storm can neither keep the daemon from everything else nor
+/// fill its memory with events, and what is made of few records is still in the caches when it is told.
+const BATCH: usize = 128;
 
 /// The engine is told of clocks that have moved against each other by so much, in ns; a scheduled time has a second of
 /// tolerance.
@@ -38,6 +36,8 @@ pub(super) struct Drained {
     pub(super) records: usize,
     /// The ring was not empty at the end.
     pub(super) more: bool,
+    /// When the last of them happened.
+    pub(super) last: Option<KTime>,
 }
 
 /// What a batch brought.
@@ -137,6 +137,8 @@ impl Core {
             keeper.keep_now(clock::now(), &self.engine, tail);
         }
         if self.kernel.origin == Origin::Resumed {
+            // Whatever the last daemon left out, this one begins with everything.
+            self.kernel.left_out.args(false);
             self.kernel.watched.forget_others(|tgid| self.engine.watches(tgid));
         }
         Ok(begun)
@@ -164,27 +166,25 @@ impl Core {
         }
     }
 
-    /// Notes that an event gets this number, before it is handed on.
-    pub(super) fn note(&mut self, seq: u64, event: &Event) {
+    /// Notes that these events get numbers from `first` on, before they are handed on.
+    pub(super) fn note(&mut self, first: u64, events: &[Event]) {
         if let (Some(keeper), Some(tail)) = (&mut self.keeper, self.kernel.records.tail_mut()) {
-            keeper.note(seq, event, tail);
+            for (seq, event) in (first..).zip(events) {
+                keeper.note(seq, event, tail);
+            }
         }
     }
 
-    /// Takes records out of the ring and hands them to the engine.
-    pub(super) fn drain(&mut self) -> Result<Drained, SampleError> {
+    /// Takes some records out of the ring and hands them to the engine. What that leads to is for [`Core::settle`].
+    pub(super) fn drain(&mut self) -> Drained {
         self.look_at_clock();
-        let mut drained = Drained { records: 0, more: true };
-        for _ in 0..BATCHES {
-            let batch = self.take_batch();
-            drained.records += batch.taken;
-            drained.more = batch.more;
-            if !drained.more {
-                break;
-            }
-        }
-        self.settle()?;
-        Ok(drained)
+        let Batch { taken, more, last } = self.take_batch();
+        Drained { records: taken, more, last }
+    }
+
+    /// The engine has asked for something that only [`Core::settle`] does.
+    pub(super) const fn is_unsettled(&self) -> bool {
+        self.scan_wanted || !self.looks_wanted.is_empty()
     }
 
     /// Takes all records that are in the ring by now.
@@ -275,6 +275,11 @@ impl Core {
         &mut self.engine
     }
 
+    /// Whether arguments of new processes are done without.
+    pub(super) fn leave_out_args(&mut self, left_out: bool) {
+        self.kernel.left_out.args(left_out);
+    }
+
     /// For waiting and figures.
     pub(super) const fn kernel(&self) -> &Attached {
         &self.kernel
@@ -295,8 +300,8 @@ impl Core {
         self.step(Input::Clock(clock));
     }
 
-    /// Hands the engine whatever happened before this moment. In a storm the ring never gets empty: what comes meanwhile is
-    /// left for the next drain.
+    /// Hands the engine whatever happened before this moment; under load the caller has done most of it by [`Core::drain`],
+    /// and told of it. In a storm the ring never gets empty: what comes meanwhile is left for the next drain.
     fn catch_up(&mut self) {
         let began = clock::now();
         loop {
@@ -350,8 +355,8 @@ impl Core {
 
     /// Does what the engine asked for and what that leads to, until nothing is left. Each round is caused by a scan or
     /// by a second look, and leads to fewer of them.
-    fn settle(&mut self) -> Result<(), SampleError> {
-        while self.scan_wanted || !self.looks_wanted.is_empty() {
+    pub(super) fn settle(&mut self) -> Result<(), SampleError> {
+        while self.is_unsettled() {
             if self.scan_wanted {
                 self.scan_wanted = false;
                 self.catch_up();

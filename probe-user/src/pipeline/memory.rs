@@ -13,6 +13,35 @@ use std::ffi::c_void;
 
 use rustix::mm::{Advice, madvise};
 
+/// Makes the C library's heap one that stays small. To be called before anything else of the daemon.
+///
+/// By itself it would give each thread a heap of its own, none of which gives back what another thread frees, and it would
+/// keep ever larger blocks that were free once instead of returning them at once.
+pub fn arrange() {
+    #[cfg(target_env = "gnu")]
+    for (option, value) in
+        [(libc::M_ARENA_MAX, ARENAS), (libc::M_MMAP_THRESHOLD, LARGE_BYTES), (libc::M_TRIM_THRESHOLD, KEPT_BYTES)]
+    {
+        #[expect(unsafe_code, reason = "there is no safe way to call the C library's mallopt")]
+        // SAFETY: mallopt has no preconditions; what it does not understand it leaves as it is.
+        unsafe {
+            libc::mallopt(option, value);
+        }
+    }
+}
+
+/// Heaps of the C library: one for the daemon's own task, one for all threads beside it.
+#[cfg(target_env = "gnu")]
+const ARENAS: libc::c_int = 2;
+
+/// Blocks from this size on are mappings of their own, and returned when they are freed.
+#[cfg(target_env = "gnu")]
+const LARGE_BYTES: libc::c_int = 128 << 10;
+
+/// So much at the end of a heap may be free.
+#[cfg(target_env = "gnu")]
+const KEPT_BYTES: libc::c_int = 512 << 10;
+
 /// Returns what the start left behind. To be called before other threads start, for it walks the mappings.
 pub(super) fn trim() -> Storm {
     return_heap();

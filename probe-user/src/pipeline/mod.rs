@@ -13,6 +13,7 @@ mod answer;
 pub mod clock;
 mod clock_set;
 mod core;
+mod couriers;
 mod logfiles;
 mod looks;
 mod memory;
@@ -20,6 +21,7 @@ mod outlets;
 mod privileges;
 pub mod recorder;
 mod reload;
+mod shedding;
 mod snapshots;
 mod start;
 mod stop;
@@ -31,7 +33,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use crate::act::Acting;
-use crate::agent::{self, HEARTBEAT_EVERY};
+use crate::agent::{self, Guard, HEARTBEAT_EVERY};
 use crate::cli::Exit;
 use crate::config::load::Prepared;
 use crate::engine::Input;
@@ -46,6 +48,7 @@ use crate::serve::{BindError, Query};
 use crate::stamp::OpenError;
 use crate::time::KTime;
 
+pub use self::memory::arrange;
 pub use self::start::run;
 
 use self::alarm::Alarm;
@@ -138,6 +141,7 @@ struct Daemon {
     wake_gap: Duration,
     times: Times,
     storm: Storm,
+    guard: Guard,
 }
 
 /// When what is to be done next.
@@ -177,14 +181,16 @@ impl Daemon {
                 },
                 ready = self.core.kernel().records.ready() => {
                     ready?;
-                    let drained = self.core.drain()?;
+                    let drained = self.drain()?;
                     self.storm.woken(drained.records);
                     self.times.drain = Some(self.look_after(drained));
+                    others().await;
                 }
                 rings = alarm.rings() => {
                     rings?;
                     alarm.rang();
                     self.on_time()?;
+                    others().await;
                 }
                 jumps = clock_set.jumps() => {
                     jumps?;
@@ -192,9 +198,10 @@ impl Daemon {
                     self.core.check_clock()?;
                 }
                 Some(input) = inputs.recv() => self.core.input(input)?,
-                () = self.outlets.path_turns() => self.outlets.tell_paths(),
+                () = self.outlets.turns() => self.outlets.tell_turns(),
                 Some(query) = queries.recv() => self.answer(query),
             }
+            self.look_at_itself(clock::now());
         };
         Box::pin(self.stop(reason, inputs)).await
     }
@@ -210,9 +217,9 @@ impl Daemon {
             // What was to come after a longer interval comes earlier when the interval has become shorter.
             self.times.sample.map_or_else(clock::now, |at| at.min(clock::now().after(every)))
         });
-        let outlets = [self.outlets.next_orphan(), self.outlets.next_path()];
+        let others = [self.outlets.next_orphan(), self.outlets.next_turn(), self.guard.next_look()];
         let times = [self.times.drain, self.times.sample, self.core.wake_at(), Some(self.times.heartbeat)];
-        times.into_iter().chain(outlets).flatten().min()
+        times.into_iter().chain(others).flatten().min()
     }
 
     /// Does whatever is due.
@@ -220,11 +227,12 @@ impl Daemon {
         let now = clock::now();
         let is_due = |at: Option<KTime>| at.is_some_and(|at| at <= now);
         if is_due(self.times.drain) {
-            let drained = self.core.drain()?;
+            let drained = self.drain()?;
             self.storm.drained(drained.records);
             self.times.drain = (drained.records > 0).then(|| self.look_after(drained));
         }
         if is_due(self.core.wake_at()) {
+            self.catch_up();
             self.core.tick()?;
         }
         if let Some(at) = self.times.sample.filter(|at| *at <= now) {
@@ -234,8 +242,8 @@ impl Daemon {
         if is_due(self.outlets.next_orphan()) {
             self.outlets.tell_orphans();
         }
-        if is_due(self.outlets.next_path()) {
-            self.outlets.tell_paths();
+        if is_due(self.outlets.next_turn()) {
+            self.outlets.tell_turns();
         }
         if self.times.heartbeat <= now {
             self.beat()?;
@@ -244,14 +252,38 @@ impl Daemon {
         Ok(())
     }
 
+    /// Hands in some records, and does what they lead to.
+    fn drain(&mut self) -> Result<Drained, PipelineError> {
+        let drained = self.core.drain();
+        if self.core.is_unsettled() {
+            self.catch_up();
+            self.core.settle()?;
+        }
+        Ok(drained)
+    }
+
+    /// Hands in and tells whatever happened before this moment, few records at a time.
+    fn catch_up(&mut self) {
+        let began = clock::now();
+        loop {
+            self.tell_events();
+            let drained = self.core.drain();
+            self.storm.woken(drained.records);
+            if !drained.more || drained.last.is_some_and(|last| last > began) {
+                return;
+            }
+        }
+    }
+
     /// How far apart samples are now. One beat serves usage and the host: each further one would be a wake-up more.
     fn sample_every(&self) -> Option<Duration> {
-        let interval = self.prepared.config.sample_interval;
+        let interval = self.prepared.config.sample_interval * self.sample_one_of();
         if self.core.is_sampling() { Some(interval) } else { self.measures.every(interval) }
     }
 
     fn sample(&mut self) -> Result<(), PipelineError> {
         if self.core.is_sampling() {
+            self.catch_up();
             self.core.sample()?;
         }
         if self.measures.every(Duration::ZERO).is_some() {
@@ -263,10 +295,9 @@ impl Daemon {
     }
 
     fn tell_events(&mut self) {
-        for event in self.core.take_events() {
-            self.core.note(self.outlets.next_seq(), &event);
-            self.outlets.tell(event);
-        }
+        let events = self.core.take_events();
+        self.core.note(self.outlets.next_seq(), &events);
+        self.outlets.tell_all(events);
         self.outlets.tell_drops();
         self.core.keep(self.outlets.settled(), self.outlets.next_seq());
     }
@@ -283,7 +314,9 @@ impl Daemon {
 
     fn beat(&mut self) -> Result<(), PipelineError> {
         self.core.check_misses()?;
-        self.core.drain()?;
+        self.catch_up();
+        // A disk that stands still rings no bell.
+        self.outlets.tell_turns();
         let clock = clock::read();
         let heartbeat = agent::heartbeat(
             clock.mono,
@@ -301,6 +334,12 @@ impl Daemon {
         self.outlets.tell(heartbeat);
         Ok(())
     }
+}
+
+/// Lets the other tasks of the runtime have a turn: in a storm there is always something to do for this one, and whoever
+/// asks for the status would wait for its end.
+async fn others() {
+    tokio::task::yield_now().await;
 }
 
 /// The next moment after `now` on the beat that `last` was on: what was missed is not made up for.

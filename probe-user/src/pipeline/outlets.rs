@@ -4,15 +4,17 @@
 //! Each event is written as JSON once, whoever gets it. Nothing here waits: what a way out cannot take it drops, counts,
 //! and tells as an event of its own.
 
-use std::io;
+mod last;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc};
 
 use super::clock::{self, Steady};
+use super::couriers::Couriers;
 use super::snapshots;
-use crate::agent::{self, Paths, Seen};
+use crate::agent::{self, Disk, Paths, Seen, Stand};
 use crate::config::Config;
 use crate::engine::Standing;
 use crate::event::{Event, Severity, Stamped, name};
@@ -24,13 +26,10 @@ use crate::policy::spec::PolicySet;
 use crate::resume::Numbers;
 use crate::serve::Query;
 use crate::spool::{self, Class, Entry, Limits, Spool, View};
-use crate::stamp::{Gap, Stamper, line};
+use crate::stamp::{Gap, Lines, Stamper, line};
 use crate::time::KTime;
 
 use super::PipelineError;
-
-/// How long each way out may take at the end.
-const CLOSE_WITHIN: Duration = Duration::from_secs(5);
 
 /// All ways out.
 pub(super) struct Outlets {
@@ -39,16 +38,21 @@ pub(super) struct Outlets {
     sink: Sink,
     spool: Spool,
     ways: Vec<Way>,
-    reporters: Vec<Reporter>,
+    /// By the collector's name.
+    reporters: Vec<(String, Reporter)>,
+    /// Where ways and reporters live.
+    couriers: Couriers,
     /// The collectors that the reporters were made for.
     reported: Vec<forward::Settings>,
     dead: Arc<DeadLetters>,
     notifier: Notifier,
+    lines: Lines,
     /// Numbers that no event has, until that is told.
     gap: Option<Gap>,
-    /// Rung when a collector goes out of reach or comes back.
+    /// Rung when a collector goes out of reach or comes back, and when the disk does.
     bell: Arc<Notify>,
     paths: Paths,
+    disk: Disk,
 }
 
 /// The way to one collector.
@@ -69,7 +73,7 @@ pub(super) struct Wanted {
 impl Outlets {
     /// Takes up what the last run left in the spool. The notes say what is degraded.
     pub(super) fn open(
-        stamper: Stamper,
+        mut stamper: Stamper,
         format: Format,
         config: &Config,
         notifier: Notifier,
@@ -78,7 +82,7 @@ impl Outlets {
         let names: Vec<String> = wanted.iter().map(|wanted| wanted.name.clone()).collect();
         let limits = Limits::of(config.spool_max, config.when_full);
         let (spool, notes) = Spool::open(&config.state_dir.join("spool"), spool::Settings::of(limits), &names)?;
-        let gap = stamper.gap(spool.last().map(|last| &*last.line));
+        let gap = stamper.take_up(spool.last().map(|last| &*last.line));
         let mut outlets = Self {
             stamper,
             clock: Steady::default(),
@@ -86,13 +90,17 @@ impl Outlets {
             spool,
             ways: Vec::new(),
             reporters: Vec::new(),
+            couriers: Couriers::default(),
             reported: Vec::new(),
             dead: Arc::new(DeadLetters::in_state(&config.state_dir)),
             notifier,
+            lines: Lines::default(),
             gap,
             bell: Arc::default(),
             paths: Paths::default(),
+            disk: Disk::default(),
         };
+        outlets.spool.ring(&outlets.bell);
         outlets.open_ways(wanted);
         Ok((outlets, notes))
     }
@@ -108,9 +116,13 @@ impl Outlets {
             return Ok(());
         }
         let host = self.stamper.host();
-        let spawn = |settings| Reporter::spawn(settings, snapshots::ask(queries.clone(), Arc::clone(host)));
-        let reporters: Vec<Option<Reporter>> = collectors.iter().map(spawn).collect::<Result<_, _>>()?;
-        self.reporters = reporters.into_iter().flatten().collect();
+        let _there = (!collectors.is_empty()).then(|| self.couriers.enter());
+        let mut reporters = Vec::new();
+        for (name, settings) in forward::Settings::names(collectors).into_iter().zip(collectors) {
+            let ask = snapshots::ask(queries.clone(), Arc::clone(host));
+            reporters.extend(Reporter::spawn(settings, ask)?.map(|reporter| (name, reporter)));
+        }
+        self.reporters = reporters;
         self.reported = collectors.to_vec();
         Ok(())
     }
@@ -129,6 +141,7 @@ impl Outlets {
     }
 
     fn open_ways(&mut self, wanted: Vec<Wanted>) {
+        let _there = (!wanted.is_empty()).then(|| self.couriers.enter());
         let mut old = std::mem::take(&mut self.ways);
         for Wanted { name, settings, client } in wanted {
             let before = old.iter().position(|way| way.name == name).map(|place| old.swap_remove(place));
@@ -155,19 +168,33 @@ impl Outlets {
 
     /// Gives an event its place and sends it off.
     pub(super) fn tell(&mut self, event: Event) {
-        // A heartbeat wakes the spool's thread once that way, not twice.
-        let urgent = event.severity > Severity::Info || event.name == name::AGENT_HEARTBEAT;
-        self.tell_by(event, |spool, entry| spool.offer(entry, urgent));
+        self.tell_one(event, false);
     }
 
-    fn tell_by(&mut self, mut event: Event, offer: impl FnOnce(&Spool, Entry)) {
+    /// The same of many: nobody is woken for each of them.
+    pub(super) fn tell_all(&mut self, events: Vec<Event>) {
+        let mut events = events.into_iter();
+        while let Some(event) = events.next() {
+            self.tell_one(event, events.len() > 0);
+        }
+    }
+
+    fn tell_one(&mut self, event: Event, more_follow: bool) {
+        // A heartbeat wakes the spool's thread once that way, not twice.
+        let urgent = event.severity > Severity::Info || event.name == name::AGENT_HEARTBEAT;
+        self.tell_by(event, more_follow, |spool, entry| spool.offer(entry, urgent));
+    }
+
+    fn tell_by(&mut self, mut event: Event, more_follow: bool, offer: impl FnOnce(&Spool, Entry)) {
         let alarm = event.alarm.take();
         let clock = self.clock.read();
         let (class, wall) = (Class::of(event.name), clock.wall_of(event.at).0);
         let stamped = self.stamper.stamp(event, &clock);
-        match line(&stamped) {
+        // An alarm's line waits for whoever is to be told, it may be for days.
+        let line = if alarm.is_some() { line(&stamped) } else { self.lines.line(&stamped) };
+        match line {
             Ok(line) => {
-                self.sink.offer(&stamped, &line);
+                self.sink.offer(&stamped, &line, more_follow);
                 offer(&self.spool, Entry { class, wall, line: line.clone() });
                 if let Some(alarm) = alarm {
                     self.notifier.offer(&alarm, &stamped.id, &line);
@@ -189,18 +216,23 @@ impl Outlets {
     /// Tells what the ways out have dropped, where it is time to.
     pub(super) fn tell_drops(&mut self) {
         let now = clock::now();
-        let mut untold = self.sink.untold(now);
-        untold.extend(self.reporters.iter().flat_map(|reporter| reporter.untold(now)));
-        untold.extend(self.notifier.untold(now));
         let of_spool = self.spool.untold(now);
-        let last_of_spool = of_spool.len();
+        self.tell_dropped(now, now, &of_spool);
+    }
+
+    /// Tells what the spool has dropped, and the other ways out as far as it is time to at `due`.
+    fn tell_dropped(&mut self, now: KTime, due: KTime, of_spool: &[Dropped]) {
+        let mut untold = self.sink.untold(due);
+        untold.extend(self.reporters.iter().flat_map(|(_, reporter)| reporter.untold(due)));
+        untold.extend(self.notifier.untold(due));
         for dropped in &untold {
             self.tell(agent::lost(now, dropped));
         }
-        for (number, dropped) in (1..).zip(&of_spool) {
+        let last_of_spool = of_spool.len();
+        for (number, dropped) in (1..).zip(of_spool) {
             let event = agent::lost(now, dropped);
             if number == last_of_spool {
-                self.tell_by(event, Spool::offer_told);
+                self.tell_by(event, false, Spool::offer_told);
             } else {
                 self.tell(event);
             }
@@ -219,18 +251,38 @@ impl Outlets {
         }
     }
 
-    /// Waits until a collector goes out of reach or comes back.
-    pub(super) async fn path_turns(&self) {
+    /// Waits until a collector goes out of reach or comes back, or the disk does.
+    pub(super) async fn turns(&self) {
         self.bell.notified().await;
     }
 
-    /// When [`Self::tell_paths`] has something to tell, unless a path turns before.
-    pub(super) fn next_path(&self) -> Option<KTime> {
-        self.paths.next_look()
+    /// When [`Self::tell_turns`] has something to tell, unless something turns before.
+    pub(super) fn next_turn(&self) -> Option<KTime> {
+        [self.paths.next_look(), self.disk.next_look()].into_iter().flatten().min()
     }
 
-    /// Tells which collectors have been out of reach for long, and which are back.
-    pub(super) fn tell_paths(&mut self) {
+    /// Tells which collectors have been out of reach for long, and which are back; the same of the disk.
+    pub(super) fn tell_turns(&mut self) {
+        self.tell_disk();
+        self.tell_paths();
+    }
+
+    fn tell_disk(&mut self) {
+        let now = clock::now();
+        let spool::Status { unwritten, failing, failing_seconds, dropped, .. } = self.spool.status();
+        let lasting = Duration::try_from_secs_f64(failing_seconds.unwrap_or_default()).unwrap_or_default();
+        let lost = dropped.iter().filter(|dropped| dropped.reason == spool::NO_MEMORY).map(|dropped| dropped.count);
+        let stand = Stand {
+            failing: failing.map(|why| (now.before(lasting), why)),
+            waiting: unwritten as u64,
+            lost: lost.sum(),
+        };
+        if let Some(event) = self.disk.look(now, &stand) {
+            self.tell(event);
+        }
+    }
+
+    fn tell_paths(&mut self) {
         let now = clock::now();
         let collectors = self.collectors();
         let seen = collectors.into_iter().map(|status| {
@@ -312,7 +364,19 @@ impl Outlets {
     /// How delivery to each collector stands.
     pub(super) fn collectors(&self) -> Vec<forward::Status> {
         let now = clock::read().wall;
-        self.ways.iter().map(|way| way.forwarder.status(now)).collect()
+        let of = |way: &Way| {
+            let mut status = way.forwarder.status(now);
+            if let Some((_, reporter)) = self.reporters.iter().find(|(name, _)| *name == way.name) {
+                let (metrics, notes) = reporter.status();
+                status.metrics = Some(metrics);
+                // Both read the same files.
+                status.notes.extend(notes);
+                status.notes.sort_unstable();
+                status.notes.dedup();
+            }
+            status
+        };
+        self.ways.iter().map(of).collect()
     }
 
     /// How the spool stands.
@@ -339,36 +403,9 @@ impl Outlets {
         let mut dropped = self.sink.dropped();
         // What collectors reject is among it.
         dropped.extend(self.spool.status().dropped);
-        dropped.extend(self.reporters.iter().flat_map(Reporter::dropped));
+        dropped.extend(self.reporters.iter().flat_map(|(_, reporter)| reporter.dropped()));
         dropped.extend(self.notifier.dropped());
         dropped
-    }
-
-    /// Lets out what waits, for a bounded time.
-    pub(super) async fn close(self) {
-        let left = self.notifier.close(CLOSE_WITHIN).await;
-        if left > 0 {
-            tracing::warn!(left, "notifications wait for the next run");
-        }
-        let spool = self.spool;
-        let closed = tokio::task::spawn_blocking(move || spool.close(CLOSE_WITHIN));
-        if let Ok(left @ 1..) = closed.await {
-            tracing::error!(left, "events did not get on disk before the end: they are lost");
-        }
-        let closing: Vec<_> =
-            self.ways.into_iter().map(|way| tokio::spawn(way.forwarder.close(CLOSE_WITHIN))).collect();
-        for closed in closing {
-            if let Ok(left @ 1..) = closed.await {
-                tracing::warn!(left, "events wait for the collector until the next run");
-            }
-        }
-        let left = self.sink.close(CLOSE_WITHIN).await;
-        if left > 0 {
-            tracing::warn!(left, "events did not reach stdout before the end");
-        }
-        if let Err(error) = self.stamper.close() {
-            note_unwritten(&error);
-        }
     }
 }
 
@@ -388,8 +425,4 @@ fn wanted(ways: &[Way], collectors: &[forward::Settings]) -> Result<Vec<Wanted>,
 
 fn cannot_write(event: &Stamped, error: &serde_json::Error) {
     tracing::error!(%error, id = event.id, "an event cannot be written as JSON");
-}
-
-fn note_unwritten(error: &io::Error) {
-    tracing::warn!(%error, "the next event number could not be written: the next run leaves a gap in them");
 }

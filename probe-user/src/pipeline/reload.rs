@@ -1,6 +1,6 @@
 //! Policies and configuration read again while the daemon runs.
 
-use super::start::{engine_settings, start_helper};
+use super::start::start_helper;
 use super::{Daemon, PipelineError, clock};
 use crate::agent;
 use crate::engine::Input;
@@ -44,7 +44,7 @@ impl Daemon {
         for note in &self.prepared.notes {
             tracing::warn!("{note}");
         }
-        self.core.engine_mut().settings_changed(engine_settings(&self.prepared));
+        self.limits_changed();
         if let Some(note) = start_helper(&self.prepared, &mut self.acting, self.core.engine_mut()) {
             tracing::warn!("{note}");
             self.prepared.notes.push(note);

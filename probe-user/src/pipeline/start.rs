@@ -11,7 +11,7 @@ use super::core::Core;
 use super::logfiles::LogFiles;
 use super::memory;
 use super::outlets::Outlets;
-use super::{Daemon, Order, PipelineError, Start, Times, clock, privileges};
+use super::{Daemon, Order, PipelineError, Start, Times, clock, privileges, shedding};
 use crate::act::Acting;
 use crate::agent;
 use crate::config::load::Prepared;
@@ -123,6 +123,7 @@ pub async fn run(start: Start, orders: mpsc::Receiver<Order>) -> Result<(), Pipe
         outlets,
         http,
         queries: server.queries().clone(),
+        guard: shedding::guard(&prepared),
         prepared,
         degraded,
         began,

@@ -47,13 +47,15 @@ impl Daemon {
             core.input(input)?;
         }
         core.close();
-        for event in core.take_events() {
-            core.note(outlets.next_seq(), &event);
-            outlets.tell(event);
-        }
+        let events = core.take_events();
+        core.note(outlets.next_seq(), &events);
+        outlets.tell_all(events);
         drop(core);
+        outlets.tell_last_drops().await;
         let now = clock::now();
         outlets.tell(agent::stopped(now, reason, now.since(began)));
+        // That was one more event to find room for.
+        outlets.tell_last_drops().await;
         outlets.close().await;
         drop(pins);
         Ok(())

@@ -35,6 +35,13 @@ pub(crate) enum Outcome {
         /// Retry-After.
         after: Option<Duration>,
     },
+    /// Its own fault, as it says, or that of what it was sent: send it again, but not for ever if others are taken.
+    Broke {
+        /// For logs and status; without secrets.
+        why: String,
+        /// Retry-After.
+        after: Option<Duration>,
+    },
     /// Too large as it is.
     TooLarge,
     /// Never send it again.
@@ -120,6 +127,11 @@ impl Answer {
             StatusCode::PAYLOAD_TOO_LARGE => Outcome::TooLarge,
             StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS => Outcome::Retry { why, after: self.after },
             status if status.is_client_error() => Outcome::Rejected { why },
+            // What stands in front of it says that it is not there; anything else it says itself.
+            StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT => {
+                Outcome::Retry { why, after: self.after }
+            }
+            status if status.is_server_error() => Outcome::Broke { why, after: self.after },
             // Redirects too: a wrong URL is put right by people, and the events should still be there then.
             _ => Outcome::Retry { why, after: self.after },
         }

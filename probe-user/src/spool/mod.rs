@@ -21,6 +21,8 @@ use serde::{Deserialize, Serialize};
 
 mod disk;
 mod frame;
+mod front;
+mod inbox;
 mod mend;
 mod ram;
 mod reader;
@@ -33,9 +35,10 @@ mod tests;
 mod writer;
 
 pub use frame::{Class, PAYLOAD_MAX};
+pub use front::{Settings, Spool, Status};
+pub use inbox::NO_MEMORY;
 pub use reader::{Backlog, Gauge, Reader, View};
 pub use store::Entry;
-pub use writer::{Settings, Spool, Status};
 
 /// What a full spool does.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -47,7 +47,10 @@ impl Reader {
 
     /// For asking how far behind the collector is.
     pub fn gauge(&self) -> Gauge {
-        Gauge { shared: Arc::clone(&self.shared), sink: self.sink.clone(), last: Mutex::default() }
+        let gauge = Gauge { shared: Arc::clone(&self.shared), sink: self.sink.clone(), last: Mutex::default() };
+        // Nothing is at work yet where it is made: that it could not be seen would look like an empty backlog.
+        gauge.read();
+        gauge
     }
 
     /// Waits until there is something that was not read yet. `false`: the spool is gone.

@@ -6,6 +6,7 @@ use super::disk::Disk;
 use super::frame::{Frame, HEADER, PAYLOAD_MAX, SEAL, Seal};
 
 /// Read at a time; a frame always fits.
+const STEP: usize = 256 << 10;
 const CHUNK: usize = (HEADER + PAYLOAD_MAX).next_power_of_two();
 
 /// A file of frames, named after the position at which it begins.
@@ -72,8 +73,9 @@ pub(super) fn frames(
     end: u64,
     mut take: impl FnMut(u64, &Frame, &[u8]) -> bool,
 ) -> io::Result<(u64, Stop)> {
+    let mut step = STEP;
     while offset < end {
-        let wanted = usize::try_from(end - offset).unwrap_or(usize::MAX).min(CHUNK);
+        let wanted = usize::try_from(end - offset).unwrap_or(usize::MAX).min(step);
         let chunk = disk.read(name, offset, wanted)?;
         let mut rest = chunk.as_slice();
         let before = offset;
@@ -87,6 +89,11 @@ pub(super) fn frames(
         if rest.is_empty() && chunk.len() == wanted {
             continue;
         }
+        if offset == before && chunk.len() == step && step < CHUNK {
+            step = CHUNK;
+            continue;
+        }
+        step = STEP;
         // What is left may be the beginning of a frame that goes on behind the chunk.
         if offset == before || chunk.len() < wanted || offset + rest.len() as u64 >= end {
             return Ok((offset, Stop::NoFrame));

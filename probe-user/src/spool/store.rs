@@ -75,8 +75,8 @@ impl<D: Disk> Store<D> {
         self.make_room(size)?;
         let held = self.bytes() + SEAL as u64;
         let mut settled = self.active()?.bytes;
-        let mut bytes = Vec::new();
-        let mut holds = Vec::new();
+        let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(0));
+        let mut holds = Vec::with_capacity(batch.len());
         let mut refused = 0;
         let mut told = true;
         for entry in batch {

@@ -1,32 +1,41 @@
 //! Gives each event its place in the stream: id, sequence number, wall time, host.
 //!
 //! The sequence number rises by one for every event of a boot of a host, whatever restarts in between. It is kept in the
-//! state directory ([`ledger`]): numbers are reserved ahead in blocks, each reservation is on disk before its first
-//! number is used, and a clean end writes the exact next number. After a crash the stream goes on at the end of the
-//! reserved block: never back, so that a receiver that drops repeats by id drops nothing new. The gap is at most
-//! [`BLOCK`] numbers, `agent.started` says where it comes from ([`Resumed`]), and an `agent.lost` names the numbers from the
-//! last accepted event on ([`Gap`]), so that a receiver can account for each of them.
+//! state directory ([`ledger`]): numbers are reserved ahead in blocks by a thread of its own ([`reserve`]), so that each
+//! reservation is on disk before its first number is used, and a clean end writes the exact next number. After a crash the
+//! stream goes on at the end of the reserved block: never back, so that a receiver that drops repeats by id drops nothing
+//! new. The gap is at most [`BLOCK`] numbers, `agent.started` says where it comes from ([`Resumed`]), and an `agent.lost`
+//! names the numbers from the last accepted event on ([`Gap`]), so that a receiver can account for each of them.
+//!
+//! Nobody waits for the disk: while it stands still for longer than half a block lasts, numbers are used unreserved. Events
+//! that it accepted all the same are known by the spool, and the next run goes on behind them ([`Stamper::take_up`]).
 //!
 //! Where the file cannot be kept or read, numbers start at the time since boot in units of 100 us: above anything that an
 //! earlier run of this boot can have used (unless it told more than 10,000 events a second over its whole life), without
 //! any memory of it. That is told as a note.
 
 mod ledger;
+mod reserve;
 #[cfg(test)]
 mod tests;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use bytes::{BufMut as _, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 use serde::{Deserialize, Serialize};
 
 use crate::event::{Event, Host, Stamped};
 use crate::time::ClockReading;
 use ledger::{Entry, Found, Ledger};
+use reserve::Reserver;
 
-/// How many sequence numbers one write to the disk reserves.
-pub const BLOCK: u64 = 4096;
+/// How many sequence numbers are reserved at most. The next reservation is asked for when half of them are used, which
+/// at 50,000 events a second leaves a disk 160 ms.
+pub const BLOCK: u64 = 16_384;
+
+/// Memory that lines are cut from.
+const CHUNK_BYTES: usize = 64 << 10;
 
 /// How the stream goes on after the last run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -66,7 +75,7 @@ pub struct Gap {
     pub last: u64,
 }
 
-/// What [`Stamper::gap`] wants to know of an event.
+/// What [`Stamper::take_up`] wants to know of an event.
 #[derive(Deserialize)]
 struct Place {
     seq: u64,
@@ -93,11 +102,10 @@ pub struct Stamper {
     host: Arc<Host>,
     prefix: String,
     next: u64,
-    /// First number that is not reserved.
+    /// First number that no reservation was asked for.
     limit: u64,
-    ledger: Option<Ledger>,
+    reserver: Option<Reserver>,
     resumed: Resumed,
-    reserve_failed: bool,
 }
 
 impl Stamper {
@@ -132,10 +140,11 @@ impl Stamper {
                 (Some(ledger), next, resumed)
             }
         };
-        let prefix = format!("{}:{}:", host.id, host.boot_id);
-        let mut stamper =
-            Self { host: Arc::new(host), prefix, next, limit: next, ledger, resumed, reserve_failed: false };
-        if let Some(error) = stamper.reserve() {
+        let mut stamper = Self { next, resumed, ..Self::forgetful(host) };
+        stamper.limit = next.saturating_add(BLOCK);
+        let entry = stamper.entry(stamper.limit, false);
+        stamper.reserver = ledger.map(Reserver::new);
+        if let Some(Err(error)) = stamper.reserver.as_ref().map(|reserver| reserver.write(&entry)) {
             notes.push(format!("state directory {}: {error}; a restart may repeat event numbers", state_dir.display()));
         }
         Ok((stamper, notes))
@@ -144,15 +153,7 @@ impl Stamper {
     /// Numbers from 1 without any memory: for events that nobody else ever gets.
     pub fn forgetful(host: Host) -> Self {
         let prefix = format!("{}:{}:", host.id, host.boot_id);
-        Self {
-            host: Arc::new(host),
-            prefix,
-            next: 1,
-            limit: u64::MAX,
-            ledger: None,
-            resumed: Resumed::FirstOfBoot,
-            reserve_failed: false,
-        }
+        Self { host: Arc::new(host), prefix, next: 1, limit: u64::MAX, reserver: None, resumed: Resumed::FirstOfBoot }
     }
 
     /// How this run goes on after the last one.
@@ -160,10 +161,11 @@ impl Stamper {
         self.resumed
     }
 
-    /// The numbers between the last event that was accepted, as a line of JSON, and the first of this run: those of events
-    /// that were stamped and not accepted, and those that were never given.
-    pub fn gap(&self, last: Option<&[u8]>) -> Option<Gap> {
+    /// Goes on behind the last event that was accepted, given as a line of JSON. What is returned are the numbers between it
+    /// and the first of this run: those of events that were stamped and not accepted, and those that were never given.
+    pub fn take_up(&mut self, last: Option<&[u8]>) -> Option<Gap> {
         let accepted = self.accepted(last);
+        self.next = self.next.max(accepted.saturating_add(1));
         let reason = match self.resumed {
             Resumed::AfterCrash => "crash",
             Resumed::Clean => "unwritten",
@@ -189,16 +191,13 @@ impl Stamper {
         self.next
     }
 
-    /// Gives the event the next place. Once every [`BLOCK`] events this writes a small file and waits for the disk.
+    /// Gives the event the next place.
     pub fn stamp(&mut self, event: Event, clock: &ClockReading) -> Stamped {
-        if self.next >= self.limit {
-            match self.reserve() {
-                Some(error) if !self.reserve_failed => {
-                    self.reserve_failed = true;
-                    tracing::warn!(%error, "event numbers cannot be reserved; a crash now may repeat some");
-                }
-                Some(_) => {}
-                None => self.reserve_failed = false,
+        if self.limit.saturating_sub(self.next) <= BLOCK / 2 {
+            self.limit = self.next.saturating_add(BLOCK);
+            let entry = self.entry(self.limit, false);
+            if let Some(reserver) = &mut self.reserver {
+                reserver.ask(entry);
             }
         }
         let seq = self.next;
@@ -211,21 +210,15 @@ impl Stamper {
             severity: event.severity,
             body: event.body,
             host: Arc::clone(&self.host),
-            attributes: event.attributes.to_json(clock),
+            attributes: event.attributes,
+            clock: *clock,
         }
     }
 
     /// Writes the exact next number, so that the next run leaves no gap.
     pub fn close(mut self) -> std::io::Result<()> {
         let entry = self.entry(self.next, true);
-        self.ledger.as_mut().map_or(Ok(()), |ledger| ledger.write(&entry))
-    }
-
-    /// Reserves the next block. On failure the numbers are used all the same: an event without a number is no event.
-    fn reserve(&mut self) -> Option<std::io::Error> {
-        self.limit = self.next.saturating_add(BLOCK);
-        let entry = self.entry(self.limit, false);
-        self.ledger.as_mut().and_then(|ledger| ledger.write(&entry).err())
+        self.reserver.take().map_or(Ok(()), |reserver| reserver.close(&entry))
     }
 
     fn entry(&self, next: u64, clean: bool) -> Entry {
@@ -233,11 +226,33 @@ impl Stamper {
     }
 }
 
-/// The event as one line of JSON with its newline, made once and shared by all sinks.
+/// Makes lines of events. Under load the memory of each would be allocated here and freed by another thread, which the C
+/// library is slow at: lines are cut from common chunks, which are freed when their last line is gone.
+#[derive(Debug, Default)]
+pub struct Lines {
+    /// The line that is being made: JSON is written in a hundred small pieces, for which a plain vector is the fastest.
+    line: Vec<u8>,
+    chunk: BytesMut,
+}
+
+impl Lines {
+    /// The event as one line of JSON with its newline, made once and shared by all sinks.
+    pub fn line(&mut self, stamped: &Stamped) -> Result<Bytes, serde_json::Error> {
+        self.line.clear();
+        self.line.shrink_to(CHUNK_BYTES);
+        serde_json::to_writer(&mut self.line, stamped)?;
+        self.line.push(b'\n');
+        if self.chunk.capacity() < self.line.len() {
+            self.chunk = BytesMut::with_capacity(CHUNK_BYTES.max(self.line.len()));
+        }
+        self.chunk.extend_from_slice(&self.line);
+        Ok(self.chunk.split().freeze())
+    }
+}
+
+/// The event as one line by itself, for one that may be kept for long.
 pub fn line(stamped: &Stamped) -> Result<Bytes, serde_json::Error> {
-    let mut writer = BytesMut::with_capacity(1024).writer();
-    serde_json::to_writer(&mut writer, stamped)?;
-    let mut line = writer.into_inner();
-    line.put_u8(b'\n');
-    Ok(line.freeze())
+    let mut line = serde_json::to_vec(stamped)?;
+    line.push(b'\n');
+    Ok(line.into_boxed_slice().into())
 }

@@ -3,6 +3,7 @@
 mod host;
 mod jobs;
 mod logs;
+mod ways;
 
 use std::fmt::Write as _;
 
@@ -25,14 +26,14 @@ pub(super) fn text(report: &Value) -> String {
     }
     page.push('\n');
     for collector in list(&report["collectors"]) {
-        self::collector(&mut page, collector);
+        ways::collector(&mut page, collector);
     }
     if list(&report["collectors"]).is_empty() {
         page.push_str("collector: none\n");
     }
-    spool(&mut page, &report["spool"]);
+    ways::spool(&mut page, &report["spool"]);
     for destination in list(&report["notify"]) {
-        self::destination(&mut page, destination);
+        ways::destination(&mut page, destination);
     }
     losses(&mut page, report);
     page
@@ -150,50 +151,6 @@ fn bound_row(group: String, members: String, bound: &Value) -> [String; 7] {
     ]
 }
 
-fn collector(page: &mut String, collector: &Value) {
-    let urls: Vec<String> = list(&collector["urls"]).iter().map(word).collect();
-    let state = if collector["healthy"].as_bool() == Some(true) { "takes events" } else { "does not take events" };
-    let _ = writeln!(
-        page,
-        "collector {}: {state}; {} sent, {} waiting{}",
-        urls.join(", "),
-        collector["sent_events"],
-        collector["queued_events"],
-        collector["queued_age"].as_f64().map(|age| format!(" for {}", span(age))).unwrap_or_default(),
-    );
-    if let Some(error) = collector["last_error"].as_str() {
-        let _ = writeln!(page, "  {}", clean(error));
-    }
-}
-
-fn spool(page: &mut String, spool: &Value) {
-    let Some(most) = spool["max_bytes"].as_f64() else { return };
-    let held = spool["bytes"].as_f64().unwrap_or(0.0);
-    let _ = write!(page, "spool: {} of {} on disk", bytes(held), bytes(most));
-    if let Some(why) = spool["failing"].as_str() {
-        let _ = write!(page, "; cannot be written, {} events wait in memory: {}", spool["unwritten"], clean(why));
-    }
-    page.push('\n');
-}
-
-fn destination(page: &mut String, destination: &Value) {
-    let state = if destination["healthy"].as_bool() == Some(true) { "takes alarms" } else { "does not take alarms" };
-    let on = destination["active"].as_u64().map(|on| format!(", {on} on")).unwrap_or_default();
-    let _ = writeln!(
-        page,
-        "notify {} ({} {}): {state}; {} sent, {} waiting, {} refused{on}",
-        word(&destination["name"]),
-        word(&destination["kind"]),
-        word(&destination["url"]),
-        destination["sent"],
-        destination["pending"],
-        destination["failed"],
-    );
-    if let Some(error) = destination["last_error"].as_str() {
-        let _ = writeln!(page, "  {}", clean(error));
-    }
-}
-
 fn losses(page: &mut String, report: &Value) {
     let told: Vec<String> = ["lost", "dropped"]
         .iter()
@@ -306,9 +263,12 @@ mod tests {
                 {"name": "idle", "members": 0, "bounds": []}],
                 "actions": [{"name": "restart", "alarm": "nginx.count.min", "policy": "nginx", "since_seconds": 3.0},
                     {"name": "stop", "alarm": "nginx.memory.max", "instance": "42", "since_seconds": 61}]},
-            "collectors": [{"urls": ["http://c/"], "healthy": false, "sent_events": 3, "queued_events": 2,
-                "queued_age": 75.4, "last_error": "http://c/: HTTP 503"}],
-            "spool": {"bytes": 2048, "max_bytes": 1 << 20, "unwritten": 3, "failing": "No space left on device"},
+            "collectors": [{"urls": ["http://c/", "http://d/"], "proxies": {"http://d/": "http://proxy:3128"},
+                "healthy": false, "sent_events": 3, "queued_events": 2, "queued_age": 75.4,
+                "last_error": "http://c/: HTTP 503", "suspects": 1, "notes": ["token_file /t: empty"],
+                "metrics": {"every": 15.0, "healthy": false, "sent": 12, "waiting": 3, "last_error": "http://c/: HTTP 503"}}],
+            "spool": {"bytes": 2048, "max_bytes": 1 << 20, "unwritten": 3, "failing": "No space left on device",
+                "failing_seconds": 200.0},
             "notify": [{"name": "ops", "kind": "webhook", "url": "https://h/", "healthy": false, "pending": 2, "sent": 1,
                     "failed": 0, "last_error": "HTTP 500"},
                 {"name": "pager", "kind": "alertmanager", "url": "http://a/", "healthy": true, "pending": 0, "active": 3,
@@ -333,9 +293,13 @@ mod tests {
         action: restart for nginx.count.min, under way for 3s
         action: stop for nginx.memory.max (42), under way for 1m1s
 
-        collector http://c/: does not take events; 3 sent, 2 waiting for 1m15s
+        collector http://c/, http://d/ (by http://proxy:3128): does not take events; 3 sent, 2 waiting for 1m15s
           http://c/: HTTP 503
-        spool: 2.0 KiB of 1.0 MiB on disk; cannot be written, 3 events wait in memory: No space left on device
+          it breaks over 1 of them: they come late, in smaller parts
+          metrics every 15s: not taken; 12 sent, 3 waiting
+            http://c/: HTTP 503
+          token_file /t: empty
+        spool: 2.0 KiB of 1.0 MiB on disk; cannot be written for 3m20s, 3 events wait in memory: No space left on device
         notify ops (webhook https://h/): does not take alarms; 1 sent, 2 waiting, 0 refused
           HTTP 500
         notify pager (alertmanager http://a/): takes alarms; 9 sent, 0 waiting, 0 refused, 3 on

@@ -254,7 +254,7 @@ fn alarms_are_repeated_and_evidence_is_there() {
     assert_eq!(told.iter().filter(|name| **name == "procprobe.policy.firing").count(), 3, "{told:?}");
     let firing = scene.events.iter().find(|event| event.name == "procprobe.policy.firing").unwrap();
     let clock = crate::time::ClockReading { mono: KTime(0), boot_ns: 0, wall: crate::time::Wall(0) };
-    let attributes = firing.attributes.to_json(&clock);
+    let attributes = serde_json::to_value(firing.attributes.told(&clock)).unwrap();
     let evidence = attributes["evidence"].as_array().unwrap();
     assert_eq!(evidence[0]["line"], "hit\\x1b[31m [redacted]");
     assert_eq!(evidence[0]["log.file.path"], "/var/log/\\n");

@@ -171,15 +171,19 @@ async fn while_it_is_down_the_newest_wait() {
     let reporter = Reporter::spawn(&settings(&url), ask).unwrap().unwrap();
     until("all of them", || *lock(&asked) == 50 && lock(&log).requests > 2).await;
     until("a full queue", || drops(&reporter) == [("queue_full".to_owned(), 30 * 3)]).await;
+    let (status, _) = reporter.status();
+    assert!(!status.healthy && status.failures > 2 && status.waiting == 20 && status.sent == 0, "{status:?}");
+    assert!(status.last_error.as_ref().unwrap().starts_with(&format!("{url}/: HTTP 503")), "{status:?}");
     lock(&log).down = false;
-    until("the newest", || numbers(&log).len() >= 20).await;
+    until("the newest", || reporter.status().0.sent == 20).await;
     assert_eq!(numbers(&log), (30..50).collect::<Vec<_>>());
+    let (status, notes) = reporter.status();
+    assert_eq!((status.healthy, status.last_error, status.waiting, notes), (true, None, 0, vec![]));
 }
 
 #[test]
 fn waiting_snapshots_are_bounded_in_bytes_too() {
-    let state = State { waiting: VecDeque::new(), next: 0, tally: Tally::new(PLACE), failing: false };
-    let shared = Shared { state: Mutex::new(state), wake: Notify::new() };
+    let shared = Shared { state: Mutex::new(State::new()), wake: Notify::new() };
     let body = |bytes: usize| Body {
         bytes: vec![0; bytes].into(),
         content_type: "application/x-protobuf",

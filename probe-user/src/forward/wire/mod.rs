@@ -44,6 +44,9 @@ pub enum Protocol {
     Otlp,
 }
 
+/// The content type of OTLP.
+const PROTOBUF: &str = "application/x-protobuf";
+
 /// Of a request's body.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Compression {
@@ -109,13 +112,13 @@ impl Wire {
                 }
                 self.body(plain.freeze(), "application/x-ndjson", records)
             }
-            Protocol::Otlp => self.protobuf(&otlp_logs::request(lines), records),
+            Protocol::Otlp => self.body(otlp_logs::request(lines).into(), PROTOBUF, records),
         }
     }
 
     /// Of an OTLP request.
     pub(super) fn protobuf(&self, message: &impl Message, records: u64) -> Body {
-        self.body(message.encode_to_vec().into(), "application/x-protobuf", records)
+        self.body(message.encode_to_vec().into(), PROTOBUF, records)
     }
 
     fn body(&self, plain: Bytes, content_type: &'static str, records: u64) -> Body {

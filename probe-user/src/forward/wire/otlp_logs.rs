@@ -10,67 +10,112 @@
 //! | `attributes` | attributes; lists and maps stay such |
 //! | `id`, `seq` | the attributes `log.record.uid` and `procprobe.seq` |
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
-use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, InstrumentationScope, KeyValue};
-use opentelemetry_proto::tonic::logs::v1::{LogRecord, ResourceLogs, ScopeLogs, SeverityNumber};
+use opentelemetry_proto::tonic::logs::v1::{LogRecord, ScopeLogs, SeverityNumber};
 use opentelemetry_proto::tonic::resource::v1::Resource;
+use prost::Message;
 use serde::Deserialize;
 
-use super::any::{Attributes, key_value, text};
+use super::any::{Attributes, begin, end, key_value, text};
 
 /// The instrumentation scope, and the name of the service.
 pub(super) const SCOPE: &str = "procprobe";
 
+/// Of the lists of messages and of what has attributes, as their .proto files number the fields.
+const RESOURCE_LOGS: u8 = 1;
+const RESOURCE: u8 = 1;
+const RESOURCE_ATTRIBUTES: u8 = 1;
+const SCOPE_LOGS: u8 = 2;
+const LOG_RECORDS: u8 = 2;
+const RECORD_ATTRIBUTES: u8 = 6;
+
 /// An event as it is stored.
 #[derive(Deserialize)]
-struct Line {
+struct Line<'a> {
     id: String,
     seq: u64,
-    time: String,
+    #[serde(borrow)]
+    time: Cow<'a, str>,
     name: String,
     severity: String,
     body: String,
-    host: Attributes,
-    attributes: Attributes,
+    host: Host,
+    attributes: Attributes<RECORD_ATTRIBUTES>,
 }
 
-/// Of stored lines, in their order.
-pub(super) fn request(lines: &[Bytes]) -> ExportLogsServiceRequest {
-    let mut hosts: Vec<(Vec<KeyValue>, Vec<LogRecord>)> = Vec::new();
-    for line in lines {
-        let (host, record) = decoded(line).unwrap_or_else(|| {
-            let host = hosts.last().map(|(host, _)| host.clone());
-            (host.unwrap_or_default(), undecoded(line))
-        });
-        match hosts.last_mut() {
-            Some((last, records)) if *last == host => records.push(record),
-            _ => hosts.push((host, vec![record])),
+/// What the host's fields become.
+type Host = Attributes<RESOURCE_ATTRIBUTES>;
+
+/// An `ExportLogsServiceRequest` of stored lines, in their order. Each record is encoded as soon as it is made: a batch of
+/// them as messages takes ten times the memory of its text.
+///
+/// A message's fields may come in any order and number of pieces: what is no list is encoded by the messages of OTLP's own
+/// crate, which have empty lists then, and the lists are put beside it.
+pub(super) fn request(lines: &[Bytes]) -> Vec<u8> {
+    let mut request = Vec::with_capacity(lines.iter().map(Bytes::len).sum());
+    let mut lines = lines.iter().peekable();
+    while let Some(first) = lines.peek() {
+        let host = decoded(first).map(|(host, ..)| host).unwrap_or_default();
+        let logs = begin(&mut request, RESOURCE_LOGS);
+        put_resource(&mut request, &host);
+        let scope_logs = begin(&mut request, SCOPE_LOGS);
+        put(&mut request, &ScopeLogs { scope: Some(scope()), ..ScopeLogs::default() });
+        while let Some(line) = lines.peek() {
+            let decoded = decoded(line);
+            if decoded.as_ref().is_some_and(|(from, ..)| *from != host) {
+                break;
+            }
+            let began = begin(&mut request, LOG_RECORDS);
+            match decoded {
+                Some((_, record, attributes)) => {
+                    request.extend_from_slice(&attributes.0);
+                    put(&mut request, &record);
+                }
+                None => put(&mut request, &undecoded(line)),
+            }
+            end(&mut request, began);
+            lines.next();
         }
+        end(&mut request, scope_logs);
+        end(&mut request, logs);
     }
-    ExportLogsServiceRequest { resource_logs: hosts.into_iter().map(resource_logs).collect() }
+    request
 }
 
-/// `None`: it is no event.
-fn decoded(line: &[u8]) -> Option<(Vec<KeyValue>, LogRecord)> {
-    let line: Line = serde_json::from_slice(line).ok()?;
+/// Appends the fields of a message.
+fn put(to: &mut Vec<u8>, message: &impl Message) {
+    // A vector has room for everything.
+    let _ = message.encode(to);
+}
+
+fn put_resource(to: &mut Vec<u8>, host: &Host) {
+    let began = begin(to, RESOURCE);
+    to.extend_from_slice(&host.0);
+    put(to, &resource(Vec::new()));
+    end(to, began);
+}
+
+/// From whom, the record, and its attributes but for id and number, which the record has. `None`: it is no event.
+fn decoded(line: &[u8]) -> Option<(Host, LogRecord, Attributes<RECORD_ATTRIBUTES>)> {
+    let line: Line<'_> = serde_json::from_slice(line).ok()?;
     let time: jiff::Timestamp = line.time.parse().ok()?;
     let time = u64::try_from(time.as_nanosecond()).ok()?;
-    let mut attributes = line.attributes.0;
-    attributes.push(text("log.record.uid", line.id));
-    attributes.push(key_value("procprobe.seq", Value::IntValue(i64::try_from(line.seq).unwrap_or(i64::MAX))));
+    let seq = Value::IntValue(i64::try_from(line.seq).unwrap_or(i64::MAX));
     let record = LogRecord {
         time_unix_nano: time,
         observed_time_unix_nano: time,
         severity_number: severity(&line.severity).into(),
         severity_text: line.severity,
         body: Some(AnyValue { value: Some(Value::StringValue(line.body)) }),
-        attributes,
+        attributes: vec![text("log.record.uid", line.id), key_value("procprobe.seq", seq)],
         event_name: line.name,
         ..LogRecord::default()
     };
-    Some((line.host.0, record))
+    Some((line.host, record, line.attributes))
 }
 
 /// A line that is no event still arrives.
@@ -89,14 +134,6 @@ fn severity(word: &str) -> SeverityNumber {
         "warning" => SeverityNumber::Warn,
         "critical" => SeverityNumber::Error2,
         _ => SeverityNumber::Unspecified,
-    }
-}
-
-fn resource_logs((host, log_records): (Vec<KeyValue>, Vec<LogRecord>)) -> ResourceLogs {
-    ResourceLogs {
-        resource: Some(resource(host)),
-        scope_logs: vec![ScopeLogs { scope: Some(scope()), log_records, ..ScopeLogs::default() }],
-        ..ResourceLogs::default()
     }
 }
 

@@ -13,11 +13,16 @@ use serde_json::{Value, json};
 
 use super::answer::{Said, refusal, success};
 use super::*;
-use crate::event::{Host, Severity, Stamped};
+use crate::event::{Attributes, Host, Severity, Stamped};
 use crate::stamp;
+use crate::time::{ClockReading, KTime, Wall};
 
 fn stamped(seq: u64, boot: &str, severity: Severity, attributes: Value) -> Stamped {
-    let Value::Object(attributes) = attributes else { panic!("attributes are an object") };
+    let Value::Object(given) = attributes else { panic!("attributes are an object") };
+    let mut attributes = Attributes::default();
+    for (name, value) in given {
+        attributes.put(Box::leak(name.into_boxed_str()), value);
+    }
     Stamped {
         id: format!("h:{boot}:{seq:012}"),
         seq,
@@ -27,6 +32,7 @@ fn stamped(seq: u64, boot: &str, severity: Severity, attributes: Value) -> Stamp
         body: format!("event \"{seq}\" — ünï"),
         host: Arc::new(Host { name: "web-1".into(), id: "h".into(), boot_id: boot.into() }),
         attributes,
+        clock: ClockReading { mono: KTime(0), boot_ns: 0, wall: Wall(0) },
     }
 }
 

@@ -46,6 +46,13 @@ impl PolicySet {
     pub fn is_empty(&self) -> bool {
         self.groups.is_empty() && self.jobs.is_empty() && self.logs.is_empty() && self.host.is_empty()
     }
+
+    /// Whether some process belongs somewhere, or not, by its arguments.
+    pub fn select_by_args(&self) -> bool {
+        let groups = self.groups.iter().flat_map(|group| [Some(&group.select), group.except.as_ref()]);
+        let jobs = self.jobs.iter().flat_map(|job| [Some(&job.select), job.except.as_ref()]);
+        groups.chain(jobs).flatten().any(|select| !select.args.is_empty())
+    }
 }
 
 /// Facts about the host that bounds like `25% host` rest on.

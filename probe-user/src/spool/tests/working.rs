@@ -1,9 +1,11 @@
 //! The thread and its readers, on a real directory.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use tempfile::TempDir;
+use tokio::sync::Notify;
 
 use super::super::{Class, Entry, Limits, Settings, Spool, WhenFull};
 use crate::time::KTime;
@@ -83,6 +85,35 @@ async fn drops_are_told_until_the_telling_is_on_disk() {
 }
 
 #[test]
+fn at_the_end_every_drop_can_be_told_and_the_next_run_has_none_to_tell() {
+    let dir = TempDir::new().unwrap();
+    let spool = open(&dir, settings(200_000));
+    let last_untold = || {
+        let began = std::time::Instant::now();
+        loop {
+            if let Some(untold) = spool.last_untold() {
+                return untold;
+            }
+            assert!(began.elapsed() < WITHIN, "{:?}", spool.status());
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    };
+    // However short ago the last telling was.
+    for round in 0..2 {
+        for number in 0..10_000 {
+            spool.offer(entry(number, Class::Process), false);
+        }
+        let untold = last_untold();
+        assert_eq!((untold.len(), untold[0].reason.as_str()), (1, "full"), "{round}: {untold:?}");
+        spool.offer_told(entry(10_000, Class::Loss));
+    }
+    assert_eq!(last_untold(), []);
+    assert_eq!(spool.close(WITHIN), 0);
+    let spool = open(&dir, settings(200_000));
+    assert_eq!(spool.untold(KTime::from_secs(100)), []);
+}
+
+#[test]
 fn a_disk_that_refuses_costs_memory_up_to_the_bound_and_starts_and_exits_first() {
     let dir = TempDir::new().unwrap();
     let small = Settings { memory_bytes: 10_000, backoff: Duration::from_millis(1), ..settings(1 << 20) };
@@ -104,4 +135,23 @@ fn a_disk_that_refuses_costs_memory_up_to_the_bound_and_starts_and_exits_first()
     assert_eq!(dropped + status.unwritten as u64, 1000);
     let left = spool.close(WITHIN);
     assert_eq!(left, status.unwritten);
+}
+
+#[tokio::test]
+async fn a_disk_that_refuses_rings_and_so_does_one_that_takes_events_again() {
+    let dir = TempDir::new().unwrap();
+    let (real, away) = (dir.path().join("spool"), dir.path().join("away"));
+    let quick = Settings { backoff: Duration::from_millis(1), ..settings(1 << 20) };
+    let (spool, bell) = (open(&dir, quick), Arc::new(Notify::new()));
+    spool.ring(&bell);
+    let rung = async || tokio::time::timeout(WITHIN, bell.notified()).await.unwrap();
+    std::fs::rename(&real, &away).unwrap();
+    spool.offer(entry(0, Class::Alarm), true);
+    rung().await;
+    let status = spool.status();
+    assert!(status.failing.unwrap().contains("No such file") && status.failing_seconds.unwrap() < 20.0);
+    std::fs::rename(&away, &real).unwrap();
+    rung().await;
+    let status = spool.status();
+    assert_eq!((status.failing, status.failing_seconds, status.unwritten), (None, None, 0));
 }

@@ -6,6 +6,7 @@
 
 mod completeness;
 mod cost;
+mod delivery;
 mod figure;
 mod fresh;
 mod logs;
@@ -39,7 +40,7 @@ impl Effort {
 /// Name, what is measured, how.
 type Row = (&'static str, &'static str, fn(Effort) -> Outcome);
 
-const ROWS: [Row; 12] = [
+const ROWS: [Row; 13] = [
     ("storm", "short processes, started as fast as two cores can", completeness::storm),
     ("cpu", "CPU time against what the scheduler charged", completeness::cpu),
     ("latency", "exit of a watched process to its alarm on stdout", speed::latency),
@@ -49,6 +50,7 @@ const ROWS: [Row; 12] = [
     ("workload", "what the host's own work loses", workload::slowdown),
     ("match", "many policies, many processes: the engine alone", matching::many),
     ("replay", "a recording of lives that never were: how fast, how large", replay::speed),
+    ("delivery", "events through engine, spool and OTLP to a collector", delivery::rate),
     ("memory", "resident memory before and after many short processes", memory::resident),
     ("logs", "lines of log files held against policies", logs::throughput),
     ("fresh", "first build on a machine that has nothing yet (only when asked for by name)", fresh::build),

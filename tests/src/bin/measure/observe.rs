@@ -8,6 +8,8 @@ use std::time::Instant;
 
 use procprobe_tests::daemon::Daemon;
 
+/// Of /proc/stat: USER_HZ is 100 on every architecture that counts here.
+const TICK_NS: u64 = 10_000_000;
 const BPF_STATS: &str = "/proc/sys/kernel/bpf_stats_enabled";
 
 /// The binary that plays the processes: it is built beside this one.
@@ -26,6 +28,7 @@ pub(crate) struct Reading {
     cpu_ns: u64,
     wakeups: u64,
     forks: u64,
+    busy_ns: u64,
 }
 
 /// What came between two readings, a second.
@@ -37,6 +40,8 @@ pub(crate) struct Rates {
     pub(crate) wakeups: f64,
     /// Processes and threads that the whole host started.
     pub(crate) forks: f64,
+    /// CPU time that the whole host used, in cores.
+    pub(crate) host_cpu: f64,
     /// How long.
     pub(crate) seconds: f64,
 }
@@ -49,8 +54,9 @@ impl Reading {
             cpu_ns += first_number(&fs::read_to_string(task.join("schedstat"))?)?;
             wakeups += field(&fs::read_to_string(task.join("status"))?, "voluntary_ctxt_switches:")?;
         }
-        let forks = field(&fs::read_to_string("/proc/stat")?, "processes ")?;
-        Ok(Self { at: Instant::now(), cpu_ns, wakeups, forks })
+        let stat = fs::read_to_string("/proc/stat")?;
+        let forks = field(&stat, "processes ")?;
+        Ok(Self { at: Instant::now(), cpu_ns, wakeups, forks, busy_ns: busy_ns(&stat)? })
     }
 
     pub(crate) fn until(self, later: Self) -> Rates {
@@ -60,9 +66,20 @@ impl Reading {
             cpu: rate(self.cpu_ns, later.cpu_ns) / 1e9,
             wakeups: rate(self.wakeups, later.wakeups),
             forks: rate(self.forks, later.forks),
+            host_cpu: rate(self.busy_ns, later.busy_ns) / 1e9,
             seconds,
         }
     }
+}
+
+/// What all CPUs did but for idling and waiting for I/O, from the first line of /proc/stat.
+fn busy_ns(stat: &str) -> Result<u64, Box<dyn Error>> {
+    let line = stat.lines().next().ok_or("/proc/stat is empty")?;
+    let ticks: Vec<u64> = line.split_whitespace().skip(1).map(str::parse).collect::<Result<_, _>>()?;
+    let [user, nice, system, _idle, _iowait, irq, softirq, ..] = ticks[..] else {
+        return Err(format!("not understood: {line}").into());
+    };
+    Ok((user + nice + system + irq + softirq) * TICK_NS)
 }
 
 /// `VmRSS` or `VmHWM`, bytes.

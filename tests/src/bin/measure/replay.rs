@@ -32,7 +32,7 @@ const RUNNING: u32 = 20;
 /// One drain.
 const DRAIN_NS: u64 = 100_000_000;
 
-const PROGRAMS: [(&str, &str); 8] = [
+pub(crate) const PROGRAMS: [(&str, &str); 8] = [
     ("sh", "-c test -f /run/lock/job && echo busy"),
     ("date", "+%Y-%m-%dT%H:%M:%S"),
     ("grep", "-q error /var/log/app/current.log"),
@@ -101,10 +101,16 @@ fn policy() -> String {
 }
 
 /// Numbers that look like chance and are the same every time.
-struct Chance(u64);
+pub(crate) struct Chance(u64);
+
+impl Default for Chance {
+    fn default() -> Self {
+        Self(0x9e37_79b9_7f4a_7c15)
+    }
+}
 
 impl Chance {
-    fn below(&mut self, limit: u64) -> u64 {
+    pub(crate) fn below(&mut self, limit: u64) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
@@ -130,7 +136,7 @@ struct Host {
 fn write(path: &Path, lives: u64) -> Result<(), Box<dyn Error>> {
     let mut now = 1_000_000_000_000;
     let mut writer = Writer::create(path, &facts(now), u64::MAX)?;
-    let mut host = Host { chance: Chance(0x9e37_79b9_7f4a_7c15), sequences: [0; 2], batch: Vec::new(), pid: 2000 };
+    let mut host = Host { chance: Chance::default(), sequences: [0; 2], batch: Vec::new(), pid: 2000 };
     let clock = ClockReading { mono: KTime(now), boot_ns: now, wall: Wall(1_795_298_400_000_000_000) };
     writer.put(KTime(now), &Entry::Clock(clock))?;
     let (rows, args) = Host::staying();
@@ -212,13 +218,13 @@ fn idle_row(index: u32) -> UsageRow {
     }
 }
 
-fn comm(name: &str) -> [u8; 16] {
+pub(crate) fn comm(name: &str) -> [u8; 16] {
     let mut comm = [0; 16];
     comm.iter_mut().zip(name.bytes().take(15)).for_each(|(place, byte)| *place = byte);
     comm
 }
 
-fn identity(name: &str, parent: ProcessKey, start: u64) -> Identity {
+pub(crate) fn identity(name: &str, parent: ProcessKey, start: u64) -> Identity {
     Identity {
         parent_start_time: parent.start.0,
         start_boottime: start,

@@ -169,6 +169,52 @@ async fn a_client_certificate_is_shown_where_it_is_demanded() {
     assert_eq!(send_with(&url, ca_file, Some(files.client(&own))).await, Outcome::Accepted);
 }
 
+/// Sends over and over, for a while, until this holds of the client and what became of the request.
+async fn until(client: &mut Client, url: &str, what: &str, holds: impl Fn(&Client, &Outcome) -> bool) {
+    let endpoint = Endpoint::parse(url).unwrap();
+    let body = client.encode(&lines(1));
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
+    loop {
+        let outcome = client.send(&endpoint, &body).await;
+        if holds(client, &outcome) {
+            return;
+        }
+        assert!(tokio::time::Instant::now() < deadline, "{what}: {outcome:?}, {:?}", client.notes());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test]
+async fn renewed_files_are_used_from_the_next_connection_on_and_broken_ones_are_not() {
+    let (files, authority, clients) = (Files::new(), Authority::new("ours"), Authority::new("clients"));
+    let (url, heard) = tls_server(&authority.sign("127.0.0.1", |_| {}), Some(&clients)).await;
+    let expired = Authority::new("clients of old").sign("host", |_| {});
+    let ca_file = files.put("ca.pem", &Authority::new("ours of old").pem);
+    let mut settings = settings(&url, Protocol::Otlp);
+    settings.wire.tls = Tls { ca_file: Some(ca_file.clone()), client: Some(files.client(&expired)) };
+    let mut client = Client::new(&settings).unwrap();
+    let retry = |says: &'static str| move |_: &Client, outcome: &Outcome| matches!(outcome, Outcome::Retry { why, .. } if why.contains(says));
+    until(&mut client, &url, "an unknown authority", retry("UnknownIssuer")).await;
+    fs::write(&ca_file, &authority.pem).unwrap();
+    until(&mut client, &url, "an unknown client", retry("fatal alert")).await;
+    assert!(lock(&heard).is_empty());
+    // The certificate first: without its key it does not serve, and what was before goes on.
+    let own = clients.sign("host", |_| {});
+    files.put("own.pem", &own.certificate.pem());
+    let told =
+        |says: &'static str| move |client: &Client, _: &Outcome| client.notes().iter().any(|note| note.contains(says));
+    until(&mut client, &url, "a word of it", told("it is not the key of")).await;
+    files.put("own.key", &own.key.serialize_pem());
+    let taken = |client: &Client, outcome: &Outcome| *outcome == Outcome::Accepted && client.notes().is_empty();
+    until(&mut client, &url, "the renewed certificate", taken).await;
+    fs::write(&ca_file, "no PEM here\n").unwrap();
+    until(&mut client, &url, "a word of the authorities", told("collector.tls.ca_file")).await;
+    let still = |_: &Client, outcome: &Outcome| *outcome == Outcome::Accepted;
+    until(&mut client, &url, "what was read before", still).await;
+    fs::write(&ca_file, &authority.pem).unwrap();
+    until(&mut client, &url, "files that serve", taken).await;
+}
+
 #[tokio::test]
 async fn a_handshake_that_never_ends_is_given_up() {
     let (url, _) = server(Act::Ignore).await;

@@ -1,0 +1,88 @@
+//! A configuration and a state directory that outlive a daemon, and what of them can be asked.
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::account::id_in;
+use crate::daemon::{Daemon, Setup, stretched};
+use crate::event::Event;
+
+/// State and configuration.
+#[derive(Debug)]
+pub struct Home {
+    folder: TempDir,
+}
+
+impl Home {
+    /// With this configuration.
+    pub fn new(config: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap_or_else(|error| panic!("{error}"));
+        let home = Self { folder };
+        home.configure(config);
+        home
+    }
+
+    /// Another configuration, from the next start or reload on.
+    pub fn configure(&self, config: &str) {
+        let path = self.folder.path().join("procprobe.yaml");
+        fs::write(&path, config).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    }
+
+    /// The state directory.
+    pub fn state(&self) -> PathBuf {
+        self.folder.path().join("state")
+    }
+
+    /// A daemon with both.
+    pub fn setup(&self) -> Setup {
+        let config = self.folder.path().join("procprobe.yaml");
+        Setup::new().state(&self.state()).args(["--config".as_ref(), config.as_os_str()])
+    }
+}
+
+/// What the local history holds, in order; `since` such as `2s`.
+pub fn history(daemon: &Daemon, since: Option<&str>) -> Vec<Event> {
+    let parse = |line: &str| Event(serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}")));
+    told(daemon, since).lines().map(parse).collect()
+}
+
+/// The ids of the same, without reading the rest: there may be very many.
+pub fn history_ids(daemon: &Daemon, since: Option<&str>) -> Vec<String> {
+    told(daemon, since).lines().map(|line| id_in(line).to_owned()).collect()
+}
+
+fn told(daemon: &Daemon, since: Option<&str>) -> String {
+    let mut arguments = vec!["events", "--format", "json"];
+    arguments.extend(since.map(|since| ["--since", since]).into_iter().flatten());
+    let mut told = None;
+    // A daemon that is too busy for half a minute breaks an answer off.
+    wait_until("a whole answer", Duration::from_mins(2), || {
+        let output = daemon.command(&arguments);
+        told = output.status.success().then_some(output.stdout);
+        told.is_some()
+    });
+    String::from_utf8(told.unwrap_or_default()).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// None while the daemon is too busy to answer.
+pub fn status(daemon: &Daemon) -> Option<Value> {
+    serde_json::from_slice(&daemon.command(&["status", "--format", "json"]).stdout).ok()
+}
+
+/// The first collector has everything that is on disk.
+pub fn is_caught_up(daemon: &Daemon) -> bool {
+    status(daemon).is_some_and(|status| status["collectors"][0]["queued_events"] == 0)
+}
+
+/// Panics when this does not come about in time.
+pub fn wait_until(what: &str, within: Duration, mut holds: impl FnMut() -> bool) {
+    let deadline = Instant::now() + stretched(within);
+    while !holds() {
+        assert!(Instant::now() < deadline, "{what} did not come within {within:?}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
