@@ -52,7 +52,7 @@ pub(crate) fn doctor(args: &DoctorArgs) -> Exit {
 /// Loads and attaches the programs, and lets go of them at once.
 fn proof() -> Line {
     let settings = LoadSettings { ring_bytes: 1 << 16, ..LoadSettings::default() };
-    let tried = block_on(async { attach(settings).map(drop).map_err(|error| error.to_string()) });
+    let tried = block_on(async { attach(settings, None).map(drop).map_err(|error| error.to_string()) });
     match tried {
         Ok(Ok(())) => Line::new(Verdict::Ok, "programs", "they load and attach".to_owned()),
         Ok(Err(why)) => Line::new(Verdict::Fail, "programs", why),

@@ -12,6 +12,7 @@ mod close;
 mod descent;
 pub(crate) mod hash;
 mod kin;
+mod known;
 mod life;
 mod recent;
 mod scan;
@@ -24,6 +25,7 @@ mod usage;
 use std::sync::Arc;
 
 pub use close::ACCOUNT_GRACE;
+pub use known::{Known, Origin};
 pub use table::Table;
 
 use crate::record::{Account, Comm, ExitStatus, Identity, ProcessKey, Program, SignalSent};

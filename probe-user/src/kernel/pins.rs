@@ -1,0 +1,223 @@
+//! Where programs and maps outlive the daemon: a directory of its own in the kernel's bpf file system.
+//!
+//! Everybody may make a directory in /sys/fs/bpf, and whoever owns the pins decides what the daemon sees. So the directory
+//! must be one, not a link to one, belong to the daemon's user and be closed to all others; anything else is refused by
+//! name, never mended. One daemon at a time has it: it is locked for as long as the value lives.
+//!
+//! Below it is one directory for each version of what is pinned. It is filled under another name and renamed when all is
+//! there, so that what a start left half done is never taken for whole.
+
+use std::fmt;
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FlockOperation, Mode, OFlags, flock, fstatfs, open, statfs};
+use rustix::io::Errno;
+
+/// Where pins are when nothing else is said.
+pub const DEFAULT_PINS: &str = "/sys/fs/bpf/procprobe";
+
+/// `BPF_FS_MAGIC` of include/uapi/linux/magic.h.
+const BPF_FS: u64 = 0xcafe_4a11;
+
+/// What is pinned under a name of this kind is half done. The file system wants no dots in names.
+const UNFINISHED: &str = "-new";
+/// Files of links begin so.
+pub(super) const LINK: &str = "link_";
+/// Files of programs begin so.
+pub(super) const PROGRAM: &str = "program_";
+
+/// The directory cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum PinsError {
+    /// There is no such file system: `mount -t bpf bpf /sys/fs/bpf`.
+    #[error("{}: no bpf file system is mounted there (`mount -t bpf bpf /sys/fs/bpf`)", .0.display())]
+    NoBpffs(PathBuf),
+    /// It may be somebody else's.
+    #[error("the directory of pins {} is refused: {why}; remove it, or name another one with --pin-dir", path.display())]
+    Refused {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        why: String,
+    },
+    /// Another daemon has it.
+    #[error("another procprobe has its pins in {}; give this one its own with --pin-dir, or --no-pin", .0.display())]
+    InUse(PathBuf),
+    /// The system refused something.
+    #[error("the directory of pins {}: {source}", path.display())]
+    Io {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// The directory, checked and locked.
+#[derive(Debug)]
+pub struct Pins {
+    path: PathBuf,
+    /// Holds the lock until it is dropped.
+    _lock: File,
+}
+
+/// What was removed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Removed {
+    /// Programs that were attached.
+    pub links: usize,
+    /// Programs.
+    pub programs: usize,
+    /// Maps.
+    pub maps: usize,
+}
+
+impl fmt::Display for Removed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { links, programs, maps } = self;
+        write!(f, "{links} links, {programs} programs, {maps} maps")
+    }
+}
+
+impl Pins {
+    /// Makes the directory if it is missing, checks it and locks it.
+    pub fn open(path: &Path) -> Result<Self, PinsError> {
+        let parent = path.parent().unwrap_or(Path::new("/"));
+        match statfs(parent) {
+            Ok(found) if is_bpffs(found.f_type) => {}
+            Ok(_) | Err(Errno::NOENT) => return Err(PinsError::NoBpffs(path.to_owned())),
+            Err(error) => return Err(failed(path)(error.into())),
+        }
+        match fs::DirBuilder::new().mode(0o700).create(path) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(failed(path)(error)),
+            _ => Self::of_present(path),
+        }
+    }
+
+    /// The directory, if there is one.
+    pub fn find(path: &Path) -> Result<Option<Self>, PinsError> {
+        match fs::symlink_metadata(path) {
+            Ok(_) => Self::of_present(path).map(Some),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(failed(path)(error)),
+        }
+    }
+
+    fn of_present(path: &Path) -> Result<Self, PinsError> {
+        let refused = |why: String| PinsError::Refused { path: path.to_owned(), why };
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let directory: File = match open(path, flags, Mode::empty()) {
+            Ok(directory) => directory.into(),
+            Err(Errno::LOOP | Errno::NOTDIR) => return Err(refused("it is no directory, or a link to one".to_owned())),
+            Err(error) => return Err(failed(path)(error.into())),
+        };
+        let found = directory.metadata().map_err(failed(path))?;
+        let own = rustix::process::geteuid().as_raw();
+        if found.uid() != own {
+            return Err(refused(format!("it belongs to user {}, not to {own}", found.uid())));
+        }
+        let mode = found.mode() & 0o7777;
+        if mode & 0o077 != 0 {
+            return Err(refused(format!("its mode is {mode:04o}, others may look into it; expected 0700")));
+        }
+        if !is_bpffs(fstatfs(&directory).map_err(|error| failed(path)(error.into()))?.f_type) {
+            return Err(refused("it lies in another file system".to_owned()));
+        }
+        match flock(&directory, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(Self { path: path.to_owned(), _lock: directory }),
+            Err(Errno::WOULDBLOCK) => Err(PinsError::InUse(path.to_owned())),
+            Err(error) => Err(failed(path)(error.into())),
+        }
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Where the pins of a version are, if they are all there.
+    pub(super) fn version(&self, name: &str) -> Option<PathBuf> {
+        Some(self.path.join(name)).filter(|path| path.is_dir())
+    }
+
+    /// An empty directory for the pins of a version, until [`Self::finish`].
+    pub(super) fn begin(&self, name: &str) -> Result<PathBuf, PinsError> {
+        let path = self.path.join(format!("{name}{UNFINISHED}"));
+        fs::DirBuilder::new().mode(0o700).create(&path).map_err(failed(&path))?;
+        Ok(path)
+    }
+
+    /// Everything of that version is there.
+    pub(super) fn finish(&self, name: &str) -> Result<PathBuf, PinsError> {
+        let path = self.path.join(name);
+        fs::rename(self.path.join(format!("{name}{UNFINISHED}")), &path).map_err(failed(&path))?;
+        Ok(path)
+    }
+
+    /// What starts left half done is removed.
+    pub(super) fn tidy(&self) -> Result<(), PinsError> {
+        for (name, path) in self.versions()? {
+            if name.ends_with(UNFINISHED) {
+                remove(&path, &mut Removed::default())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// All versions that are there, by name.
+    pub(super) fn versions(&self) -> Result<Vec<(String, PathBuf)>, PinsError> {
+        let mut versions = Vec::new();
+        for entry in fs::read_dir(&self.path).map_err(failed(&self.path))? {
+            let entry = entry.map_err(failed(&self.path))?;
+            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                versions.push((entry.file_name().to_string_lossy().into_owned(), entry.path()));
+            }
+        }
+        versions.sort_unstable();
+        Ok(versions)
+    }
+
+    /// Detaches and removes everything, the directory too.
+    pub fn remove_all(self) -> Result<Removed, PinsError> {
+        let mut removed = Removed::default();
+        for (_, path) in self.versions()? {
+            remove(&path, &mut removed)?;
+        }
+        fs::remove_dir(&self.path).map_err(failed(&self.path))?;
+        Ok(removed)
+    }
+}
+
+/// Removes the pins of one version, those that keep programs attached first: nothing is told any more then.
+pub(super) fn remove(path: &Path, removed: &mut Removed) -> Result<(), PinsError> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(path).map_err(failed(path))? {
+        let name = entry.map_err(failed(path))?.file_name().to_string_lossy().into_owned();
+        let rank = usize::from(!name.starts_with(LINK));
+        files.push((rank, name));
+    }
+    files.sort_unstable();
+    for (_, name) in files {
+        let file = path.join(&name);
+        fs::remove_file(&file).map_err(failed(&file))?;
+        let count = match &name {
+            name if name.starts_with(LINK) => &mut removed.links,
+            name if name.starts_with(PROGRAM) => &mut removed.programs,
+            _ => &mut removed.maps,
+        };
+        *count += 1;
+    }
+    fs::remove_dir(path).map_err(failed(path))
+}
+
+fn is_bpffs(kind: impl TryInto<u64>) -> bool {
+    kind.try_into().is_ok_and(|kind| kind == BPF_FS)
+}
+
+pub(super) fn failed(path: &Path) -> impl FnOnce(io::Error) -> PinsError {
+    let path = path.to_owned();
+    move |source| PinsError::Io { path, source }
+}
