@@ -6,6 +6,7 @@ use std::fs;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use probe_user::stamp::BLOCK;
 use procprobe_tests::account::Account;
 use procprobe_tests::actor::Actor;
 use procprobe_tests::collector::{Collector, Down};
@@ -85,7 +86,7 @@ fn an_outage_of_200_000_events_with_five_deaths_loses_nothing_that_was_accepted(
         });
     }
     // Each death takes some numbers with it.
-    while !has_told(&daemon, EVENTS + u64::from(KILLS) * 4096) {
+    while !has_told(&daemon, EVENTS + u64::from(KILLS) * BLOCK) {
         squall(&mut daemon);
     }
     println!("the storm is over after {:?}", began.elapsed());
