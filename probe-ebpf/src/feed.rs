@@ -18,6 +18,7 @@
 mod emit;
 #[expect(dead_code, unused_imports, unused_macros, reason = "what makes records of kernel structs is not needed")]
 mod globals;
+mod object;
 
 use core::ffi::c_void;
 
@@ -93,14 +94,3 @@ pub fn feed(ctx: SkBuffContext) -> i64 {
     }
     sent
 }
-
-#[panic_handler]
-fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
-    // The verifier refuses a program in which this could be reached.
-    loop {}
-}
-
-/// The kernel grants its helpers to GPL-compatible programs only.
-#[unsafe(link_section = "license")]
-#[unsafe(no_mangle)]
-static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";
