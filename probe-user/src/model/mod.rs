@@ -16,6 +16,7 @@ mod known;
 mod life;
 mod recent;
 mod scan;
+mod slice;
 mod store;
 mod table;
 #[cfg(test)]

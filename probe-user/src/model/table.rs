@@ -15,6 +15,7 @@ use super::close::Orphan;
 use super::hash::Map;
 use super::kin::Kin;
 use super::recent::Recent;
+use super::slice::LastSlice;
 use super::store::{Ending, Entry, Store};
 use super::{Appearance, Change, KTime, Process, ProcessKey, Program};
 use crate::record::{Body, Identity, Record};
@@ -31,6 +32,7 @@ pub struct Table {
     /// Processes that ended and were not waited for: tgid and start.
     pub(super) zombies: Map<u32, KTime>,
     pub(super) orphans: VecDeque<Orphan>,
+    pub(super) slice: LastSlice,
     /// The program of whoever has none: kernel threads, and processes about which too little is known.
     pub(super) nothing: Arc<Program>,
     /// When the first scan began: the whole life of what started later lies under our eyes.

@@ -2,7 +2,8 @@
 //!
 //! The order in which things are handed to the engine is what keeps the table right:
 //! - losses are told before the records of the same drain, so that nothing is judged on a table with a hole in it;
-//! - before a scan the ring is drained, so that every end that came before the scan is known as what it was;
+//! - what happened before a scan began is handed in before it, what happened since after it: every end before the scan is
+//!   known as what it was, and what started right before it as a start;
 //! - before a deadline is acted on the ring is drained, so that what healed in time counts;
 //! - after a second look at a process the ring is drained, so that what a reused number says of itself is not taken for
 //!   the old process's.
@@ -313,6 +314,40 @@ impl Core {
     }
 
     fn take_batch(&mut self) -> Batch {
+        let batch = self.read_batch();
+        let mut records = std::mem::take(&mut self.records);
+        let now = clock::now();
+        for (position, record) in records.drain(..) {
+            self.take(now, position, record);
+        }
+        self.records = records;
+        batch
+    }
+
+    /// Hands in what happened before this moment, and gives back what has happened since, as far as it was in the way.
+    fn take_before(&mut self, moment: KTime) -> Vec<(u64, Record)> {
+        let mut later = Vec::new();
+        loop {
+            let batch = self.read_batch();
+            let mut records = std::mem::take(&mut self.records);
+            let now = clock::now();
+            for (position, record) in records.drain(..) {
+                if record.at < moment {
+                    self.take(now, position, record);
+                } else {
+                    later.push((position, record));
+                }
+            }
+            self.records = records;
+            // With some in hand nothing more is read: it could settle what was not handed in.
+            if !batch.more || !later.is_empty() {
+                return later;
+            }
+        }
+    }
+
+    /// Takes some records out of the ring, into `records`.
+    fn read_batch(&mut self) -> Batch {
         if self.kernel.records.is_full()
             && let (Some(keeper), Some(tail)) = (&mut self.keeper, self.kernel.records.tail_mut())
         {
@@ -320,13 +355,7 @@ impl Core {
         }
         let taken = self.kernel.records.drain(BATCH, &mut self.records);
         self.tell_losses();
-        let mut records = std::mem::take(&mut self.records);
-        let last = records.last().map(|(_, record)| record.at);
-        let now = clock::now();
-        for (position, record) in records.drain(..) {
-            self.take(now, position, record);
-        }
-        self.records = records;
+        let last = self.records.last().map(|(_, record)| record.at);
         Batch { taken, more: taken == BATCH || self.kernel.records.is_full(), last }
     }
 
@@ -381,6 +410,8 @@ impl Core {
     fn scan(&mut self) -> Result<(), SampleError> {
         let began = clock::now();
         let rows = self.kernel.sampler.scan()?;
+        // Nothing is known before the first one.
+        let later = if self.engine.table().seeded().is_some() { self.take_before(began) } else { Vec::new() };
         let unknown = |key: &ProcessKey| self.engine.table().get(*key).is_none();
         let args = rows
             .iter()
@@ -391,6 +422,10 @@ impl Core {
             keeper.scanned(began);
         }
         self.step(Input::Scan(Scan { began, rows, args }));
+        let now = clock::now();
+        for (position, record) in later {
+            self.take(now, position, record);
+        }
         Ok(())
     }
 
