@@ -73,7 +73,7 @@ fn storm(processes: u32, lasting: Duration) {
     // What else happens on the host must not fill the ring while nobody reads it.
     let mut daemon = home.setup().policy(&policy).args(["--ring-bytes", "67108864"]).start();
     let processes = u32::try_from(at_most(processes as usize)).unwrap();
-    let pace = processes / u32::try_from(lasting.as_secs()).unwrap();
+    let pace = processes.div_ceil(u32::try_from(lasting.as_secs()).unwrap());
     let mut actor = Actor::start(ACTOR, &format!("pace {pace} {}", lasting.as_millis()), &mark);
     let began = Instant::now();
     for kill in 1..=KILLS {
@@ -103,9 +103,6 @@ fn storm(processes: u32, lasting: Duration) {
             inexact += usize::from(!event.attribute("process.cpu.exact").is_null());
         }
     }
-    if let Some(path) = std::env::var_os("PROCPROBE_KEEP") {
-        fs::write(path, told_of.iter().map(|event| event.0.to_string()).collect::<Vec<_>>().join("\n")).unwrap();
-    }
     let starts = told_of.iter().filter(|event| event.is_start() && of_storm(event)).count();
     let exits = told_of.iter().filter(|event| event.is_exit() && of_storm(event)).count();
     let odd: Vec<_> = by_pid.iter().filter(|(_, seen)| seen.0 != seen.1).collect();
@@ -118,6 +115,8 @@ fn storm(processes: u32, lasting: Duration) {
         "{count} processes, {KILLS} deaths: CPU time {cpu:.4} s, truly {truth:.4} s, {:+.3} %, {inexact} not exact",
         (cpu / truth - 1.0) * 100.0
     );
+    // The kernel does not tell of every task that it is freed; such an account is an estimate.
+    assert!(inexact * 50 <= count, "{inexact} of {count} have no account");
     assert!((cpu / truth - 1.0).abs() < 0.001, "told {cpu} s, truly {truth} s");
     assert_eq!(daemon.stop(), Some(0));
 }
@@ -128,7 +127,7 @@ fn starts_and_ends_are_told_once_over_twenty_deaths() {
 }
 
 #[test]
-#[ignore = "takes a minute; the one above is the same at the same pace"]
+#[ignore = "takes 75 s, for the one above is the same at the same pace: `cargo test -p procprobe-tests --test restart -- --ignored`"]
 fn the_same_with_10_000_processes_over_a_minute() {
     storm(10_000, Duration::from_mins(1));
 }

@@ -194,14 +194,19 @@ impl Table {
         if let (Ending::Record, Some((_, account)), 0) = (entry.ending, entry.account, entry.reaped_cpu_ns)
             && account.exact
         {
-            self.slice.learn(entry.exit_cpu_ns, account.cpu_ns);
+            self.slice.learn(entry.lived(), entry.exit_cpu_ns, account.cpu_ns);
         }
-        let (account, delta) = entry.balance(self.slice);
+        let (account, delta) = entry.balance(&self.slice);
         changes.push(Change::Closed { process: Box::new(entry.process), account, delta });
     }
 }
 
 impl Entry {
+    /// From its start to its end; of the living nothing.
+    pub(super) fn lived(&self) -> Duration {
+        self.process.exit.as_ref().map_or(Duration::ZERO, |exit| exit.at.since(self.process.key.start))
+    }
+
     fn end(&mut self, exit: Exit) {
         self.process.exit = Some(exit);
         self.find_cause();

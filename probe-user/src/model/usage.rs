@@ -37,19 +37,15 @@ impl Table {
 
 impl Entry {
     /// What the process used in its whole life, and how much of it was not told by samples.
-    pub(super) fn balance(&self, slice: LastSlice) -> (Account, Totals) {
+    pub(super) fn balance(&self, slice: &LastSlice) -> (Account, Totals) {
         let sampled = self.process.usage.totals;
         let reaped = self.reaped_cpu_ns;
         let (recorded, exact) = match self.account {
             Some((_, account)) => (Totals::of(&account), account.exact && reaped == 0),
             // The exit record counts the reaped threads, samples and accounts do not.
             None => {
-                let cpu_ns = match &self.process.exit {
-                    Some(exit) if self.ending == Ending::Record => {
-                        slice.complete(self.exit_cpu_ns, self.process.key.start, exit.at)
-                    }
-                    _ => 0,
-                };
+                let told = self.ending == Ending::Record;
+                let cpu_ns = if told { slice.complete(self.lived(), self.exit_cpu_ns) } else { 0 };
                 (Totals { cpu_ns: cpu_ns.saturating_sub(reaped), ..Totals::default() }, false)
             }
         };

@@ -129,7 +129,6 @@ fn a_bad_end_is_an_alarm_until_a_good_one() {
 
 #[test]
 fn the_end_waits_for_accounts_but_not_for_ever() {
-    // The one whose account does not come is taken to have ended with as much as the other.
     let world = check(
         job(vec![]),
         "0 scan
@@ -139,7 +138,7 @@ fn the_end_waits_for_accounts_but_not_for_ever() {
          8 exit 10 cpu=10
          20",
         "5 job.started backup started: /bin/backup (10)
-         8 job.succeeded backup succeeded: backup (10) exited with code 0 after 3s; 2 processes, 0.02 s of CPU",
+         8 job.succeeded backup succeeded: backup (10) exited with code 0 after 3s; 2 processes, 0.01 s of CPU",
     );
     assert_eq!(world.told[1].attributes.get("process.cpu.exact"), Some(&false.into()));
 }
