@@ -95,7 +95,7 @@ pub struct Tail<M> {
 
 impl<M: Deref<Target = [AtomicU64]>> Tail<M> {
     /// An empty one, in memory that is all 0.
-    pub(super) fn make(memory: M, about: About) -> Self {
+    pub fn make(memory: M, about: About) -> Self {
         let tail = Self { memory, about, end: 0, settled: Settled::default() };
         tail.write_about();
         tail.put(0, MAGIC);

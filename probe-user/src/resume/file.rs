@@ -275,4 +275,51 @@ mod tests {
         remove_others(folder.path(), 4);
         assert!(read(folder.path(), 3, 77, 1000).is_err());
     }
+
+    /// What is wrong with such a file, read for position 1000.
+    #[track_caller]
+    fn refused(content: &[u8], expected: &str) {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("known.3"), content).unwrap();
+        let error = read(folder.path(), 3, 77, 1000).unwrap_err();
+        assert!(error.contains("known.3: ") && error.contains(expected), "{error}");
+    }
+
+    #[test]
+    fn damage_is_told_with_its_line() {
+        refused(b"", "no group in it is whole");
+        refused(b"{\"instance\":77}", "no group in it is whole");
+        refused(b"{\"instance\":77}\n", "no group in it is whole");
+        refused(b"{\"instance\":78}\n{\"end\":[5,5]}\n", "it is about other programs");
+        refused(b"{\"end\":[5,5]}\n{\"instance\":77}\n", "it is about other programs");
+        refused(b"{\"instance\":77}\n{\"instance\":77}\n", "it is about other programs");
+        refused(b"{\"instance\":77}\n\xff\xfe\n", "line 2: ");
+        refused(b"{\"instance\":77}\n\n", "line 2: ");
+        refused(b"{\"instance\":77}\n{\"known\":{\"pid\":-1}}\n", "line 2: ");
+        refused(b"{\"instance\":77}\n{\"other\":1}\n", "line 2: unknown variant");
+        refused(format!("{{\"instance\":77}}\n{}\n", "[".repeat(100_000)).as_bytes(), "line 2: ");
+        // A line that never ends is not read to its end.
+        let endless = [b"{\"instance\":77}\n\"", &vec![b'a'; 2 << 20][..]].concat();
+        refused(&endless, "no group in it is whole");
+    }
+
+    #[test]
+    fn a_file_that_is_cut_anywhere_is_what_was_whole_before() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut file = KnownFile::new(folder.path(), 3, 77).unwrap();
+        file.append([known(1, "a")].into_iter(), &group(100, &[])).unwrap();
+        let first = file.bytes;
+        file.append([known(2, "b")].into_iter(), &group(200, &[1])).unwrap();
+        let whole = fs::read(folder.path().join("known.3")).unwrap();
+        for cut in 0..=whole.len() {
+            fs::write(folder.path().join("known.3"), &whole[..cut]).unwrap();
+            let expected: &[u32] = match cut as u64 {
+                cut if cut < first => &[],
+                _ if cut < whole.len() => &[1],
+                _ => &[2],
+            };
+            let left = read(folder.path(), 3, 77, 1000).map(|left| left.table.processes).unwrap_or_default();
+            assert_eq!(left.iter().map(|known| known.pid).collect::<Vec<_>>(), expected, "cut at {cut}");
+        }
+    }
 }

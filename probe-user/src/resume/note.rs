@@ -182,6 +182,20 @@ mod tests {
         }
     }
 
+    proptest::proptest! {
+        /// Whatever lies there is a note or none; what is one is written as it was read.
+        #[test]
+        fn hostile_bytes_are_a_note_or_none(tag in 0..5_u8, rest in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..40)) {
+            let bytes = [&[tag][..], &rest].concat();
+            if let Some(note) = Note::read(&bytes) {
+                proptest::prop_assert_eq!(Note::read(&note.write()), Some(note));
+            }
+            for cut in 0..bytes.len() {
+                Note::read(&bytes[..cut]);
+            }
+        }
+    }
+
     #[test]
     fn alarms_are_what_was_said_last_of_each() {
         let (mut alarms, mut lost) = (Alarms::new(), BTreeMap::new());
