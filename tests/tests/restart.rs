@@ -49,22 +49,38 @@ fn history(daemon: &Daemon) -> Vec<Event> {
     lines.map(|line| Event(serde_json::from_slice(line).unwrap())).collect()
 }
 
-/// The history, once enough of it fits.
-fn history_with(daemon: &Daemon, what: &str, count: usize, fits: impl Fn(&Event) -> bool) -> Vec<Event> {
+/// The history once so much of it fits, or what there is when nothing more is to be hoped for.
+fn history_when(daemon: &Daemon, count: usize, fits: impl Fn(&Event) -> bool) -> Vec<Event> {
     let deadline = Instant::now() + Duration::from_secs(30);
     loop {
         let found = history(daemon);
         let fitting = found.iter().filter(|event| fits(event)).count();
-        if fitting >= count {
+        if fitting >= count || Instant::now() >= deadline {
             return found;
         }
-        assert!(Instant::now() < deadline, "{fitting} of {count} {what}\n{}", daemon.stream.describe());
         std::thread::sleep(Duration::from_millis(100));
     }
 }
 
+/// The history, once enough of it fits.
+fn history_with(daemon: &Daemon, what: &str, count: usize, fits: impl Fn(&Event) -> bool) -> Vec<Event> {
+    let found = history_when(daemon, count, &fits);
+    let fitting = found.iter().filter(|event| fits(event)).count();
+    assert!(fitting >= count, "{fitting} of {count} {what}\n{}", daemon.stream.describe());
+    found
+}
+
 fn since(event: &Event) -> Timestamp {
     event.text("since").parse().unwrap()
+}
+
+/// Everything that was told of these, and when daemons started.
+fn about(told: &[Event], pids: impl Iterator<Item = u32>) -> String {
+    let pids: Vec<u32> = pids.collect();
+    let of_interest = |event: &&Event| {
+        event.name().starts_with("procprobe.agent.") || event.pid().is_some_and(|pid| pids.contains(&pid))
+    };
+    told.iter().filter(of_interest).map(|event| event.0.to_string()).collect::<Vec<_>>().join("\n")
 }
 
 fn storm(processes: u32, lasting: Duration) {
@@ -90,7 +106,7 @@ fn storm(processes: u32, lasting: Duration) {
     let in_kernel = |event: &Event| event.text("where") == "kernel";
     let lost: Vec<Event> = history(&daemon).into_iter().filter(in_kernel).collect();
     assert!(lost.is_empty(), "the ring is large enough: {lost:?}");
-    let told_of = history_with(&daemon, "exits", count, |event| event.is_exit() && of_storm(event));
+    let told_of = history_when(&daemon, count, |event| event.is_exit() && of_storm(event));
     let mut by_pid: BTreeMap<u32, (u32, u32)> = BTreeMap::new();
     let (mut cpu, mut inexact) = (0.0, 0);
     for event in told_of.iter().filter(|event| of_storm(event)) {
@@ -108,7 +124,8 @@ fn storm(processes: u32, lasting: Duration) {
     let odd: Vec<_> = by_pid.iter().filter(|(_, seen)| seen.0 != seen.1).collect();
     assert!(
         (starts, exits) == (count, count) && odd.is_empty(),
-        "{count} lived: {starts} starts, {exits} exits; {odd:?}"
+        "{count} lived: {starts} starts, {exits} exits; {odd:?}\n{}",
+        about(&told_of, odd.iter().map(|(pid, _)| **pid))
     );
     let truth = Actor::told_number(&told, "children_cpu_ns") as f64 / 1e9;
     println!(

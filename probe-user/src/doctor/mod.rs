@@ -12,6 +12,7 @@ use crate::cli::args::DoctorArgs;
 use crate::cli::{Exit, block_on, print};
 use crate::config::load::Flags;
 use crate::kernel::loader::{LoadSettings, attach};
+use crate::kernel::pins::Pins;
 use crate::yaml::read::Trust;
 use facts::Facts;
 use judge::{Line, Verdict, judge};
@@ -34,6 +35,9 @@ pub(crate) fn doctor(args: &DoctorArgs) -> Exit {
     });
     let config = config.unwrap_or_default();
     lines.push(facts::state_dir(&config.state_dir));
+    if let Some(path) = &config.pins {
+        lines.push(judge::pins(path, Pins::look(path)));
+    }
     for collector in &config.collectors {
         for endpoint in &collector.endpoints {
             let reached =

@@ -19,7 +19,7 @@ use super::left_out::LeftOut;
 use super::loader::{Attached, ITERATORS, LoadError, LoadSettings, Loaded, PROGRAMS, fd_of, load, typed};
 use super::losses::Losses;
 use super::object::OBJECT;
-use super::pins::{LINK, PROGRAM, Pins, PinsError, Removed, failed, remove};
+use super::pins::{LINK, PROGRAM, Pins, PinsError, Removed, failed, is_readable, remove};
 use super::records::{Records, last_record};
 use super::sampler::{Iterators, Sampler};
 use super::shared::{Shared, SharedError};
@@ -160,7 +160,7 @@ struct Predecessor {
 
 impl Predecessor {
     fn open(version: &str, directory: &Path) -> Result<Self, PinnedError> {
-        if !version.starts_with(&format!("v{ABI_VERSION}-")) {
+        if !is_readable(version) {
             return Err(PinnedError::Version);
         }
         let Opened { ring, cpu_state, programs, tail, .. } = Opened::at(directory)?;

@@ -13,7 +13,8 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FlockOperation, Mode, OFlags, flock, fstatfs, open, statfs};
+use probe_common::ABI_VERSION;
+use rustix::fs::{FlockOperation, Mode, OFlags, flock, fstatfs, major, minor, open, statfs};
 use rustix::io::Errno;
 
 /// Where pins are when nothing else is said.
@@ -64,6 +65,15 @@ pub struct Pins {
     _lock: File,
 }
 
+/// What somebody finds who only looks.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Found {
+    /// The daemon that has it; 0 when it is in another pid namespace.
+    pub holder: Option<u32>,
+    /// Names of what is pinned.
+    pub versions: Vec<String>,
+}
+
 /// What was removed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Removed {
@@ -106,7 +116,30 @@ impl Pins {
         }
     }
 
+    /// What is there, without locking it; `None`: no such directory.
+    pub fn look(path: &Path) -> Result<Option<Found>, PinsError> {
+        match fs::symlink_metadata(path) {
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(failed(path)(error)),
+        }
+        let place = Self::checked(path)?.metadata().map_err(failed(path))?;
+        let locks = fs::read_to_string("/proc/locks").unwrap_or_default();
+        let versions = versions(path)?.into_iter().map(|(name, _)| name).collect();
+        Ok(Some(Found { holder: holder(&locks, place.dev(), place.ino()), versions }))
+    }
+
     fn of_present(path: &Path) -> Result<Self, PinsError> {
+        let directory = Self::checked(path)?;
+        match flock(&directory, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(Self { path: path.to_owned(), _lock: directory }),
+            Err(Errno::WOULDBLOCK) => Err(PinsError::InUse(path.to_owned())),
+            Err(error) => Err(failed(path)(error.into())),
+        }
+    }
+
+    /// The directory, if nobody else can have made or changed it.
+    fn checked(path: &Path) -> Result<File, PinsError> {
         let refused = |why: String| PinsError::Refused { path: path.to_owned(), why };
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let directory: File = match open(path, flags, Mode::empty()) {
@@ -126,11 +159,7 @@ impl Pins {
         if !is_bpffs(fstatfs(&directory).map_err(|error| failed(path)(error.into()))?.f_type) {
             return Err(refused("it lies in another file system".to_owned()));
         }
-        match flock(&directory, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Self { path: path.to_owned(), _lock: directory }),
-            Err(Errno::WOULDBLOCK) => Err(PinsError::InUse(path.to_owned())),
-            Err(error) => Err(failed(path)(error.into())),
-        }
+        Ok(directory)
     }
 
     /// Where it is.
@@ -169,15 +198,7 @@ impl Pins {
 
     /// All versions that are there, by name.
     pub(super) fn versions(&self) -> Result<Vec<(String, PathBuf)>, PinsError> {
-        let mut versions = Vec::new();
-        for entry in fs::read_dir(&self.path).map_err(failed(&self.path))? {
-            let entry = entry.map_err(failed(&self.path))?;
-            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-                versions.push((entry.file_name().to_string_lossy().into_owned(), entry.path()));
-            }
-        }
-        versions.sort_unstable();
-        Ok(versions)
+        versions(&self.path)
     }
 
     /// Detaches and removes everything, the directory too.
@@ -189,6 +210,33 @@ impl Pins {
         fs::remove_dir(&self.path).map_err(failed(&self.path))?;
         Ok(removed)
     }
+}
+
+/// Whether this program can read what a version of this name left: its wire is this one's.
+pub fn is_readable(version: &str) -> bool {
+    version.starts_with(&format!("v{ABI_VERSION}-"))
+}
+
+fn versions(path: &Path) -> Result<Vec<(String, PathBuf)>, PinsError> {
+    let mut versions = Vec::new();
+    for entry in fs::read_dir(path).map_err(failed(path))? {
+        let entry = entry.map_err(failed(path))?;
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            versions.push((entry.file_name().to_string_lossy().into_owned(), entry.path()));
+        }
+    }
+    versions.sort_unstable();
+    Ok(versions)
+}
+
+/// Who has locked a file, in the text of /proc/locks: `1: FLOCK  ADVISORY  WRITE 708 00:20:12345 0 EOF`.
+fn holder(locks: &str, device: u64, inode: u64) -> Option<u32> {
+    let place = format!("{:02x}:{:02x}:{inode}", major(device), minor(device));
+    locks.lines().find_map(|line| {
+        let mut words = line.split_whitespace().skip_while(|word| *word != "FLOCK").skip(3);
+        let pid = words.next()?.parse().ok()?;
+        (words.next()? == place).then_some(pid)
+    })
 }
 
 /// Removes the pins of one version, those that keep programs attached first: nothing is told any more then.
@@ -220,4 +268,31 @@ fn is_bpffs(kind: impl TryInto<u64>) -> bool {
 pub(super) fn failed(path: &Path) -> impl FnOnce(io::Error) -> PinsError {
     let path = path.to_owned();
     move |source| PinsError::Io { path, source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_has_the_lock_is_found() {
+        let locks = "1: POSIX  ADVISORY  WRITE 11 00:20:77 0 EOF\n2: FLOCK  ADVISORY  WRITE 12 00:20:78 0 EOF\n\
+                     3: FLOCK  ADVISORY  WRITE 13 fd:01:77 0 EOF\n3: -> FLOCK  ADVISORY  WRITE 14 00:20:77 0 EOF\n\
+                     FLOCK\n\n4: FLOCK ADVISORY WRITE x 00:20:79 0 EOF\n";
+        let device = rustix::fs::makedev(0, 0x20);
+        assert_eq!(holder(locks, device, 78), Some(12));
+        assert_eq!(holder(locks, rustix::fs::makedev(0xfd, 1), 77), Some(13));
+        assert_eq!((holder(locks, device, 79), holder(locks, device, 7), holder("", device, 77)), (None, None, None));
+    }
+
+    #[test]
+    fn what_anybody_could_have_made_is_refused_by_looking_too() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(Pins::look(&folder.path().join("none")).unwrap().is_none());
+        let error = Pins::look(folder.path()).unwrap_err().to_string();
+        assert!(error.contains("lies in another file system"), "{error}");
+        std::os::unix::fs::symlink(folder.path(), folder.path().join("link")).unwrap();
+        let error = Pins::look(&folder.path().join("link")).unwrap_err().to_string();
+        assert!(error.contains("a link to one"), "{error}");
+    }
 }

@@ -33,7 +33,8 @@ impl LastSlice {
     /// unless several threads had used more by then.
     pub(super) fn complete(&self, lived: Duration, exit_cpu_ns: u64) -> u64 {
         let most = u64::try_from(lived.as_nanos()).unwrap_or(u64::MAX).max(exit_cpu_ns);
-        let mean = self.means_ns.get(class(lived)).copied().flatten();
+        // As of a shorter life, where none of this length has ended yet.
+        let mean = self.means_ns.iter().take(class(lived) + 1).rev().find_map(|mean| *mean);
         exit_cpu_ns.saturating_add(mean.unwrap_or_default()).min(most)
     }
 }
@@ -51,7 +52,9 @@ mod tests {
     #[track_caller]
     fn check(ends: &[(u64, u64, u64)], (lived, exit_cpu_ns): (u64, u64), expected: u64) {
         let mut slice = LastSlice::default();
-        ends.iter().for_each(|(lived, exit, account)| slice.learn(Duration::from_nanos(*lived), *exit, *account));
+        for (lived, exit, account) in ends {
+            slice.learn(Duration::from_nanos(*lived), *exit, *account);
+        }
         assert_eq!(slice.complete(Duration::from_nanos(lived), exit_cpu_ns), expected, "{ends:?}");
     }
 
@@ -65,6 +68,7 @@ mod tests {
         // Longer lives are another matter.
         check(&[(5_000, 0, 1_000), (90_000_000, 0, 3_000_000)], (5_500, 0), 1_000);
         check(&[(90_000_000, 0, 3_000_000)], (5_000, 7), 7);
+        check(&[(5_000, 0, 1_000)], (90_000_000, 7), 1_007);
         check(&[(u64::MAX, 0, 500)], (u64::MAX / 2, 1), 501);
         // Nobody used more than there was time for, but for several threads.
         check(&[(900, 0, 1_000)], (600, 10), 600);

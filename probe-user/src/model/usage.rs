@@ -40,14 +40,13 @@ impl Entry {
     pub(super) fn balance(&self, slice: &LastSlice) -> (Account, Totals) {
         let sampled = self.process.usage.totals;
         let reaped = self.reaped_cpu_ns;
-        let (recorded, exact) = match self.account {
-            Some((_, account)) => (Totals::of(&account), account.exact && reaped == 0),
+        let (recorded, exact) = if let Some((_, account)) = self.account {
+            (Totals::of(&account), account.exact && reaped == 0)
+        } else {
             // The exit record counts the reaped threads, samples and accounts do not.
-            None => {
-                let told = self.ending == Ending::Record;
-                let cpu_ns = if told { slice.complete(self.lived(), self.exit_cpu_ns) } else { 0 };
-                (Totals { cpu_ns: cpu_ns.saturating_sub(reaped), ..Totals::default() }, false)
-            }
+            let told = self.ending == Ending::Record;
+            let cpu_ns = if told { slice.complete(self.lived(), self.exit_cpu_ns) } else { 0 };
+            (Totals { cpu_ns: cpu_ns.saturating_sub(reaped), ..Totals::default() }, false)
         };
         // An account that misses threads can be less than what was seen.
         let totals = recorded.max(sampled);

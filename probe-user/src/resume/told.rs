@@ -79,6 +79,8 @@ pub(super) fn notes<M: Deref<Target = [AtomicU64]>>(tail: &Tail<M>, wrong: &mut 
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::Ordering;
+
     use super::*;
     use crate::event::{Attribute, Attributes, Severity, name};
     use crate::kernel::tail::{About, Settled};
@@ -153,8 +155,8 @@ mod tests {
         assert_eq!(notes(&tail, &mut wrong), [told(2, 2)]);
         assert_eq!(wrong, [""; 0]);
         // The head of the record's frame: of a kind that there is not.
-        let head = memory.iter().find(|word| word.load(std::sync::atomic::Ordering::Relaxed) == 1 << 32 | 19).unwrap();
-        head.store(7 << 32, std::sync::atomic::Ordering::Relaxed);
+        let head = memory.iter().find(|word| word.load(Ordering::Relaxed) == (1 << 32) + 19).unwrap();
+        head.store(7 << 32, Ordering::Relaxed);
         assert_eq!(notes(&tail, &mut wrong), []);
         assert!(wrong.len() == 1 && wrong[0].contains("damaged"), "{wrong:?}");
     }

@@ -7,6 +7,8 @@ use super::*;
 use crate::engine::{Processes, Standing};
 use crate::time::KTime;
 
+type Policies = fn() -> Vec<Group>;
+
 /// An alarm that is on since a second, of the group as a whole or of a process.
 fn on(name: &str, instance: Option<&str>, since: u64) -> Standing {
     let facts = Map::from_iter([("policy.name".to_owned(), "app".into()), ("limit".to_owned(), 2.into())]);
@@ -106,7 +108,7 @@ fn what_healed_while_nobody_looked_is_over_once() {
 fn what_cannot_hold_any_more_is_over_with_the_reason() {
     let each = || vec![group("app", exe("/bin/app"), vec![max(Measure::Age, 1.0).each()])];
     let other = || vec![group("other", exe("/bin/other"), vec![])];
-    let table: &[(fn() -> Vec<Group>, &str, &str, &str)] = &[
+    let table: &[(Policies, &str, &str, &str)] = &[
         (other, "app.age.max", "", "policy removed"),
         (other, "app.age.max", "11", "exit"),
         (each, "app.age.max", "77", "exit"),
