@@ -162,6 +162,7 @@ fn an_alarm_outlives_the_daemon() {
     for _ in 0..3 {
         daemon.crash(|| ());
         let status = daemon.status();
+        assert_eq!(status["agent"]["pins"], home.pins.path().to_str().unwrap());
         let bound = &status["engine"]["groups"]
             .as_array()
             .unwrap()

@@ -272,6 +272,8 @@ pub(super) fn failed(path: &Path) -> impl FnOnce(io::Error) -> PinsError {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
 
     #[test]
@@ -289,8 +291,11 @@ mod tests {
     fn what_anybody_could_have_made_is_refused_by_looking_too() {
         let folder = tempfile::tempdir().unwrap();
         assert!(Pins::look(&folder.path().join("none")).unwrap().is_none());
-        let error = Pins::look(folder.path()).unwrap_err().to_string();
-        assert!(error.contains("lies in another file system"), "{error}");
+        for (mode, expected) in [(0o755, "its mode is 0755"), (0o700, "lies in another file system")] {
+            fs::set_permissions(folder.path(), fs::Permissions::from_mode(mode)).unwrap();
+            let error = Pins::look(folder.path()).unwrap_err().to_string();
+            assert!(error.contains(expected), "{error}");
+        }
         std::os::unix::fs::symlink(folder.path(), folder.path().join("link")).unwrap();
         let error = Pins::look(&folder.path().join("link")).unwrap_err().to_string();
         assert!(error.contains("a link to one"), "{error}");
