@@ -10,6 +10,9 @@ pub const LAYOUT_GLOBAL: &str = "LAYOUT";
 pub const WAKE_GAP_GLOBAL: &str = "WAKE_GAP_NS";
 /// Name of the read-only global (u64): with this many bytes waiting in the ring the daemon is woken whatever the gap.
 pub const WAKE_FILL_GLOBAL: &str = "WAKE_FILL_BYTES";
+/// Name of the read-only global (u64): with this many bytes waiting in the ring, what is left of it is kept for records that
+/// somebody waits for.
+pub const BATCHED_FILL_GLOBAL: &str = "BATCHED_FILL_BYTES";
 /// Name of the read-only global (u32): how many bytes of the arguments are taken along; 0 takes none, more than
 /// [`crate::record::ARGS_CAP`] is cut to that.
 pub const ARGS_MAX_GLOBAL: &str = "ARGS_MAX";

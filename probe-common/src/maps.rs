@@ -50,6 +50,8 @@ pub struct CpuState {
     pub seq: u64,
     /// Records not delivered, by [`LossReason`].
     pub lost: [u64; LOSS_REASONS],
+    /// Not 0: so much waited in the ring when this CPU last looked that it looks again with each record.
+    pub crowded: u64,
 }
 
 /// What the daemon does without for now, to stay within its limits; bits of the value in [`LEFT_OUT`].

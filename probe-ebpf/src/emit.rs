@@ -3,6 +3,9 @@
 //! A wake-up costs thirty times the record (an interrupt and a context switch), so only a record that somebody waits for
 //! forces one. The others wake the daemon when the last wake-up is long enough ago or the ring fills up; the daemon
 //! looks again after the gap, so none lies longer than that.
+//!
+//! In a storm that the daemon cannot follow, the last eighth of the ring is kept for what somebody waits for: starts are
+//! lost before the ends of watched processes.
 
 use aya_ebpf::bindings::{BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP};
 use aya_ebpf::helpers::{bpf_get_smp_processor_id, bpf_ktime_get_ns, bpf_ringbuf_output};
@@ -12,8 +15,8 @@ use probe_common::record::{Header, RecordKind};
 use crate::globals;
 use crate::maps::{CPU_STATE, LAST_WAKE, RECORDS};
 
-/// How full the ring is stands in memory that the daemon writes: each CPU looks at it with one record in so many. The
-/// ring has room for what all of them write meanwhile.
+/// How full the ring is stands in memory that the daemon writes: each CPU looks at it with one record in so many, and with
+/// each one while much is waiting. The ring has room for what all of them write meanwhile.
 const FILL_EVERY: u64 = 8;
 
 /// Does anybody wait for the record?
@@ -59,10 +62,12 @@ pub(crate) fn record<T>(record: &T, header: &Header, urgency: Urgency) -> bool {
 /// `size` initialised bytes stand at `start`.
 #[inline(always)]
 pub(crate) unsafe fn bytes(start: *const u8, size: usize, header: &Header, urgency: Urgency) -> bool {
-    let flags = wake_flags(header, urgency);
-    // SAFETY: the caller vouches for the bytes; the verifier checks them against the map or the stack.
-    let sent = unsafe {
-        bpf_ringbuf_output((&raw const RECORDS).cast_mut().cast(), start.cast_mut().cast(), size as u64, flags) == 0
+    let sent = match admit(size as u64, header, urgency) {
+        None => false,
+        // SAFETY: the caller vouches for the bytes; the verifier checks them against the map or the stack.
+        Some(flags) => unsafe {
+            bpf_ringbuf_output((&raw const RECORDS).cast_mut().cast(), start.cast_mut().cast(), size as u64, flags) == 0
+        },
     };
     if !sent {
         lost(LossReason::RingFull);
@@ -70,22 +75,32 @@ pub(crate) unsafe fn bytes(start: *const u8, size: usize, header: &Header, urgen
     sent
 }
 
+/// Whether the record may have what room there is, and how it wakes the daemon.
 #[inline(always)]
-fn wake_flags(header: &Header, urgency: Urgency) -> u64 {
+fn admit(size: u64, header: &Header, urgency: Urgency) -> Option<u64> {
     let now = header.time;
-    let Some(last) = LAST_WAKE.get_ptr_mut(0) else { return 0 };
-    // SAFETY: the pointer is into the map's one value and was checked. Two CPUs may both wake; that does no harm.
+    let state = CPU_STATE.get_ptr_mut(0)?;
+    let last = LAST_WAKE.get_ptr_mut(0)?;
+    // SAFETY: the pointers are into this CPU's own value and into the map's one value, and were checked. Two CPUs may both
+    // wake; that does no harm.
     unsafe {
-        if urgency == Urgency::Now || now.wrapping_sub(*last) > globals::wake_gap_ns() {
-            *last = now;
-            return u64::from(BPF_RB_FORCE_WAKEUP);
+        let looks = header.seq.is_multiple_of(FILL_EVERY);
+        let mut wakes = urgency == Urgency::Now || now.wrapping_sub(*last) > globals::wake_gap_ns();
+        if looks || (*state).crowded != 0 {
+            let waiting = RECORDS.query(u64::from(BPF_RB_AVAIL_DATA));
+            let crowded = waiting > globals::wake_fill_bytes();
+            (*state).crowded = u64::from(crowded);
+            if urgency == Urgency::Batched && waiting + size > globals::batched_fill_bytes() {
+                // Nobody is woken by what is not there; the daemon looks again by itself while it finds anything.
+                return None;
+            }
+            wakes |= looks && crowded;
         }
-    }
-    if header.seq.is_multiple_of(FILL_EVERY) && RECORDS.query(u64::from(BPF_RB_AVAIL_DATA)) > globals::wake_fill_bytes()
-    {
-        u64::from(BPF_RB_FORCE_WAKEUP)
-    } else {
-        u64::from(BPF_RB_NO_WAKEUP)
+        if !wakes {
+            return Some(u64::from(BPF_RB_NO_WAKEUP));
+        }
+        *last = now;
+        Some(u64::from(BPF_RB_FORCE_WAKEUP))
     }
 }
 

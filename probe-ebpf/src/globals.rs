@@ -11,6 +11,8 @@ static WAKE_GAP_NS: u64 = 0;
 #[unsafe(no_mangle)]
 static WAKE_FILL_BYTES: u64 = 0;
 #[unsafe(no_mangle)]
+static BATCHED_FILL_BYTES: u64 = 0;
+#[unsafe(no_mangle)]
 static ARGS_MAX: u32 = 0;
 
 /// Reads one word of the layout. A macro, because the read must be of the static itself for the compiler not to fold it.
@@ -40,6 +42,13 @@ pub(crate) fn wake_gap_ns() -> u64 {
 pub(crate) fn wake_fill_bytes() -> u64 {
     // SAFETY: a static of this file.
     unsafe { read_volatile(&raw const WAKE_FILL_BYTES) }
+}
+
+/// See [`probe_common::layout::BATCHED_FILL_GLOBAL`].
+#[inline(always)]
+pub(crate) fn batched_fill_bytes() -> u64 {
+    // SAFETY: a static of this file.
+    unsafe { read_volatile(&raw const BATCHED_FILL_BYTES) }
 }
 
 /// See [`probe_common::layout::ARGS_MAX_GLOBAL`].

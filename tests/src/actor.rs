@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fs;
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
@@ -69,6 +69,12 @@ impl Actor {
     /// Sends it a signal.
     pub fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).unwrap_or_else(|error| panic!("kill: {error}"));
+    }
+
+    /// Writes a line to its stdin.
+    pub fn say(&mut self, line: &str) {
+        let Some(stdin) = &mut self.stdin else { panic!("its stdin is closed") };
+        writeln!(stdin, "{line}").unwrap_or_else(|error| panic!("actor's stdin: {error}"));
     }
 
     /// Closes its stdin, which ends a herd, and waits for its end.

@@ -1,6 +1,7 @@
 //! CPU time as the daemon tells it, held against what the kernel tells the processes' parent.
 
 use procprobe_tests::actor::{Actor, group};
+use procprobe_tests::cputime::CpuTime;
 use procprobe_tests::daemon::{Setup, at_most};
 use procprobe_tests::event::Event;
 use procprobe_tests::mark;
@@ -18,11 +19,8 @@ fn check(count: usize, burn: &str) {
     parent.finish();
     let exits = daemon.wait_for_count("all exits", count, Event::is_exit);
     assert_eq!(exits.len(), count);
-    let sum: f64 =
-        exits.iter().map(|exit| exit.float("process.cpu.time").unwrap_or_else(|| panic!("{}", exit.0))).sum();
     let truth = std::time::Duration::from_nanos(Actor::told_number(&told, "children_cpu_ns")).as_secs_f64();
-    let ratio = sum / truth;
-    assert!((ratio - 1.0).abs() < 0.01, "{count} x burn {burn}: told {sum} s, true {truth} s, ratio {ratio}");
+    CpuTime::of(&exits).assert_is(truth);
 }
 
 #[test]

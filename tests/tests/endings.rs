@@ -4,7 +4,7 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::process::Command;
 
 use procprobe_tests::actor::{self, Actor, group};
-use procprobe_tests::cgroup::MemoryCgroup;
+use procprobe_tests::cgroup::LimitedCgroup;
 use procprobe_tests::daemon::{Daemon, Setup};
 use procprobe_tests::event::Event;
 use procprobe_tests::mark;
@@ -121,7 +121,7 @@ fn a_process_that_ends_by_its_own_signal_has_no_killer_but_itself() {
 fn what_the_oom_killer_ends_is_told_as_that() {
     let mark = mark();
     let daemon = Setup::new().policy(&group("eaters", "eat", &mark, "oom_kills: { max: 0, within: 1m }")).start();
-    let cgroup = MemoryCgroup::new(&format!("procprobe-{mark}"), 48 << 20);
+    let cgroup = LimitedCgroup::of_memory(&format!("procprobe-{mark}"), 48 << 20);
     let script = format!("echo $$ > {}; exec {ACTOR} eat 256 60000 -- {mark}", cgroup.procs().display());
     let mut eater = Actor::of(Command::new("sh").args(["-c", &script]));
     assert_eq!(eater.wait().signal(), Some(9));

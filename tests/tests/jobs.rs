@@ -4,6 +4,7 @@ use std::process::Command;
 use std::time::{Duration, SystemTime};
 
 use procprobe_tests::actor::Actor;
+use procprobe_tests::cputime::{CpuTime, is_inexact};
 use procprobe_tests::daemon::{Daemon, Setup};
 use procprobe_tests::event::Event;
 use procprobe_tests::mark;
@@ -122,13 +123,19 @@ fn the_cpu_time_of_a_run_is_that_of_its_whole_tree() {
     root.finish();
     let end = fact(&daemon, "succeeded", "tree");
     assert_eq!(end.number("job.processes"), Some(61), "{}", end.0);
-    assert!(end.attribute("process.cpu.exact").is_null(), "{}", end.0);
-    let own = daemon.wait_for("the root's exit", |event| event.is_exit_of(root.pid()));
-    let children =
-        end.float("process.cpu.time").unwrap_or_default() - own.float("process.cpu.time").unwrap_or_default();
+    let parent = Some(u64::from(root.pid()));
+    let of_tree = |event: &Event| {
+        event.is_exit() && (event.is_exit_of(root.pid()) || event.number("process.parent_pid") == parent)
+    };
+    let exits = daemon.wait_for_count("all exits", 61, of_tree);
+    let (own, children): (Vec<_>, Vec<_>) = exits.iter().partition(|exit| exit.is_exit_of(root.pid()));
+    let (own, children) = (CpuTime::of(own), CpuTime::of(children));
     let truth = Duration::from_nanos(Actor::told_number(&told, "children_cpu_ns")).as_secs_f64();
-    let ratio = children / truth;
-    assert!((ratio - 1.0).abs() < 0.01, "told {children} s, true {truth} s, ratio {ratio}");
+    children.assert_is(truth);
+    let sum = own.told() + children.told();
+    let of_run = end.float("process.cpu.time").unwrap_or_default();
+    assert!((of_run - sum).abs() < 1e-6, "the run's time is the sum of its processes': {sum} s; {}", end.0);
+    assert_eq!(is_inexact(&end), own.inexact() + children.inexact() > 0, "it is as exact as they are: {}", end.0);
 }
 
 #[test]

@@ -268,7 +268,7 @@ fn another_version_takes_over_what_the_last_one_left() {
 /// What the programs could not deliver, as they count it.
 fn lost_in_kernel(version: &Path) -> u64 {
     let map = Map::from_map_data(MapData::from_pin(version.join("CPU_STATE")).unwrap()).unwrap();
-    let states: PerCpuArray<MapData, [u64; 4]> = map.try_into().unwrap();
+    let states: PerCpuArray<MapData, [u64; 5]> = map.try_into().unwrap();
     states.get(&0, 0).unwrap().iter().map(|state| state[1]).sum()
 }
 

@@ -216,22 +216,24 @@ fn an_account_whose_threads_found_no_room_says_so() {
 #[test]
 fn accounts_that_found_room_are_exact() {
     let mut sampling = Sampling::start(LoadSettings::default());
-    let mut actor = Actor::start(ACTOR, "burn 5 4", &mark());
-    let pid = actor.pid();
-    actor.finish();
+    let mut actors: Vec<_> = (0..8).map(|_| Actor::start(ACTOR, "burn 5 4", &mark())).collect();
+    let pids: Vec<u32> = actors.iter().map(Actor::pid).collect();
+    actors.iter_mut().for_each(Actor::finish);
     let mut records = Vec::new();
     let deadline = end_of_patience();
-    let account = loop {
+    // On some virtual machines not quite every account comes: see `procprobe_tests::cputime`.
+    let accounts = loop {
         sampling.kernel.records.drain(4096, &mut records);
-        let of_ours = records.iter().find_map(|(_, record)| match record.body {
-            Body::Account(account) if record.key.tgid == pid => Some(account),
+        let of_ours = records.iter().filter_map(|(_, record)| match record.body {
+            Body::Account(account) if pids.contains(&record.key.tgid) => Some(account),
             _ => None,
         });
-        if let Some(account) = of_ours {
-            break account;
+        let of_ours: Vec<_> = of_ours.collect();
+        if of_ours.len() >= 6 {
+            break of_ours;
         }
-        assert!(Instant::now() < deadline, "no account");
+        assert!(Instant::now() < deadline, "only {} accounts came", of_ours.len());
         thread::sleep(EVERY);
     };
-    assert!(account.exact && account.cpu_ns >= 20_000_000, "{account:?}");
+    assert!(accounts.iter().all(|account| account.exact && account.cpu_ns >= 20_000_000), "{accounts:?}");
 }

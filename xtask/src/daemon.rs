@@ -16,10 +16,7 @@ pub(crate) fn build(choice: Choice, profile: Profile, kernel_log: bool) -> Resul
     object::build(choice, kernel_log)?;
     step("daemon", "carries the kernel programs inside itself", || {
         let mut command = place::cargo();
-        command.args(["build", "--package", "probe-user", "--bin", "procprobe"]);
-        if profile == Profile::Release {
-            command.arg("--release");
-        }
+        command.args(["build", "--profile", profile.name(), "--package", "probe-user", "--bin", "procprobe"]);
         if kernel_log {
             command.args(["--features", "kernel-log"]);
         }

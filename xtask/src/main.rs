@@ -76,10 +76,10 @@ enum Command {
 
 #[derive(Args, Clone, Copy)]
 struct BuildArgs {
-    /// Optimised, as it ships (the default)
+    /// As it is measured: optimised over whole crates, which takes minutes more
     #[arg(long, conflicts_with = "debug")]
     release: bool,
-    /// Quick to build
+    /// As the tests use it: not optimised
     #[arg(long)]
     debug: bool,
     /// The kernel programs tell what they do through the daemon's log
@@ -98,7 +98,11 @@ struct CompilerArgs {
 
 impl BuildArgs {
     fn build(self) -> anyhow::Result<std::path::PathBuf> {
-        let profile = if self.debug { Profile::Debug } else { Profile::Release };
+        let profile = match (self.release, self.debug) {
+            (true, _) => Profile::Release,
+            (_, true) => Profile::Debug,
+            _ => Profile::Quick,
+        };
         daemon::build(self.compiler.toolchain, profile, self.kernel_log)
     }
 }

@@ -18,7 +18,7 @@ fn sizes_are_those_of_abi_version_1() {
         ("Cgroup", size_of::<Cgroup>(), 56),
         ("Task", size_of::<Task>(), 120),
         ("Usage", size_of::<Usage>(), 120),
-        ("CpuState", size_of::<CpuState>(), 8 + 8 * LOSS_REASONS),
+        ("CpuState", size_of::<CpuState>(), 8 + 8 * LOSS_REASONS + 8),
         ("GroupAccount", size_of::<GroupAccount>(), 64),
     ];
     for (name, found, golden) in sizes {

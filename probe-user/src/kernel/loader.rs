@@ -206,11 +206,13 @@ pub(super) fn load(settings: LoadSettings) -> Result<Loaded, LoadError> {
     drop(outline);
     let wake_gap_ns = u64::try_from(settings.wake_gap.as_nanos()).unwrap_or(u64::MAX);
     let wake_fill_bytes = u64::from(settings.ring_bytes / 4);
+    let batched_fill_bytes = u64::from(settings.ring_bytes - settings.ring_bytes / 8);
     let mut ebpf = empty_loader()
         .btf(Some(&btf))
         .override_global(names::LAYOUT_GLOBAL, &words[..], true)
         .override_global(names::WAKE_GAP_GLOBAL, &wake_gap_ns, true)
         .override_global(names::WAKE_FILL_GLOBAL, &wake_fill_bytes, true)
+        .override_global(names::BATCHED_FILL_GLOBAL, &batched_fill_bytes, true)
         .override_global(names::ARGS_MAX_GLOBAL, &settings.args_max, true)
         .map_max_entries(map_names::RECORDS, settings.ring_bytes)
         .map_max_entries(map_names::ACCOUNTS, settings.accounts_max)

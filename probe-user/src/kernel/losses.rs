@@ -13,8 +13,8 @@ use probe_common::maps::{LOSS_REASONS, LossReason};
 use super::tail::REASONS;
 use crate::record::{Loss, Lost};
 
-/// A `CpuState` as aya can read it: the sequence number, then a counter for each reason.
-type CpuWords = [u64; 1 + LOSS_REASONS];
+/// A `CpuState` as aya can read it: the sequence number, then a counter for each reason, then what only programs need.
+pub(super) type CpuWords = [u64; 1 + LOSS_REASONS + 1];
 
 /// Reads the counters and remembers what it has already told.
 pub struct Losses {

@@ -12,12 +12,12 @@ use aya::programs::links::FdLink;
 use aya::programs::{BtfTracePoint, Iter, ProgramError, ProgramFd};
 use probe_common::ABI_VERSION;
 use probe_common::decode::decode;
-use probe_common::maps::{self as map_names, LOSS_REASONS, LossReason};
+use probe_common::maps::{self as map_names, LossReason};
 use rustix::time::{ClockId, clock_gettime};
 
 use super::left_out::LeftOut;
 use super::loader::{Attached, ITERATORS, LoadError, LoadSettings, Loaded, PROGRAMS, fd_of, load, typed};
-use super::losses::Losses;
+use super::losses::{CpuWords, Losses};
 use super::object::OBJECT;
 use super::pins::{LINK, PROGRAM, Pins, PinsError, Removed, failed, is_readable, remove};
 use super::records::{Records, last_record};
@@ -242,7 +242,7 @@ struct Opened {
     ring: RingBuf<MapData>,
     watched: HashMap<MapData, u32, u32>,
     left_out: Array<MapData, u32>,
-    cpu_state: PerCpuArray<MapData, [u64; 1 + LOSS_REASONS]>,
+    cpu_state: PerCpuArray<MapData, CpuWords>,
     programs: Vec<(&'static str, ProgramFd)>,
     tail: Tail<Shared>,
 }

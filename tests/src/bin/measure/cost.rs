@@ -2,7 +2,7 @@
 
 use std::error::Error;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use procprobe_tests::actor::{Actor, group};
 use procprobe_tests::daemon::{Daemon, Setup};
@@ -48,12 +48,12 @@ pub(crate) fn cpu(effort: Effort) -> Outcome {
 /// The daemon's rates, and its programs' share of a core beside them.
 fn window(daemon: &Daemon, length: Duration) -> Result<(Rates, f64), Box<dyn Error>> {
     // Asking for the status costs the daemon something: outside of what its own time is measured over.
-    let programs = programs_ns(daemon)?;
+    let (programs, since) = (programs_ns(daemon)?, Instant::now());
     thread::sleep(Duration::from_millis(500));
     let before = Reading::take(daemon)?;
     thread::sleep(length);
     let rates = before.until(Reading::take(daemon)?);
-    let kernel = programs_ns(daemon)?.saturating_sub(programs) as f64 / 1e9 / rates.seconds;
+    let kernel = programs_ns(daemon)?.saturating_sub(programs) as f64 / 1e9 / since.elapsed().as_secs_f64();
     Ok((rates, kernel))
 }
 

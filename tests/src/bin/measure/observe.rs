@@ -90,10 +90,19 @@ pub(crate) fn memory(daemon: &Daemon, name: &str) -> Result<u64, Box<dyn Error>>
 /// Run time of the daemon's programs so far, ns; counts only under [`BpfStats`]. The iterators are not in it: they run
 /// on the daemon's own time.
 pub(crate) fn programs_ns(daemon: &Daemon) -> Result<u64, Box<dyn Error>> {
+    programs(daemon, "run_time_ns")
+}
+
+/// How often they ran; likewise.
+pub(crate) fn programs_runs(daemon: &Daemon) -> Result<u64, Box<dyn Error>> {
+    programs(daemon, "run_count")
+}
+
+fn programs(daemon: &Daemon, figure: &str) -> Result<u64, Box<dyn Error>> {
     let status = daemon.status();
     let programs =
         status["agent"]["kernel"]["programs"].as_array().ok_or_else(|| format!("no programs in {status}"))?;
-    Ok(programs.iter().filter_map(|program| program["run_time_ns"].as_u64()).sum())
+    Ok(programs.iter().filter_map(|program| program[figure].as_u64()).sum())
 }
 
 /// The kernel counts the run time of BPF programs while this lives.
