@@ -29,6 +29,7 @@ mod needle;
 mod raise;
 mod reload;
 mod reread;
+mod restore;
 pub mod seen;
 pub mod status;
 mod tell;
@@ -45,6 +46,8 @@ use regex::Regex;
 pub use self::explain::{Explanation, Verdict};
 pub use self::hosts::{HostBoundStatus, HostInstanceStatus};
 pub(crate) use self::reread::{Hope, next_look};
+pub(crate) use self::restore::KEPT;
+pub use self::restore::{KnownTable, Restored, Standing};
 pub use self::status::{
     ActionStatus, BoundStatus, Each, GroupStatus, GroupUsage, LogStatus, LossStatus, State, Status,
 };
@@ -105,6 +108,8 @@ pub enum Processes {
 pub enum Input {
     /// A record of the ring buffer.
     Record(Record),
+    /// What an earlier daemon knew: before anything else.
+    Restored(Box<Restored>),
     /// Everything that lives: at the start, and after each loss when the engine asked for it.
     Scan(Scan),
     /// Usage of the processes that the engine asked to be sampled ([`Watch::usage`]). Of one that had a row before and
@@ -221,6 +226,8 @@ pub struct Engine {
     gate: KTime,
     /// The scan after a loss is being judged: what fires now says so.
     reconciling: bool,
+    /// Alarms of an earlier daemon, until the first scan.
+    standing: Vec<Standing>,
     /// Since when the present interval of sampling runs; `None` while there is no sampling.
     interval: Option<KTime>,
     /// The moment of the last sample.
@@ -267,6 +274,7 @@ impl Engine {
             started: None,
             gate: KTime::default(),
             reconciling: false,
+            standing: Vec::new(),
             interval: None,
             sampled_at: KTime::default(),
             wake: None,
@@ -302,6 +310,7 @@ impl Engine {
                 }
                 self.reread_due(now, effects);
             }
+            Input::Restored(restored) => self.restore(now.max(self.clock), *restored, effects),
             Input::Scan(scan) => self.take_scan(now.max(self.clock), &scan, effects),
             Input::Sample(rows) => {
                 self.sampled_at = now;
@@ -374,6 +383,12 @@ impl Engine {
         self.tracks.get(&key).is_some_and(|track| track.watch.usage)
     }
 
+    /// Whether the kernel side watches anything of the process that has this tgid.
+    pub fn watches(&self, tgid: u32) -> bool {
+        let track = self.table.of_tgid(tgid).and_then(|process| self.tracks.get(&process.key));
+        track.is_some_and(|track| track.watch != Watch::NONE)
+    }
+
     /// The process table, to look at.
     pub fn table(&self) -> &Table {
         &self.table
@@ -400,6 +415,7 @@ impl Engine {
             }
             self.logs.begin(now);
             self.jobs.begin(now);
+            self.stand(now, effects);
             self.end_doubt(now, effects);
             self.judge_all(now, effects);
         } else if self.end_doubt(now, effects) {

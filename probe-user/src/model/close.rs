@@ -148,8 +148,8 @@ impl Table {
         self.deadlines.first().map(|(deadline, _)| *deadline)
     }
 
-    /// Closes what has waited for its account for [`ACCOUNT_GRACE`], with the CPU time known from its exit or its last
-    /// sample; and what was accounted for without an exit, whose exit record was lost.
+    /// Closes what has waited for its account for [`ACCOUNT_GRACE`], with the CPU time known from its exit
+    /// ([`super::slice`]) or its last sample; and what was accounted for without an exit, whose exit record was lost.
     pub fn expire(&mut self, now: KTime, changes: &mut Vec<Change>) {
         while let Some(orphan) = self.orphans.front()
             && orphan.at.after(ACCOUNT_GRACE) <= now
@@ -191,12 +191,22 @@ impl Table {
             self.cgroups.stop_waiting(entry.process.identity.cgroup_id);
         }
         self.closed.remember(key);
-        let (account, delta) = entry.balance();
+        if let (Ending::Record, Some((_, account)), 0) = (entry.ending, entry.account, entry.reaped_cpu_ns)
+            && account.exact
+        {
+            self.slice.learn(entry.lived(), entry.exit_cpu_ns, account.cpu_ns);
+        }
+        let (account, delta) = entry.balance(&self.slice);
         changes.push(Change::Closed { process: Box::new(entry.process), account, delta });
     }
 }
 
 impl Entry {
+    /// From its start to its end; of the living nothing.
+    pub(super) fn lived(&self) -> Duration {
+        self.process.exit.as_ref().map_or(Duration::ZERO, |exit| exit.at.since(self.process.key.start))
+    }
+
     fn end(&mut self, exit: Exit) {
         self.process.exit = Some(exit);
         self.find_cause();

@@ -12,9 +12,11 @@ mod close;
 mod descent;
 pub(crate) mod hash;
 mod kin;
+mod known;
 mod life;
 mod recent;
 mod scan;
+mod slice;
 mod store;
 mod table;
 #[cfg(test)]
@@ -24,6 +26,7 @@ mod usage;
 use std::sync::Arc;
 
 pub use close::ACCOUNT_GRACE;
+pub use known::{Known, Origin};
 pub use table::Table;
 
 use crate::record::{Account, Comm, ExitStatus, Identity, ProcessKey, Program, SignalSent};
