@@ -29,6 +29,7 @@ pub mod readable;
 pub mod record;
 pub mod recording;
 pub mod replay;
+pub mod resume;
 pub mod serve;
 pub mod signal;
 pub mod spool;

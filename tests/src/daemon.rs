@@ -44,6 +44,7 @@ pub struct Setup {
     wrapper: Vec<OsString>,
     state: Option<PathBuf>,
     http: Option<String>,
+    pins: Option<PathBuf>,
     limits: Option<[String; 2]>,
 }
 
@@ -88,6 +89,12 @@ impl Setup {
         self
     }
 
+    /// `--pin-dir DIR`; nothing is pinned when not given.
+    pub fn pins(mut self, directory: &Path) -> Self {
+        self.pins = Some(directory.to_owned());
+        self
+    }
+
     /// What it may use of a core and of memory; without it so much that nothing is ever left out.
     pub fn limits(mut self, cpu: &str, memory: &str) -> Self {
         self.limits = Some([cpu.to_owned(), memory.to_owned()]);
@@ -118,6 +125,10 @@ impl Setup {
         command.arg("run").arg("--policies").arg(folder.join("policies"));
         let state = self.state.clone().unwrap_or_else(|| folder.join("state"));
         command.arg("--state-dir").arg(state).arg("--socket").arg(folder.join("api.sock"));
+        match &self.pins {
+            Some(directory) => command.arg("--pin-dir").arg(directory),
+            None => command.arg("--no-pin"),
+        };
         command.args(["--http", self.http.as_deref().unwrap_or("off")]);
         let [cpu, memory] = self.limits.clone().unwrap_or_else(|| ["100%".to_owned(), "16GiB".to_owned()]);
         command.args(["--limit-cpu", &cpu, "--limit-memory", &memory]);

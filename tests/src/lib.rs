@@ -20,6 +20,7 @@ pub mod event;
 pub mod home;
 pub mod hook;
 pub mod otel;
+pub mod pins;
 pub mod prometheus;
 pub mod random;
 pub mod readme;

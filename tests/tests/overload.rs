@@ -27,7 +27,7 @@ fn starts_are_lost_before_the_ends_of_watched_processes() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
     let _entered = runtime.enter();
     let settings = LoadSettings { ring_bytes: 1 << 16, ..LoadSettings::default() };
-    let mut kernel = attach(settings).unwrap_or_else(|error| panic!("{error}"));
+    let mut kernel = attach(settings, None).unwrap_or_else(|error| panic!("{error}"));
 
     let mut watched: Vec<_> = (0..20).map(|_| Actor::start(ACTOR, "sleep 600000", &mark())).collect();
     let pids: HashSet<u32> = watched.iter().map(Actor::pid).collect();
@@ -42,11 +42,12 @@ fn starts_are_lost_before_the_ends_of_watched_processes() {
         one.wait();
     }
 
-    let mut records: Vec<Record> = Vec::new();
+    let mut records: Vec<(u64, Record)> = Vec::new();
     let mut losses = Vec::new();
     while kernel.records.drain(4_096, &mut records) > 0 {}
-    let ended =
-        records.iter().filter(|record| matches!(record.body, Body::Exit { .. }) && pids.contains(&record.key.tgid));
+    let ended = records
+        .iter()
+        .filter(|(_, record)| matches!(record.body, Body::Exit { .. }) && pids.contains(&record.key.tgid));
     assert_eq!(ended.count(), pids.len(), "each end of a watched process is among {} records", records.len());
 
     // What is lost at the end of the numbers is no gap yet: another record closes it, on each processor.

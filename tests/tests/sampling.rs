@@ -39,7 +39,7 @@ impl Sampling {
         require_host();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
         let entered = runtime.enter();
-        let kernel = attach(settings).unwrap_or_else(|error| panic!("{error}"));
+        let kernel = attach(settings, None).unwrap_or_else(|error| panic!("{error}"));
         drop(entered);
         Self { kernel, rows: HashMap::new(), now: KTime::from_secs(1), _runtime: runtime }
     }
@@ -200,11 +200,11 @@ fn an_account_whose_threads_found_no_room_says_so() {
     loop {
         sampling.kernel.records.drain(4096, &mut records);
         let inexact = |body: &Body| matches!(body, Body::Account(account) if !account.exact);
-        if records.iter().any(|record| inexact(&record.body)) {
+        if records.iter().any(|(_, record)| inexact(&record.body)) {
             break;
         }
         sampling.kernel.losses.new_losses(&mut losses);
-        let accounts = records.iter().filter(|record| matches!(record.body, Body::Account(_))).count();
+        let accounts = records.iter().filter(|(_, record)| matches!(record.body, Body::Account(_))).count();
         assert!(Instant::now() < deadline, "all {accounts} accounts are called exact; {losses:?}");
         thread::sleep(EVERY);
     }
@@ -224,7 +224,7 @@ fn accounts_that_found_room_are_exact() {
     // On some virtual machines not quite every account comes: see `procprobe_tests::cputime`.
     let accounts = loop {
         sampling.kernel.records.drain(4096, &mut records);
-        let of_ours = records.iter().filter_map(|record| match record.body {
+        let of_ours = records.iter().filter_map(|(_, record)| match record.body {
             Body::Account(account) if pids.contains(&record.key.tgid) => Some(account),
             _ => None,
         });

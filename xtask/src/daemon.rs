@@ -36,6 +36,12 @@ pub(crate) fn start(program: &Path, arguments: &[String]) -> Result<()> {
         keep_to_owner(&policies)?;
         command.arg("--policies").arg(policies);
     }
+    let pins =
+        |argument: &String| argument.starts_with("--pin-dir") || argument == "--no-pin" || argument == "--config";
+    if !arguments.iter().any(pins) {
+        // Whoever tries it out wants nothing left in the kernel.
+        command.arg("--no-pin");
+    }
     command.args(arguments);
     note("start", &crate::step::line_of(&command));
     // Only returns when it failed.

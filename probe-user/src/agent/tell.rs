@@ -173,7 +173,8 @@ pub fn lost(at: KTime, dropped: &Dropped) -> Event {
 }
 
 /// Numbers that no event will be seen with: the last run ended without a word, or could not write its events.
-pub fn lost_numbers(at: KTime, gap: &Gap) -> Event {
+/// `again`: what they were for comes again, by the records that led to it.
+pub fn lost_numbers(at: KTime, gap: &Gap, again: bool) -> Event {
     let Gap { reason, first, last } = *gap;
     let numbers = last.saturating_sub(first).saturating_add(1);
     let mut attributes = Attributes::default();
@@ -184,8 +185,9 @@ pub fn lost_numbers(at: KTime, gap: &Gap) -> Event {
         .put("seq.first", first)
         .put("seq.last", last)
         .put("reconciled", true);
+    let rest = if again { "told again under other numbers" } else { "lost" };
     let body =
-        format!("no event has the numbers {first} to {last}: {reason}; what the last run had not written is lost");
+        format!("no event has the numbers {first} to {last}: {reason}; what the last run had not written is {rest}");
     event(name::AGENT_LOST, Severity::Warning, at, body, attributes)
 }
 
@@ -297,7 +299,7 @@ mod tests {
             &[("where", json!("forward")), ("count", json!(1)), ("reconciled", json!(true))],
         );
         check(
-            &lost_numbers(NOW, &Gap { reason: "crash", first: 8, last: 4096 }),
+            &lost_numbers(NOW, &Gap { reason: "crash", first: 8, last: 4096 }, false),
             "procprobe.agent.lost",
             Severity::Warning,
             "no event has the numbers 8 to 4096: crash; what the last run had not written is lost",

@@ -40,6 +40,8 @@ pub enum Command {
     Events(EventsArgs),
     /// Say how the daemon stands: groups, alarms, losses, its own cost
     Status(StatusArgs),
+    /// Remove what a daemon that has ended left in the kernel, programs and maps
+    Unload(UnloadArgs),
     /// Say what this kernel and these capabilities allow, with the remedy
     Doctor(DoctorArgs),
     /// Print the JSON Schema of policy files, for editors
@@ -104,9 +106,26 @@ pub struct RunArgs {
     /// How the log looks on stderr
     #[arg(long, value_enum, default_value_t)]
     pub log_format: LogFormat,
+    /// Directory in a bpf file system for what is to outlive the daemon in the kernel [default: /sys/fs/bpf/procprobe]
+    #[arg(long, value_name = "DIR", value_parser = pin_dir)]
+    pub pin_dir: Option<PathBuf>,
+    /// Leave nothing in the kernel when the daemon ends: what happens until the next start is not known
+    #[arg(long, conflicts_with = "pin_dir")]
+    pub no_pin: bool,
     /// Size of the kernel's ring buffer, a power of two
     #[arg(long, hide = true, value_name = "N", value_parser = ring_bytes)]
     pub ring_bytes: Option<u32>,
+}
+
+/// `unload`
+#[derive(Debug, Args)]
+pub struct UnloadArgs {
+    /// Directory in the bpf file system [default: that of the configuration, else /sys/fs/bpf/procprobe]
+    #[arg(long, value_name = "DIR", value_parser = pin_dir)]
+    pub pin_dir: Option<PathBuf>,
+    /// Configuration file, for `pins` [default: /etc/procprobe/procprobe.yaml, if it is there]
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
 }
 
 /// `check`
@@ -354,6 +373,10 @@ fn endpoint(text: &str) -> Result<Endpoint, String> {
 
 fn socket(text: &str) -> Result<PathBuf, String> {
     values::socket(PathBuf::from(text))
+}
+
+fn pin_dir(text: &str) -> Result<PathBuf, String> {
+    values::pins(text)?.ok_or_else(|| "expected an absolute path; --no-pin pins nothing".into())
 }
 
 fn past(text: &str) -> Result<String, String> {

@@ -16,6 +16,7 @@ mod status;
 mod test;
 #[cfg(test)]
 mod tests;
+mod unload;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -66,6 +67,7 @@ pub fn main() -> ExitCode {
         Command::Replay(args) => replay::replay(&args),
         Command::Events(args) => events::events(&args),
         Command::Status(args) => status::status(&args),
+        Command::Unload(args) => unload::unload(&args),
         Command::Doctor(args) => crate::doctor::doctor(&args),
         Command::Schema(args) => produce::schema(&args),
         Command::Completions { shell } => produce::completions(shell),

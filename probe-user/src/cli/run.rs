@@ -25,7 +25,8 @@ pub(super) fn run(args: &RunArgs) -> Exit {
         }
     };
     let format = args.format.map_or_else(Format::for_stdout, Into::into);
-    let start = Start { prepared, format, ring_bytes: args.ring_bytes };
+    let pins = prepared.config.pins.clone();
+    let start = Start { prepared, format, ring_bytes: args.ring_bytes, pins };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let ended = match runtime {
         Ok(runtime) => runtime.block_on(async {
@@ -58,6 +59,7 @@ fn flags(args: &RunArgs) -> Flags {
         limit_cpu: args.limit_cpu,
         limit_memory: args.limit_memory,
         processes: args.events.map(Into::into),
+        pins: if args.no_pin { Some(None) } else { args.pin_dir.clone().map(Some) },
     }
 }
 

@@ -59,6 +59,9 @@ fn whole(decoder: &mut Decoder<'_>, fields: &Fields<'_>, config: &mut Config) {
     if let Some(fields) = table(decoder, fields, "state") {
         state(decoder, &fields, config);
     }
+    if let Some(given) = fields.get("pins") {
+        set(&mut config.pins, decoder.form(given, &keys::PINS, values::pins));
+    }
     if let Some(fields) = table(decoder, fields, "api") {
         api(decoder, &fields, &mut config.api);
     }

@@ -30,6 +30,12 @@ pub(super) const INTERVAL: Form = Form {
     pattern: Some(r"^(off|(?=.)([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?)$"),
     examples: &["15s", "off"],
 };
+/// A directory of pins.
+pub(super) const PINS: Form = Form {
+    what: "an absolute path in a bpf file system, or off",
+    pattern: Some("^(off|/.+)$"),
+    examples: &["/sys/fs/bpf/procprobe", "off"],
+};
 /// A group of the host.
 pub(super) const GROUP: Form = Form { what: "a group's name or number", pattern: None, examples: &["procprobe"] };
 
@@ -48,6 +54,7 @@ pub static CONFIG: Table = Table {
         Key::new("events", Kind::Table(&EVENTS), "what is told of processes"),
         Key::new("collector", Kind::OneOrMany(&Kind::Table(&COLLECTOR)), "one or several; each gets every event"),
         Key::new("state", Kind::Table(&STATE), "what outlives the daemon"),
+        Key::new("pins", Kind::Form(&PINS), "where programs and maps outlive the daemon, or off"),
         Key::new("api", Kind::Table(&API), "the local API"),
         Key::new("http", Kind::Table(&HTTP), "metrics and health over HTTP, read-only"),
         Key::later("peers", "hosts that watch each other"),

@@ -41,6 +41,8 @@ pub struct Flags {
     pub limit_memory: Option<u64>,
     /// `--events`
     pub processes: Option<Processes>,
+    /// `--pin-dir`, or nowhere with `--no-pin`.
+    pub pins: Option<Option<PathBuf>>,
 }
 
 /// Everything that the daemon is started or reloaded with.
@@ -86,6 +88,7 @@ impl Flags {
         set(&mut config.limits.cpu, self.limit_cpu.as_ref());
         set(&mut config.limits.memory, self.limit_memory.as_ref());
         set(&mut config.events.processes, self.processes.as_ref());
+        set(&mut config.pins, self.pins.as_ref());
         Ok(config)
     }
 
@@ -168,6 +171,7 @@ impl Config {
             ("state.spool_max", self.spool_max != other.spool_max),
             ("state.when_full", self.when_full != other.when_full),
             ("api", self.api != other.api),
+            ("pins", self.pins != other.pins),
         ];
         differences.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name).collect()
     }

@@ -23,6 +23,7 @@ use regex::Regex;
 use crate::agent::Limits;
 use crate::engine::Processes;
 use crate::forward;
+use crate::kernel::pins::DEFAULT_PINS;
 use crate::spool::WhenFull;
 pub use keys::CONFIG;
 
@@ -62,6 +63,8 @@ pub struct Config {
     pub spool_max: u64,
     /// What happens when they would take more.
     pub when_full: WhenFull,
+    /// Where programs and maps outlive the daemon, in a bpf file system; `None`: nowhere.
+    pub pins: Option<PathBuf>,
     /// The local API.
     pub api: Api,
     /// Metrics and health over HTTP.
@@ -126,6 +129,7 @@ impl Default for Config {
             state_dir: DEFAULT_STATE.into(),
             spool_max: DEFAULT_SPOOL_MAX,
             when_full: WhenFull::default(),
+            pins: Some(DEFAULT_PINS.into()),
             api: Api::default(),
             http: Http::default(),
             limits: Limits::default(),

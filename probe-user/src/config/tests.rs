@@ -196,6 +196,7 @@ fn flags_win_over_the_file() {
     let text = "policies: [/nonexistent]\nsample_interval: 5s\nstart_grace: 1m\nstate: { dir: /a }\n\
                 api: { socket: /a.sock, mode: \"0600\" }\ncollector: { url: http://a.example }\n";
     let flags = Flags {
+        pins: Some(None),
         config: Some(file(&dir, "config.yaml", text, 0o600)),
         policies: vec![file(&dir, "policy.yaml", POLICY, 0o600)],
         collector: Some(Endpoint::parse("http://b.example").unwrap()),

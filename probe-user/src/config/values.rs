@@ -1,7 +1,7 @@
 //! Checks that the file and the flags share.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Component, PathBuf};
 use std::time::Duration;
 
 use crate::yaml::units;
@@ -33,6 +33,20 @@ pub fn listen(text: &str) -> Result<Listen, String> {
             .parse()
             .map(|address| Listen(Some(address)))
             .map_err(|_| "expected an IP address and a port such as 127.0.0.1:9464 or [::1]:9464, or off".into()),
+    }
+}
+
+/// A directory of pins, or `off`.
+pub fn pins(text: &str) -> Result<Option<PathBuf>, String> {
+    if text == "off" {
+        return Ok(None);
+    }
+    let path = PathBuf::from(text);
+    let is_plain = path.components().all(|part| matches!(part, Component::RootDir | Component::Normal(_)));
+    if path.is_absolute() && path.file_name().is_some() && is_plain {
+        Ok(Some(path))
+    } else {
+        Err("expected an absolute path without `..`, or off".into())
     }
 }
 

@@ -1,12 +1,14 @@
 //! From facts to lines. Pure.
 
 use std::fmt;
+use std::path::Path;
 
 use caps::Capability;
 
 use super::facts::Facts;
 use crate::host::identity::kernel_version;
 use crate::kernel::loader::wants_bpf_for_good;
+use crate::kernel::pins::{Found, PinsError, is_readable};
 
 /// The oldest kernel that has everything.
 const OLDEST: (u32, u32) = (5, 10);
@@ -82,7 +84,8 @@ pub(super) fn judge(facts: &Facts) -> Vec<Line> {
     });
     lines.push(match &facts.bpffs {
         Some(place) => Line::new(Verdict::Ok, "bpf file system", format!("at {}", place.display())),
-        None => Line::new(Verdict::Ok, "bpf file system", "not mounted; this version does not need it".into()),
+        None => Line::new(Verdict::Warn, "bpf file system", "not mounted".into())
+            .remedy("what happens while no daemon runs is not known; mount -t bpf bpf /sys/fs/bpf"),
     });
     lines.push(if facts.bpf_stats {
         Line::new(Verdict::Ok, "kernel statistics", "the programs' own cost is shown by `procprobe status`".into())
@@ -98,6 +101,32 @@ pub(super) fn judge(facts: &Facts) -> Vec<Line> {
         ),
     });
     lines
+}
+
+/// What daemons left in the kernel.
+pub(super) fn pins(path: &Path, found: Result<Option<Found>, PinsError>) -> Line {
+    let line = |verdict, found: &str| Line::new(verdict, "pins", format!("{}: {found}", path.display()));
+    let Found { holder, versions } = match found {
+        Ok(Some(found)) => found,
+        Ok(None) => return line(Verdict::Ok, "nothing is pinned there yet"),
+        Err(error) => {
+            let verdict = if matches!(error, PinsError::NoBpffs(_)) { Verdict::Warn } else { Verdict::Fail };
+            return Line::new(verdict, "pins", error.to_string())
+                .remedy("the daemon pins its programs there; until it may, `procprobe run --no-pin` runs without");
+        }
+    };
+    let names = if versions.is_empty() { "nothing".to_owned() } else { versions.join(", ") };
+    match holder {
+        Some(0) => line(Verdict::Ok, &format!("{names}, of a daemon in another pid namespace")),
+        Some(pid) => line(Verdict::Ok, &format!("{names}, of the daemon with pid {pid}")),
+        None if versions.is_empty() => line(Verdict::Ok, "nothing is pinned there"),
+        None if versions.iter().any(|version| is_readable(version)) => {
+            line(Verdict::Ok, &format!("{names}, and no daemon runs: the next one goes on with it"))
+                .remedy("`procprobe unload` removes it")
+        }
+        None => line(Verdict::Warn, &format!("{names}, of a version that this one cannot read; no daemon runs"))
+            .remedy("the next daemon removes it, and what it holds is lost; start the version that left it first"),
+    }
 }
 
 pub(super) fn collector(url: &str, reached: Result<(), String>) -> Line {
@@ -267,8 +296,28 @@ mod tests {
         check(|facts| facts.lockdown = Some("confidentiality".into()), &[("lockdown", Fail)]);
         check(|facts| facts.lockdown = Some("integrity".into()), &[]);
         check(|facts| facts.unified_cgroup = None, &[("cgroups", Warn)]);
-        check(|facts| facts.bpffs = None, &[]);
+        check(|facts| facts.bpffs = None, &[("bpf file system", Warn)]);
         check(|facts| facts.pressure = Err("no such file".into()), &[("pressure", Warn)]);
+    }
+
+    #[test]
+    fn pins_are_told_with_whose_they_are() {
+        use Verdict::{Fail, Ok as Well, Warn};
+        let own = format!("v{}-0123", probe_common::ABI_VERSION);
+        let check = |holder, versions: &[&str], verdict, part: &str| {
+            let versions = versions.iter().map(|version| (*version).to_owned()).collect();
+            let line = pins(Path::new("/p"), Ok(Some(Found { holder, versions })));
+            assert!(line.verdict == verdict && line.to_string().contains(part), "{line}");
+        };
+        check(Some(7), &[&own], Well, "of the daemon with pid 7");
+        check(Some(0), &[&own], Well, "another pid namespace");
+        check(None, &[&own, "v0-1"], Well, "the next one goes on with it");
+        check(None, &["v0-1"], Warn, "/p: v0-1, of a version that this one cannot read");
+        check(None, &[], Well, "nothing is pinned there");
+        assert_eq!(pins(Path::new("/p"), Ok(None)).verdict, Well);
+        let refused = PinsError::Refused { path: "/p".into(), why: "it belongs to user 33, not to 0".to_owned() };
+        let line = pins(Path::new("/p"), Err(refused));
+        assert!(line.verdict == Fail && line.to_string().contains("user 33"), "{line}");
     }
 
     #[test]

@@ -12,6 +12,7 @@ use crate::cli::args::DoctorArgs;
 use crate::cli::{Exit, block_on, print};
 use crate::config::load::Flags;
 use crate::kernel::loader::{LoadSettings, attach};
+use crate::kernel::pins::Pins;
 use crate::yaml::read::Trust;
 use facts::Facts;
 use judge::{Line, Verdict, judge};
@@ -34,6 +35,9 @@ pub(crate) fn doctor(args: &DoctorArgs) -> Exit {
     });
     let config = config.unwrap_or_default();
     lines.push(facts::state_dir(&config.state_dir));
+    if let Some(path) = &config.pins {
+        lines.push(judge::pins(path, Pins::look(path)));
+    }
     for collector in &config.collectors {
         for endpoint in &collector.endpoints {
             let reached =
@@ -52,7 +56,7 @@ pub(crate) fn doctor(args: &DoctorArgs) -> Exit {
 /// Loads and attaches the programs, and lets go of them at once.
 fn proof() -> Line {
     let settings = LoadSettings { ring_bytes: 1 << 16, ..LoadSettings::default() };
-    let tried = block_on(async { attach(settings).map(drop).map_err(|error| error.to_string()) });
+    let tried = block_on(async { attach(settings, None).map(drop).map_err(|error| error.to_string()) });
     match tried {
         Ok(Ok(())) => Line::new(Verdict::Ok, "programs", "they load and attach".to_owned()),
         Ok(Err(why)) => Line::new(Verdict::Fail, "programs", why),

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::restore::Standing;
 use super::seen::Extent;
 use crate::policy::bound::{Machine, Phase, Rule, Turn};
 use crate::time::KTime;
@@ -93,6 +94,22 @@ impl Held {
     /// A value that nothing is judged by: what a run came to whose length was judged while it ran.
     pub(super) fn came_to(&mut self, at: KTime, value: f64) {
         self.extent.value(at, value, &self.rule);
+    }
+
+    /// It was an alarm before this was.
+    pub(super) fn stand(&mut self, alarm: &Standing, now: KTime) {
+        self.machine.stand(KTime(alarm.since), alarm.value);
+        self.repeat_at = self.repeat.map(|repeat| now.after(repeat));
+    }
+
+    /// Whether that a window's count is no breach proves nothing yet: an alarm of before needs a whole window.
+    pub(super) fn needs_whole_window(&self, value: f64) -> bool {
+        self.machine.is_standing() && !self.rule.breached(value)
+    }
+
+    /// An alarm of before, since when no value was observed.
+    pub(super) fn is_standing(&self) -> bool {
+        self.machine.is_standing()
     }
 
     /// A newer value for the text of an alarm that is due.

@@ -43,6 +43,8 @@ pub enum Processes {
 pub enum Input {
     /// A record of the ring buffer.
     Record(Record),
+    /// What an earlier daemon knew: before anything else.
+    Restored(Box<super::Restored>),
     /// Everything that lives: at the start, and after each loss when the engine asked for it.
     Scan(Scan),
     /// Usage of the processes that the engine asked to be sampled ([`super::Watch::usage`]). Of one that had a row before and

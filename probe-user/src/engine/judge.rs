@@ -278,13 +278,14 @@ impl Engine {
         let phase = judge.machine.phase();
         let turns = judge.machine.deadline(&rule, gate);
         let falls = window.and_then(|window| next_fall(window, phase, &rule, now));
+        let proof = window.filter(|_| judge.machine.is_standing()).map(Window::complete_at).filter(|at| *at > now);
         let grows_old =
             slot.key.filter(|_| measure == Measure::Age && phase == Phase::Healthy && rule.side == Side::Max);
         let grows_old = grows_old.and_then(|key| {
             let limit = Duration::try_from_secs_f64(rule.limit.max(0.0)).unwrap_or(Duration::MAX);
             Some(key.start.after(limit).after(AGE_STEP)).filter(|old| *old > now)
         });
-        let next = [turns, judge.repeat_at, falls, grows_old].into_iter().flatten().min();
+        let next = [turns, judge.repeat_at, falls, grows_old, proof].into_iter().flatten().min();
         let mut armed = judge.armed;
         self.timers.move_to(slot, &mut armed, next);
         judge.armed = armed;
@@ -303,9 +304,18 @@ impl Engine {
         self.window_of_min(slot).map_or(self.gate, |(_, window)| window.complete_at().max(self.gate))
     }
 
-    /// A lack, in a window that was not watched as a whole.
+    /// A lack, in a window that was not watched as a whole; or that an alarm of another daemon's is over, likewise.
     fn proves_nothing(&self, slot: Slot, at: KTime, value: f64) -> bool {
-        self.window_of_min(slot).is_some_and(|(rule, window)| rule.breached(value) && at < window.complete_at())
+        let lacks = |(rule, window): (&Rule, &Window)| rule.breached(value) && at < window.complete_at();
+        self.window_of_min(slot).is_some_and(lacks) || self.proof_of_end(slot, value).is_some_and(|proof| at < proof)
+    }
+
+    /// When a count that is no breach proves that an alarm of another daemon's is over.
+    fn proof_of_end(&self, slot: Slot, value: f64) -> Option<KTime> {
+        let (group, bound) = self.bound(slot)?;
+        let window = &group.windows.get(bound.window?)?.window;
+        let standing = bound.judge(slot.key)?.machine.is_standing() && !bound.rule.breached(value);
+        standing.then(|| window.complete_at())
     }
 
     fn judge_of(&mut self, slot: Slot) -> Option<&mut super::group::Judge> {

@@ -34,6 +34,7 @@ mod needle;
 mod raise;
 mod reload;
 mod reread;
+mod restore;
 pub mod seen;
 pub mod status;
 mod tell;
@@ -49,6 +50,8 @@ pub use self::explain::{Explanation, Verdict};
 pub use self::hosts::{HostBoundStatus, HostInstanceStatus};
 pub use self::input::{Input, Processes, Settings};
 pub(crate) use self::reread::{Hope, next_look};
+pub(crate) use self::restore::KEPT;
+pub use self::restore::{KnownTable, Restored, Standing};
 pub use self::status::{
     ActionStatus, BoundStatus, Each, GroupStatus, GroupUsage, LogStatus, LossStatus, State, Status,
 };
@@ -100,6 +103,8 @@ pub struct Engine {
     gate: KTime,
     /// The scan after a loss is being judged: what fires now says so.
     reconciling: bool,
+    /// Alarms of an earlier daemon, until the first scan.
+    standing: Vec<Standing>,
     /// Since when the present interval of sampling runs; `None` while there is no sampling.
     interval: Option<KTime>,
     /// The moment of the last sample.
@@ -148,6 +153,7 @@ impl Engine {
             started: None,
             gate: KTime::default(),
             reconciling: false,
+            standing: Vec::new(),
             interval: None,
             sampled_at: KTime::default(),
             wake: None,
@@ -178,6 +184,7 @@ impl Engine {
                 }
                 self.reread_due(now, effects);
             }
+            Input::Restored(restored) => self.restore(now.max(self.clock), *restored, effects),
             Input::Scan(scan) => self.take_scan(now.max(self.clock), &scan, effects),
             Input::Sample(rows) => {
                 self.sampled_at = now;
@@ -289,6 +296,12 @@ impl Engine {
         self.table.beside(key).is_some_and(|track| track.watch.usage)
     }
 
+    /// Whether the kernel side watches anything of the process that has this tgid.
+    pub fn watches(&self, tgid: u32) -> bool {
+        let track = self.table.of_tgid(tgid).and_then(|process| self.table.beside(process.key));
+        track.is_some_and(|track| track.watch != Watch::NONE)
+    }
+
     /// The process table, to look at.
     pub fn table(&self) -> &Table<Track> {
         &self.table
@@ -315,6 +328,7 @@ impl Engine {
             }
             self.logs.begin(now);
             self.jobs.begin(now);
+            self.stand(now, effects);
             self.end_doubt(now, effects);
             self.judge_all(now, effects);
         } else if self.end_doubt(now, effects) {

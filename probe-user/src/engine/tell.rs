@@ -200,7 +200,7 @@ impl Engine {
     /// `nginx`, or `nginx: worker (4211)` where a process is judged by itself.
     fn subject(&self, slot: Slot) -> Option<String> {
         let (group, _) = self.bound(slot)?;
-        let process = slot.key.and_then(|key| self.known(key));
+        let process = slot.key.and_then(|key| self.here_or_gone(key));
         Some(match process {
             None => group.spec.name.to_string(),
             Some((process, _)) => {
@@ -246,14 +246,14 @@ impl Engine {
     }
 
     /// A process that is in the table, or has just left it.
-    pub(super) fn known(&self, key: ProcessKey) -> Option<(&Process, &Track)> {
+    pub(super) fn here_or_gone(&self, key: ProcessKey) -> Option<(&Process, &Track)> {
         let gone = || self.gone.as_ref().filter(|gone| gone.key == key);
         self.table.both(key).or_else(|| gone().map(|gone| (&**gone, gone.beside())))
     }
 
     fn append_process(&self, slot: Slot, attributes: &mut Attributes) {
         let Some(key) = slot.key else { return };
-        if let Some((process, track)) = self.known(key) {
+        if let Some((process, track)) = self.here_or_gone(key) {
             attributes.0.extend(self.describe(process, track).0);
         }
     }

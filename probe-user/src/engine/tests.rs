@@ -9,6 +9,7 @@ mod loss;
 mod membership;
 mod random;
 mod reload;
+mod restarts;
 mod runs;
 mod schedules;
 mod usage;

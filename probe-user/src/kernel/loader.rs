@@ -3,12 +3,16 @@
 //! Order: the layout is resolved (everything missing is named), the object is loaded with it, the exit side is attached
 //! before the start side, so that no process can be seen starting whose end would be missed. On any failure everything
 //! already attached is detached again by dropping it.
+//!
+//! With a directory for pins ([`super::pins`]) programs of an earlier daemon that are the same are taken over as they are,
+//! and those that are attached now stay when this daemon ends. Where that fails it goes on without pins, and a note says
+//! why.
 
 use std::path::Path;
 use std::time::Duration;
 
 use aya::maps::{Array, HashMap, MapData, PerCpuArray, RingBuf};
-use aya::programs::{BtfTracePoint, Iter, ProgramError};
+use aya::programs::{BtfTracePoint, Iter, ProgramError, ProgramFd};
 use aya::{Ebpf, EbpfError, EbpfLoader};
 use probe_common::layout as names;
 use probe_common::maps as map_names;
@@ -19,8 +23,11 @@ use super::layout::{self, LayoutError};
 use super::left_out::LeftOut;
 use super::losses::Losses;
 use super::object::OBJECT;
+use super::pinned;
+pub use super::pinned::Origin;
+use super::pins::Pins;
 use super::records::Records;
-use super::sampler::Sampler;
+use super::sampler::{Iterators, Sampler};
 use super::watched::Watched;
 
 /// What the programs are loaded with.
@@ -56,10 +63,12 @@ pub const PROGRAMS: [(&str, &str); 7] = [
 ];
 
 /// The iterator programs.
+pub(super) const ITERATORS: [&str; 3] = [SCAN_PROGRAM, SAMPLE_PROGRAM, GLANCE_PROGRAM];
+/// See [`ITERATORS`].
 pub const SCAN_PROGRAM: &str = "scan";
-/// See [`SCAN_PROGRAM`].
+/// See [`ITERATORS`].
 pub const SAMPLE_PROGRAM: &str = "sample";
-/// See [`SCAN_PROGRAM`].
+/// See [`ITERATORS`].
 pub const GLANCE_PROGRAM: &str = "glance";
 
 /// The programs could not be loaded or attached; nothing of them is left in the kernel.
@@ -143,7 +152,7 @@ pub fn wants_bpf_for_good(version: Option<(u32, u32)>) -> bool {
     version.is_none_or(|version| version < OPEN_MAPS_WANT_NOTHING)
 }
 
-/// The programs at work. Dropping it detaches them all.
+/// The programs at work. Dropping it detaches them all, unless they are pinned.
 pub struct Attached {
     /// The ring buffer.
     pub records: Records,
@@ -155,17 +164,36 @@ pub struct Attached {
     pub left_out: LeftOut,
     /// What they could not deliver, and what they cost.
     pub losses: Losses,
+    /// Whose they are.
+    pub origin: Origin,
+    /// What works less well than it should.
+    pub notes: Vec<String>,
 }
 
 /// `PROC_PID_INIT_INO` of include/linux/proc_ns.h: the inode of the first PID namespace, the same on every boot.
 const HOST_PID_NAMESPACE: &str = "pid:[4026531836]";
 
-/// Loads and attaches everything.
-pub fn attach(settings: LoadSettings) -> Result<Attached, LoadError> {
+/// Loads and attaches everything, or takes over what an earlier daemon left in the directory of pins.
+pub fn attach(settings: LoadSettings, pins: Option<&Pins>) -> Result<Attached, LoadError> {
     // Where /proc does not say, the iterators will.
     if std::fs::read_link("/proc/self/ns/pid").is_ok_and(|namespace| namespace.as_os_str() != HOST_PID_NAMESPACE) {
         return Err(LoadError::PidNamespace);
     }
+    match pins {
+        Some(pins) => pinned::attach(settings, pins),
+        None => load(settings)?.into_attached(),
+    }
+}
+
+/// Programs that are loaded and attached for as long as this lives.
+pub(super) struct Loaded {
+    pub(super) ebpf: Ebpf,
+    /// The kernel has what glances need.
+    pub(super) glances: bool,
+}
+
+/// Loads and attaches everything anew.
+pub(super) fn load(settings: LoadSettings) -> Result<Loaded, LoadError> {
     let (words, glances, outline) = {
         let types = Btf::read(Path::new(VMLINUX))?;
         let layout = layout::resolve(&types)?;
@@ -191,14 +219,7 @@ pub fn attach(settings: LoadSettings) -> Result<Attached, LoadError> {
         .load(OBJECT)
         .map_err(|source| LoadError::Object { source })?;
     start_kernel_log(&mut ebpf);
-
-    let records = Records::new(take::<RingBuf<MapData>>(&mut ebpf, map_names::RECORDS)?)
-        .map_err(|source| LoadError::Map { map: map_names::RECORDS, source: source.into() })?;
-    let watched = Watched::new(take::<HashMap<MapData, u32, u32>>(&mut ebpf, map_names::WATCHED)?);
-    let left_out = LeftOut::new(take::<Array<MapData, u32>>(&mut ebpf, map_names::LEFT_OUT)?);
-    let cpu_state = take::<PerCpuArray<MapData, _>>(&mut ebpf, map_names::CPU_STATE)?;
-
-    for program in [SCAN_PROGRAM, SAMPLE_PROGRAM, GLANCE_PROGRAM] {
+    for program in ITERATORS {
         let iterator: &mut Iter = typed(&mut ebpf, program)?;
         iterator.load("task", &btf).map_err(|source| LoadError::Program { program, source })?;
     }
@@ -206,13 +227,7 @@ pub fn attach(settings: LoadSettings) -> Result<Attached, LoadError> {
         let loaded: &mut BtfTracePoint = typed(&mut ebpf, program)?;
         loaded.load(tracepoint, &btf).map_err(|source| LoadError::Program { program, source })?;
     }
-    drop(btf);
-    for (program, _) in PROGRAMS {
-        let loaded: &mut BtfTracePoint = typed(&mut ebpf, program)?;
-        loaded.attach().map_err(|source| LoadError::Program { program, source })?;
-    }
-    let losses = Losses::new(cpu_state, &ebpf, &PROGRAMS.map(|(program, _)| program));
-    Ok(Attached { records, sampler: Sampler::new(ebpf, glances), watched, left_out, losses })
+    Ok(Loaded { ebpf, glances })
 }
 
 /// A loader that has read nothing. aya's constructor reads and takes apart the type information of the whole kernel, 30 MiB
@@ -229,7 +244,32 @@ fn empty_loader<'a>() -> EbpfLoader<'a> {
     loader
 }
 
-fn take<T: TryFrom<aya::maps::Map, Error = aya::maps::MapError>>(
+impl Loaded {
+    /// Attaches the programs, to be detached by dropping them.
+    fn into_attached(mut self) -> Result<Attached, LoadError> {
+        let records = Records::new(take::<RingBuf<MapData>>(&mut self.ebpf, map_names::RECORDS)?, None)
+            .map_err(|source| LoadError::Map { map: map_names::RECORDS, source: source.into() })?;
+        let watched = Watched::new(take::<HashMap<MapData, u32, u32>>(&mut self.ebpf, map_names::WATCHED)?);
+        let left_out = LeftOut::new(take::<Array<MapData, u32>>(&mut self.ebpf, map_names::LEFT_OUT)?);
+        let cpu_state = take::<PerCpuArray<MapData, _>>(&mut self.ebpf, map_names::CPU_STATE)?;
+        let mut programs = Vec::new();
+        for (program, _) in PROGRAMS {
+            let loaded: &mut BtfTracePoint = typed(&mut self.ebpf, program)?;
+            loaded.attach().map_err(|source| LoadError::Program { program, source })?;
+            programs.extend(fd_of(loaded).map(|fd| (program, fd)));
+        }
+        let losses = Losses::new(cpu_state, programs, [0; super::tail::REASONS]);
+        let sampler = Sampler::new(Iterators::Loaded(Box::new(self.ebpf)), self.glances);
+        Ok(Attached { records, sampler, watched, left_out, losses, origin: Origin::Fresh, notes: Vec::new() })
+    }
+}
+
+/// For figures, which do without where it cannot be had.
+pub(super) fn fd_of(program: &BtfTracePoint) -> Option<ProgramFd> {
+    program.fd().ok()?.try_clone().ok()
+}
+
+pub(super) fn take<T: TryFrom<aya::maps::Map, Error = aya::maps::MapError>>(
     ebpf: &mut Ebpf,
     map: &'static str,
 ) -> Result<T, LoadError> {
@@ -237,7 +277,7 @@ fn take<T: TryFrom<aya::maps::Map, Error = aya::maps::MapError>>(
     T::try_from(found).map_err(|source| LoadError::Map { map, source: source.into() })
 }
 
-fn typed<'a, T>(ebpf: &'a mut Ebpf, program: &'static str) -> Result<&'a mut T, LoadError>
+pub(super) fn typed<'a, T>(ebpf: &'a mut Ebpf, program: &'static str) -> Result<&'a mut T, LoadError>
 where
     &'a mut T: TryFrom<&'a mut aya::programs::Program>,
 {

@@ -6,19 +6,21 @@
 
 use std::os::fd::{AsFd as _, AsRawFd as _};
 
-use aya::Ebpf;
-use aya::maps::{MapData, PerCpuArray};
+use aya::maps::{MapData, MapError, PerCpuArray};
 use aya::programs::ProgramFd;
 use probe_common::maps::{LOSS_REASONS, LossReason};
 
+use super::tail::REASONS;
 use crate::record::{Loss, Lost};
 
 /// A `CpuState` as aya can read it: the sequence number, then a counter for each reason, then what only programs need.
-type CpuWords = [u64; 1 + LOSS_REASONS + 1];
+pub(super) type CpuWords = [u64; 1 + LOSS_REASONS + 1];
 
 /// Reads the counters and remembers what it has already told.
 pub struct Losses {
     cpu_state: PerCpuArray<MapData, CpuWords>,
+    /// What programs before these could not deliver: by reason, and runs that were skipped.
+    before: [u64; REASONS],
     told: [u64; LOSS_REASONS],
     programs: Vec<(&'static str, ProgramFd)>,
     misses_told: u64,
@@ -36,10 +38,31 @@ pub struct ProgramCost {
 }
 
 impl Losses {
-    pub(super) fn new(cpu_state: PerCpuArray<MapData, CpuWords>, ebpf: &Ebpf, names: &[&'static str]) -> Self {
-        let programs =
-            names.iter().filter_map(|name| Some((*name, ebpf.program(name)?.fd().ok()?.try_clone().ok()?))).collect();
-        Self { cpu_state, told: [0; LOSS_REASONS], programs, misses_told: 0 }
+    pub(super) const fn new(
+        cpu_state: PerCpuArray<MapData, CpuWords>,
+        programs: Vec<(&'static str, ProgramFd)>,
+        before: [u64; REASONS],
+    ) -> Self {
+        Self { cpu_state, before, told: [0; LOSS_REASONS], programs, misses_told: 0 }
+    }
+
+    /// Everything that these programs and those before them could not deliver: for programs that come after them.
+    pub(super) fn totals(&self) -> Result<[u64; REASONS], MapError> {
+        let values = self.cpu_state.get(&0, 0)?;
+        let mut totals = self.before;
+        for (index, total) in totals.iter_mut().enumerate() {
+            *total += match index {
+                LOSS_REASONS => self.programs.iter().map(|(_, fd)| figures(fd).misses).sum::<u64>(),
+                reason => values.iter().map(|words| words[1 + reason]).sum(),
+            };
+        }
+        Ok(totals)
+    }
+
+    /// Of programs that an earlier daemon has told of: so much of each reason is not new.
+    pub fn go_on(&mut self, told: impl Fn(Lost) -> u64) {
+        self.told = LossReason::ALL.map(|reason| told(Lost::Kernel(reason)));
+        self.misses_told = told(Lost::Recursion);
     }
 
     /// What was lost since the last call. One system call: cheap enough for every drain.
@@ -52,7 +75,7 @@ impl Losses {
             }
         };
         for (index, reason) in LossReason::ALL.into_iter().enumerate() {
-            let total: u64 = values.iter().map(|words| words[1 + index]).sum();
+            let total = self.before[index] + values.iter().map(|words| words[1 + index]).sum::<u64>();
             let count = total.saturating_sub(self.told[index]);
             if count > 0 {
                 self.told[index] = total;
@@ -63,7 +86,8 @@ impl Losses {
 
     /// Runs that the kernel skipped since the last call. Reads a file for each program: for slow ticks only.
     pub fn new_misses(&mut self) -> Option<Loss> {
-        let total: u64 = self.programs.iter().map(|(_, fd)| figures(fd).misses).sum();
+        let misses = self.programs.iter().map(|(_, fd)| figures(fd).misses).sum::<u64>();
+        let total = self.before[LOSS_REASONS] + misses;
         let count = total.saturating_sub(self.misses_told);
         self.misses_told = total;
         (count > 0).then_some(Loss { reason: Lost::Recursion, count })

@@ -29,9 +29,9 @@ const READ_BYTES: usize = 32 << 10;
 /// Glances are enough for so long.
 const SAMPLE_EVERY: Duration = Duration::from_secs(30);
 
-/// The programs and their iterators. Holds the programs attached; dropping it detaches them.
+/// The programs and their iterators.
 pub struct Sampler {
-    ebpf: Ebpf,
+    iterators: Iterators,
     page_bytes: u64,
     /// The kernel has what glances need.
     glances: bool,
@@ -40,6 +40,14 @@ pub struct Sampler {
     buffer: Vec<u8>,
     /// Where the row of a process with several threads is.
     rows_of: HashMap<u32, usize>,
+}
+
+/// The iterator programs.
+pub(super) enum Iterators {
+    /// Among all programs, which are attached for as long as this lives.
+    Loaded(Box<Ebpf>),
+    /// Opened from their pins.
+    Pinned(Vec<(&'static str, Iter)>),
 }
 
 /// An iterator could not be run or read.
@@ -63,9 +71,9 @@ pub enum SampleError {
 }
 
 impl Sampler {
-    pub(super) fn new(ebpf: Ebpf, glances: bool) -> Self {
+    pub(super) fn new(iterators: Iterators, glances: bool) -> Self {
         let page_bytes = rustix::param::page_size() as u64;
-        Self { ebpf, page_bytes, glances, sampled: None, buffer: Vec::new(), rows_of: HashMap::new() }
+        Self { iterators, page_bytes, glances, sampled: None, buffer: Vec::new(), rows_of: HashMap::new() }
     }
 
     /// The usage of another process is watched: a glance would not find it.
@@ -124,7 +132,7 @@ impl Sampler {
 
     /// `None` when it cannot tell of all processes.
     fn glance(&mut self) -> Result<Option<Vec<UsageRow>>, SampleError> {
-        let mut iterator = open(&mut self.ebpf, GLANCE_PROGRAM)?;
+        let mut iterator = self.iterators.open(GLANCE_PROGRAM)?;
         self.buffer.resize(READ_BYTES, 0);
         let mut rows = Vec::new();
         loop {
@@ -147,14 +155,9 @@ impl Sampler {
         }
     }
 
-    /// The programs, for their own figures.
-    pub fn programs(&self) -> &Ebpf {
-        &self.ebpf
-    }
-
     /// Runs one iterator to its end; its rows are in the buffer then.
     fn read(&mut self, name: &'static str) -> Result<(), SampleError> {
-        let mut iterator = open(&mut self.ebpf, name)?;
+        let mut iterator = self.iterators.open(name)?;
         self.buffer.clear();
         loop {
             let filled = self.buffer.len();
@@ -193,11 +196,18 @@ pub fn task_rows(mut bytes: &[u8]) -> Result<Vec<TaskRow>, DecodeError> {
     Ok(rows)
 }
 
-fn open(ebpf: &mut Ebpf, name: &'static str) -> Result<File, SampleError> {
-    let program = ebpf.program_mut(name).ok_or(SampleError::Missing(name))?;
-    let iterator: &mut Iter = program.try_into()?;
-    let link = iterator.attach()?;
-    Ok(iterator.take_link(link)?.into_file()?)
+impl Iterators {
+    fn open(&mut self, name: &'static str) -> Result<File, SampleError> {
+        let iterator: &mut Iter = match self {
+            Self::Loaded(ebpf) => ebpf.program_mut(name).ok_or(SampleError::Missing(name))?.try_into()?,
+            Self::Pinned(iterators) => {
+                let found = iterators.iter_mut().find(|(iterator, _)| *iterator == name);
+                found.map(|(_, iterator)| iterator).ok_or(SampleError::Missing(name))?
+            }
+        };
+        let link = iterator.attach()?;
+        Ok(iterator.take_link(link)?.into_file()?)
+    }
 }
 
 /// Adds a thread to its process. Memory is shared by the threads; one that has already let go of it shows none.

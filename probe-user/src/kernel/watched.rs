@@ -53,6 +53,15 @@ impl Watched {
         }
     }
 
+    /// Takes out what an earlier daemon watched and this one does not.
+    pub fn forget_others(&mut self, watches: impl Fn(u32) -> bool) {
+        let strange = |tgid: &u32| !self.set.contains(tgid) && !watches(*tgid);
+        let others: Vec<u32> = self.map.keys().filter_map(Result::ok).filter(strange).collect();
+        for tgid in others {
+            self.remove(tgid);
+        }
+    }
+
     /// The process is gone. The exit program has taken it out; but when the daemon put it in after that, for it had not
     /// read of the exit yet, the entry would stay and meet the next process of that number.
     pub fn exited(&mut self, tgid: u32) {

@@ -70,6 +70,11 @@ impl Cgroups {
         self.paths.insert(id, path.clone());
     }
 
+    /// All that are kept.
+    pub(super) fn all(&self) -> impl Iterator<Item = (u64, &Arc<str>)> {
+        self.paths.iter().map(|(id, path)| (*id, path))
+    }
+
     /// Paths kept, and ids waited for.
     #[cfg(test)]
     pub(super) fn sizes(&self) -> (usize, usize) {

@@ -134,8 +134,8 @@ impl<T: Default> Table<T> {
         self.deadlines.next()
     }
 
-    /// Closes what has waited for its account for [`ACCOUNT_GRACE`], with the CPU time known from its exit or its last
-    /// sample; and what was accounted for without an exit, whose exit record was lost.
+    /// Closes what has waited for its account for [`ACCOUNT_GRACE`], with the CPU time known from its exit
+    /// ([`super::slice`]) or its last sample; and what was accounted for without an exit, whose exit record was lost.
     pub fn expire(&mut self, now: KTime, changes: &mut Vec<Change<T>>) {
         while let Some(orphan) = self.orphans.front()
             && orphan.at.after(ACCOUNT_GRACE) <= now
@@ -177,12 +177,22 @@ impl<T: Default> Table<T> {
             self.cgroups.stop_waiting(entry.process.identity.cgroup_id);
         }
         self.closed.remember(key);
-        let (account, delta) = entry.balance();
+        if let (Ending::Record, Some((_, account)), 0) = (entry.ending, entry.account, entry.reaped_cpu_ns)
+            && account.exact
+        {
+            self.slice.learn(entry.lived(), entry.exit_cpu_ns, account.cpu_ns);
+        }
+        let (account, delta) = entry.balance(&self.slice);
         changes.push(Change::Closed { process: Closed::new(entry), account, delta });
     }
 }
 
 impl<T> Entry<T> {
+    /// From its start to its end; of the living nothing.
+    pub(super) fn lived(&self) -> Duration {
+        self.process.exit.as_ref().map_or(Duration::ZERO, |exit| exit.at.since(self.process.key.start))
+    }
+
     /// Whether a process that has ended waits for its account; if so, from now on for no longer than it may.
     fn waits(&mut self, deadlines: &mut Deadlines) -> bool {
         if self.account.is_none() {

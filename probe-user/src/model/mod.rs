@@ -13,9 +13,11 @@ mod deadlines;
 mod descent;
 pub(crate) mod hash;
 mod kin;
+mod known;
 mod life;
 mod recent;
 mod scan;
+mod slice;
 mod store;
 mod table;
 #[cfg(test)]
@@ -25,6 +27,7 @@ mod usage;
 use std::sync::Arc;
 
 pub use close::ACCOUNT_GRACE;
+pub use known::{Known, Origin};
 pub use store::Closed;
 pub use table::Table;
 

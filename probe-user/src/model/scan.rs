@@ -30,6 +30,7 @@ impl<T: Default> Table<T> {
         self.seeded.get_or_insert(scan.began);
         self.scans = self.scans.wrapping_add(1);
         self.zombies.clear();
+        let reseed = std::mem::take(&mut self.reseed);
         let args: Map<ProcessKey, &str> = scan.args.iter().map(|(key, args)| (*key, &**args)).collect();
         let mut other_program = Vec::new();
         for row in &scan.rows {
@@ -50,6 +51,10 @@ impl<T: Default> Table<T> {
                 Standing::Past => {}
                 Standing::New => self.bring(scan.began, row, args, how, changes),
                 Standing::Known => {
+                    if let Some(entry) = self.store.get_mut(row.key).filter(|_| reseed) {
+                        let older = self.seeded.is_some_and(|seeded| row.key.start < seeded);
+                        entry.reaped_cpu_ns = if older { row.reaped_cpu_ns } else { 0 };
+                    }
                     if self.refresh(scan.began, row, args, changes) {
                         other_program.push(row);
                     }

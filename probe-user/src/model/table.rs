@@ -16,6 +16,7 @@ use super::deadlines::Deadlines;
 use super::hash::Map;
 use super::kin::Kin;
 use super::recent::Recent;
+use super::slice::LastSlice;
 use super::store::{Ending, Entry, Store};
 use super::{Appearance, Change, KTime, Process, ProcessKey, Program};
 use crate::record::{Body, Identity, Record};
@@ -33,10 +34,13 @@ pub struct Table<T = ()> {
     /// Processes that ended and were not waited for: tgid and start.
     pub(super) zombies: Map<u32, KTime>,
     pub(super) orphans: VecDeque<Orphan>,
+    pub(super) slice: LastSlice,
     /// The program of whoever has none: kernel threads, and processes about which too little is known.
     pub(super) nothing: Arc<Program>,
     /// When the first scan began: the whole life of what started later lies under our eyes.
     pub(super) seeded: Option<KTime>,
+    /// The next scan says which threads the accounts of the living lack.
+    pub(super) reseed: bool,
     /// Scans so far, to mark what the last one saw.
     pub(super) scans: u32,
     /// How far CLOCK_BOOTTIME is ahead, for processes that only their exit names.
@@ -144,6 +148,16 @@ impl<T: Default> Table<T> {
     /// Every process that is not closed; exited ones that wait for their account are among them.
     pub fn iter(&self) -> impl Iterator<Item = &Process> {
         self.store.iter().map(|entry| &entry.process)
+    }
+
+    /// Paths of cgroups by id, those that no process is in among them.
+    pub fn cgroups(&self) -> impl Iterator<Item = (u64, &Arc<str>)> {
+        self.cgroups.all()
+    }
+
+    /// The path of a cgroup.
+    pub fn cgroup_path(&self, id: u64) -> Option<&Arc<str>> {
+        self.cgroups.path(id)
     }
 
     /// How many [`Table::iter`] gives.

@@ -5,7 +5,8 @@
 //! sample on: what it used before belongs to no interval that anybody watched, so its differences add up to less than
 //! its account, and to nothing when it was never sampled.
 
-use super::store::Entry;
+use super::slice::LastSlice;
+use super::store::{Ending, Entry};
 use super::table::Table;
 use super::{Account, Change, KTime, Totals};
 use crate::record::UsageRow;
@@ -36,13 +37,16 @@ impl<T: Default> Table<T> {
 
 impl<T> Entry<T> {
     /// What the process used in its whole life, and how much of it was not told by samples.
-    pub(super) fn balance(&self) -> (Account, Totals) {
+    pub(super) fn balance(&self, slice: &LastSlice) -> (Account, Totals) {
         let sampled = self.process.usage.totals;
         let reaped = self.reaped_cpu_ns;
-        let (recorded, exact) = match self.account {
-            Some((_, account)) => (Totals::of(&account), account.exact && reaped == 0),
+        let (recorded, exact) = if let Some((_, account)) = self.account {
+            (Totals::of(&account), account.exact && reaped == 0)
+        } else {
             // The exit record counts the reaped threads, samples and accounts do not.
-            None => (Totals { cpu_ns: self.exit_cpu_ns.saturating_sub(reaped), ..Totals::default() }, false),
+            let told = self.ending == Ending::Record;
+            let cpu_ns = if told { slice.complete(self.lived(), self.exit_cpu_ns) } else { 0 };
+            (Totals { cpu_ns: cpu_ns.saturating_sub(reaped), ..Totals::default() }, false)
         };
         // An account that misses threads can be less than what was seen.
         let totals = recorded.max(sampled);

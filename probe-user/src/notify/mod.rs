@@ -170,6 +170,16 @@ impl Notifier {
         }
     }
 
+    /// Whether an alarm of the last run is among those that are on, by the name of its bound and its instance.
+    pub fn knows(&self, name: &Arc<str>, instance: Option<&Arc<str>>) -> bool {
+        self.orphans.iter().any(|orphan| orphan.is(name, instance))
+    }
+
+    /// The engine goes on with an alarm of the last run, and says when it is over.
+    pub fn adopt(&mut self, name: &Arc<str>, instance: Option<&Arc<str>>) {
+        self.orphans.retain(|orphan| !orphan.is(name, instance));
+    }
+
     /// When [`Self::take_orphans`] has something.
     pub fn next_orphan(&self) -> Option<KTime> {
         self.orphans.iter().map(|orphan| orphan.until).min()

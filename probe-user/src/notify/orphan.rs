@@ -40,6 +40,12 @@ impl Orphan {
         }
     }
 
+    /// Whether it is this alarm.
+    pub(super) fn is(&self, name: &Arc<str>, instance: Option<&Arc<str>>) -> bool {
+        let key = &self.notice.facts.key;
+        key.alarm == *name && key.instance.as_ref() == instance
+    }
+
     /// Its end. `None` for an event that is not as this program writes it.
     pub(super) fn resolved(&self, at: KTime) -> Option<Event> {
         let event: Value = serde_json::from_slice(&self.notice.event).ok()?;

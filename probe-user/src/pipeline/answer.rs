@@ -47,6 +47,7 @@ impl Daemon {
                 seq: self.outlets.last_seq(),
                 processes: status.processes,
                 degraded: self.degraded.iter().cloned().chain(self.http.note()).chain(self.left_out_note()).collect(),
+                pins: self.core.kernel().records.tail().and(self.pins.as_ref()).map(|pins| pins.path().to_owned()),
                 http: self.http.address(),
                 // Without /proc there is no figure; the rest of the answer is still worth having.
                 cost: agent::own_cost().unwrap_or_default(),

@@ -2,19 +2,23 @@
 //!
 //! The order in which things are handed to the engine is what keeps the table right:
 //! - losses are told before the records of the same drain, so that nothing is judged on a table with a hole in it;
-//! - before a scan the ring is drained, so that every end that came before the scan is known as what it was;
+//! - what happened before a scan began is handed in before it, what happened since after it: every end before the scan is
+//!   known as what it was, and what started right before it as a start;
 //! - before a deadline is acted on the ring is drained, so that what healed in time counts;
 //! - after a second look at a process the ring is drained, so that what a reused number says of itself is not taken for
 //!   the old process's.
 
+use std::path::Path;
 use std::sync::Arc;
 
-use crate::engine::{Effect, Engine, Input, Order};
+use crate::engine::{Effect, Engine, Input, Order, Standing};
 use crate::event::Event;
-use crate::kernel::loader::Attached;
+use crate::kernel::loader::{Attached, Origin};
 use crate::kernel::reread;
 use crate::kernel::sampler::SampleError;
+use crate::kernel::tail::Kind;
 use crate::record::{Body, Loss, Lost, ProcessKey, Record, Scan};
+use crate::resume::{Keeper, Numbers};
 use crate::time::{ClockReading, KTime};
 
 use super::clock;
@@ -38,13 +42,34 @@ pub(super) struct Drained {
     pub(super) last: Option<KTime>,
 }
 
+/// What a batch brought.
+#[derive(Clone, Copy, Debug)]
+struct Batch {
+    taken: usize,
+    /// There may be more.
+    more: bool,
+    /// When the last of its records happened.
+    last: Option<KTime>,
+}
+
+/// What an earlier daemon left.
+#[derive(Debug, Default)]
+pub(super) struct Begun {
+    /// What works less well than it should.
+    pub(super) notes: Vec<String>,
+    /// Alarms that were on.
+    pub(super) alarms: Vec<Standing>,
+    /// What was told and not accepted is told again.
+    pub(super) resumed: bool,
+}
+
 /// Kernel sources and engine.
 pub(super) struct Core {
     kernel: Attached,
     engine: Engine,
     args_max: usize,
     effects: Vec<Effect>,
-    records: Vec<Record>,
+    records: Vec<(u64, Record)>,
     losses: Vec<Loss>,
     undecodable_told: u64,
     events: Vec<Event>,
@@ -53,14 +78,16 @@ pub(super) struct Core {
     sampling: bool,
     /// As the engine was told last.
     clock: Option<ClockReading>,
+    /// Where programs outlive the daemon.
+    keeper: Option<Keeper>,
     scan_wanted: bool,
     looks_wanted: Vec<(ProcessKey, bool)>,
 }
 
 impl Core {
-    /// Takes the attached programs and an engine that has not been told anything, and looks round once.
-    pub(super) fn start(kernel: Attached, engine: Engine, args_max: usize) -> Result<Self, SampleError> {
-        let mut core = Self {
+    /// Takes the attached programs and an engine that has not been told anything.
+    pub(super) const fn new(kernel: Attached, engine: Engine, args_max: usize) -> Self {
+        Self {
             kernel,
             engine,
             args_max,
@@ -73,20 +100,88 @@ impl Core {
             wake_at: None,
             sampling: false,
             clock: None,
+            keeper: None,
             scan_wanted: false,
             looks_wanted: Vec::new(),
-        };
-        core.look_at_clock();
-        core.scan()?;
-        core.settle()?;
-        Ok(core)
+        }
+    }
+
+    /// Takes up what an earlier daemon left, where there is something, and looks round once. The notes say what is degraded.
+    /// Of an alarm about which somebody is to be told and was not (`pages` is false) nothing is known: it fires anew.
+    pub(super) fn begin(
+        &mut self,
+        state_dir: &Path,
+        numbers: Numbers,
+        pages: impl Fn(&Standing) -> bool,
+    ) -> Result<Begun, SampleError> {
+        let mut begun = Begun::default();
+        self.look_at_clock();
+        if let Some(tail) = self.kernel.records.tail_mut() {
+            let (keeper, mut resumed) = Keeper::open(state_dir, tail, numbers, clock::now());
+            resumed.restored.alarms.retain(|alarm| !alarm.notified || pages(alarm));
+            begun.resumed = self.kernel.origin == Origin::Resumed && resumed.restored.table.is_some();
+            self.keeper = Some(keeper);
+            begun.notes = resumed.notes;
+            begun.alarms.clone_from(&resumed.restored.alarms);
+            self.kernel.losses.go_on(|reason| resumed.lost.get(reason.as_str()).copied().unwrap_or_default());
+            self.step(Input::Restored(Box::new(resumed.restored)));
+            self.take_tail(resumed.records);
+            if self.kernel.origin == Origin::Resumed {
+                self.catch_up();
+            }
+        }
+        self.scan()?;
+        self.settle()?;
+        if let Some(keeper) = self.keeper.as_mut().filter(|_| self.kernel.origin == Origin::Fresh)
+            && let Some(tail) = self.kernel.records.tail_mut()
+        {
+            // What came before the first look belongs to nobody's account: the next daemon begins here.
+            keeper.keep_now(clock::now(), &self.engine, tail);
+        }
+        if self.kernel.origin == Origin::Resumed {
+            // Whatever the last daemon left out, this one begins with everything.
+            self.kernel.left_out.args(false);
+            self.kernel.watched.forget_others(|tgid| self.engine.watches(tgid));
+        }
+        Ok(begun)
+    }
+
+    /// Takes in what an earlier daemon had read, in the order in which it read it.
+    fn take_tail(&mut self, (mut at, end): (u64, u64)) {
+        let now = clock::now();
+        while at < end
+            && let Some(Ok(Some((frame, next)))) = self.kernel.records.tail().map(|tail| tail.read(at))
+        {
+            at = next;
+            if frame.kind == Kind::Record
+                && let Some(record) = self.kernel.records.decode(&frame.bytes)
+            {
+                self.take(now, frame.position, &record);
+            }
+        }
+    }
+
+    /// Lets go of what is settled: everything below the number `accepted` is accepted, `next` is the next event's.
+    pub(super) fn keep(&mut self, accepted: u64, next: u64) {
+        if let (Some(keeper), Some(tail)) = (&mut self.keeper, self.kernel.records.tail_mut()) {
+            keeper.keep(clock::now(), &self.engine, tail, accepted, next);
+        }
+    }
+
+    /// Notes that these events get numbers from `first` on, before they are handed on.
+    pub(super) fn note(&mut self, first: u64, events: &[Event]) {
+        if let (Some(keeper), Some(tail)) = (&mut self.keeper, self.kernel.records.tail_mut()) {
+            for (seq, event) in (first..).zip(events) {
+                keeper.note(seq, event, tail);
+            }
+        }
     }
 
     /// Takes some records out of the ring and hands them to the engine. What that leads to is for [`Core::settle`].
     pub(super) fn drain(&mut self) -> Drained {
         self.look_at_clock();
-        let (records, last) = self.take_batch();
-        Drained { records, more: records == BATCH, last }
+        let Batch { taken, more, last } = self.take_batch();
+        Drained { records: taken, more, last }
     }
 
     /// The engine has asked for something that only [`Core::settle`] does.
@@ -125,6 +220,9 @@ impl Core {
 
     /// Hands the engine something from outside.
     pub(super) fn input(&mut self, input: Input) -> Result<(), SampleError> {
+        if let (Input::Policies(..), Some(keeper)) = (&input, &mut self.keeper) {
+            keeper.all_changed();
+        }
         self.step(input);
         self.settle()
     }
@@ -145,9 +243,13 @@ impl Core {
         self.effects = effects;
     }
 
-    /// The events since the last call.
+    /// The events since the last call, but for those that an earlier daemon has told.
     pub(super) fn take_events(&mut self) -> Vec<Event> {
-        std::mem::take(&mut self.events)
+        let mut events = std::mem::take(&mut self.events);
+        if let Some(keeper) = &mut self.keeper {
+            events.retain(|event| !keeper.was_told(event));
+        }
+        events
     }
 
     /// What is to be done about alarms since the last call.
@@ -205,31 +307,70 @@ impl Core {
     fn catch_up(&mut self) {
         let began = clock::now();
         loop {
-            let (taken, last) = self.take_batch();
-            if taken < BATCH || last.is_some_and(|last| last > began) {
+            let batch = self.take_batch();
+            if !batch.more || batch.last.is_some_and(|last| last > began) {
                 break;
             }
         }
     }
 
-    /// How many records there were, and when the last of them happened.
-    fn take_batch(&mut self) -> (usize, Option<KTime>) {
-        let taken = self.kernel.records.drain(BATCH, &mut self.records);
-        self.tell_losses();
+    fn take_batch(&mut self) -> Batch {
+        let batch = self.read_batch();
         let mut records = std::mem::take(&mut self.records);
-        let last = records.last().map(|record| record.at);
         let now = clock::now();
-        let mut effects = std::mem::take(&mut self.effects);
-        for record in records.drain(..) {
-            self.engine.step_record(now, &record, Arc::clone, &mut effects);
-            self.carry_out(&mut effects);
-            if matches!(record.body, Body::Exit { .. }) {
-                self.kernel.watched.exited(record.key.tgid);
+        for (position, record) in records.drain(..) {
+            self.take(now, position, &record);
+        }
+        self.records = records;
+        batch
+    }
+
+    /// Hands in what happened before this moment, and gives back what has happened since, as far as it was in the way.
+    fn take_before(&mut self, moment: KTime) -> Vec<(u64, Record)> {
+        let mut later = Vec::new();
+        loop {
+            let batch = self.read_batch();
+            let mut records = std::mem::take(&mut self.records);
+            let now = clock::now();
+            for (position, record) in records.drain(..) {
+                if record.at < moment {
+                    self.take(now, position, &record);
+                } else {
+                    later.push((position, record));
+                }
+            }
+            self.records = records;
+            // With some in hand nothing more is read: it could settle what was not handed in.
+            if !batch.more || !later.is_empty() {
+                return later;
             }
         }
+    }
+
+    /// Takes some records out of the ring, into `records`.
+    fn read_batch(&mut self) -> Batch {
+        if self.kernel.records.is_full()
+            && let (Some(keeper), Some(tail)) = (&mut self.keeper, self.kernel.records.tail_mut())
+        {
+            keeper.keep_now(clock::now(), &self.engine, tail);
+        }
+        let taken = self.kernel.records.drain(BATCH, &mut self.records);
+        self.tell_losses();
+        let last = self.records.last().map(|(_, record)| record.at);
+        Batch { taken, more: taken == BATCH || self.kernel.records.is_full(), last }
+    }
+
+    fn take(&mut self, now: KTime, position: u64, record: &Record) {
+        if let Some(keeper) = &mut self.keeper {
+            keeper.record(position, record);
+        }
+        let mut effects = std::mem::take(&mut self.effects);
+        self.engine.step_record(now, record, Arc::clone, &mut effects);
+        self.carry_out(&mut effects);
         self.effects = effects;
-        self.records = records;
-        (taken, last)
+        if matches!(record.body, Body::Exit { .. }) {
+            self.kernel.watched.exited(record.key.tgid);
+        }
     }
 
     fn tell_losses(&mut self) {
@@ -260,6 +401,9 @@ impl Core {
                 self.catch_up();
             }
             for (key, found) in found {
+                if let Some(keeper) = &mut self.keeper {
+                    keeper.changed(key);
+                }
                 self.step(Input::Reread { key, found });
             }
         }
@@ -269,13 +413,22 @@ impl Core {
     fn scan(&mut self) -> Result<(), SampleError> {
         let began = clock::now();
         let rows = self.kernel.sampler.scan()?;
+        // Nothing is known before the first one.
+        let later = if self.engine.table().seeded().is_some() { self.take_before(began) } else { Vec::new() };
         let unknown = |key: &ProcessKey| self.engine.table().get(*key).is_none();
         let args = rows
             .iter()
             .filter(|row| !row.identity.kernel_thread && row.zombie.is_none() && unknown(&row.key))
             .filter_map(|row| Some((row.key, reread::args(row.key.tgid, self.args_max)?)))
             .collect();
+        if let Some(keeper) = &mut self.keeper {
+            keeper.scanned(began);
+        }
         self.step(Input::Scan(Scan { began, rows, args }));
+        let now = clock::now();
+        for (position, record) in later {
+            self.take(now, position, &record);
+        }
         Ok(())
     }
 

@@ -27,6 +27,7 @@ mod start;
 mod stop;
 
 use std::io;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -39,6 +40,7 @@ use crate::engine::Input;
 use crate::forward::StartError;
 use crate::host::measures::Measures;
 use crate::kernel::loader::LoadError;
+use crate::kernel::pins::{Pins, PinsError};
 use crate::kernel::sampler::SampleError;
 use crate::output::Format;
 use crate::serve::http::Http;
@@ -69,6 +71,8 @@ pub struct Start {
     pub format: Format,
     /// Size of the kernel's ring buffer, where the command line names one.
     pub ring_bytes: Option<u32>,
+    /// Where programs and maps outlive the daemon; `None`: nowhere.
+    pub pins: Option<PathBuf>,
 }
 
 /// What the outside wants.
@@ -86,6 +90,9 @@ pub enum PipelineError {
     /// The state directory is another daemon's.
     #[error(transparent)]
     State(#[from] OpenError),
+    /// The directory of pins cannot be used.
+    #[error(transparent)]
+    Pins(#[from] PinsError),
     /// The local API cannot listen.
     #[error(transparent)]
     Api(#[from] BindError),
@@ -107,7 +114,7 @@ impl PipelineError {
     /// The exit code that tells it.
     pub const fn exit(&self) -> Exit {
         match self {
-            Self::State(_) | Self::Api(_) | Self::Collector(_) => Exit::Config,
+            Self::State(_) | Self::Pins(_) | Self::Api(_) | Self::Collector(_) => Exit::Config,
             Self::Kernel(error) if error.is_about_the_host() => Exit::Kernel,
             Self::Kernel(_) | Self::Sample(_) | Self::Io(_) => Exit::NotWell,
         }
@@ -116,6 +123,8 @@ impl PipelineError {
 
 /// Everything that lives as long as the daemon.
 struct Daemon {
+    /// Locked for as long as the daemon lives.
+    pins: Option<Pins>,
     /// For sources with a task of their own.
     feed: mpsc::Sender<Input>,
     logs: LogFiles,
@@ -286,8 +295,11 @@ impl Daemon {
     }
 
     fn tell_events(&mut self) {
-        self.outlets.tell_all(self.core.take_events());
+        let events = self.core.take_events();
+        self.core.note(self.outlets.next_seq(), &events);
+        self.outlets.tell_all(events);
         self.outlets.tell_drops();
+        self.core.keep(self.outlets.settled(), self.outlets.next_seq());
     }
 
     /// Hands on what is to be done about alarms; what cannot be done is told by the engine as well.

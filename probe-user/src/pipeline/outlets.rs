@@ -16,12 +16,14 @@ use super::couriers::Couriers;
 use super::snapshots;
 use crate::agent::{self, Disk, Paths, Seen, Stand};
 use crate::config::Config;
+use crate::engine::Standing;
 use crate::event::{Event, Severity, Stamped, name};
 use crate::forward::{self, Client, DeadLetters, Forwarder, Reporter, StartError};
 use crate::notify::{self, Notifier};
 use crate::outlet::Dropped;
 use crate::output::{Format, Sink};
 use crate::policy::spec::PolicySet;
+use crate::resume::Numbers;
 use crate::serve::Query;
 use crate::spool::{self, Class, Entry, Limits, Spool, View};
 use crate::stamp::{Gap, Lines, Stamper, line};
@@ -204,9 +206,10 @@ impl Outlets {
 
     /// Tells of numbers that no event has. Comes before any other event: should this run die early, its own events must
     /// not hide the gap before them from the next one.
-    pub(super) fn tell_gap(&mut self) {
+    /// `again`: what they were for is told anew.
+    pub(super) fn tell_gap(&mut self, again: bool) {
         if let Some(gap) = self.gap.take() {
-            self.tell(agent::lost_numbers(clock::now(), &gap));
+            self.tell(agent::lost_numbers(clock::now(), &gap, again));
         }
     }
 
@@ -308,6 +311,34 @@ impl Outlets {
     /// How the stream goes on after the last run.
     pub(super) const fn sequence(&self) -> &'static str {
         self.stamper.resumed().as_str()
+    }
+
+    /// How the numbers of events go on after the last run.
+    pub(super) fn numbers(&self) -> Numbers {
+        let last = self.spool.last().map(|last| &*last.line);
+        Numbers { accepted: self.stamper.accepted(last), first: self.stamper.next_seq() }
+    }
+
+    /// Number of the next event.
+    pub(super) const fn next_seq(&self) -> u64 {
+        self.stamper.next_seq()
+    }
+
+    /// Every event below this number is on disk, or given up and counted.
+    pub(super) fn settled(&self) -> u64 {
+        self.stamper.next_seq().saturating_sub(self.spool.unsettled() as u64)
+    }
+
+    /// Whether somebody who is to hear of this alarm was told, or will be.
+    pub(super) fn pages(&self, alarm: &Standing) -> bool {
+        self.notifier.knows(&alarm.name, alarm.instance.as_ref())
+    }
+
+    /// The engine goes on with these alarms of an earlier run, and tells their ends.
+    pub(super) fn adopt(&mut self, alarms: &[Standing]) {
+        for alarm in alarms {
+            self.notifier.adopt(&alarm.name, alarm.instance.as_ref());
+        }
     }
 
     /// Number of the last event.

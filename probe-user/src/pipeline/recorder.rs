@@ -128,7 +128,7 @@ pub async fn record(
     ready: impl FnOnce(),
 ) -> Result<Recorded, RecordError> {
     let load = LoadSettings { args_max: settings.args_max, ring_bytes: 4 << 20, ..LoadSettings::default() };
-    let kernel = loader::attach(load)?;
+    let kernel = loader::attach(load, None)?;
     let began = clock::read();
     let create = |source| RecordError::Create { path: settings.path.clone(), source };
     let writer = Writer::create(&settings.path, &head(&settings, began), settings.max_bytes).map_err(create)?;

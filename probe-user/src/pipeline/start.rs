@@ -3,6 +3,8 @@
 //!
 //! Whatever fails here ends the start with an error; what is merely missing is told as degraded.
 
+use std::path::Path;
+
 use tokio::sync::mpsc;
 
 use super::core::Core;
@@ -18,6 +20,7 @@ use crate::host::facts;
 use crate::host::identity::{identify, kernel_release};
 use crate::host::measures::Measures;
 use crate::kernel::loader::{self, LoadSettings};
+use crate::kernel::pins::{Pins, PinsError};
 use crate::notify::Notifier;
 use crate::serve;
 use crate::serve::http::Http;
@@ -29,13 +32,15 @@ pub(super) const INPUTS: usize = 64;
 /// Runs until it is told to stop.
 pub async fn run(start: Start, orders: mpsc::Receiver<Order>) -> Result<(), PipelineError> {
     let began = clock::now();
-    let Start { prepared, format, ring_bytes } = start;
+    let Start { prepared, format, ring_bytes, pins } = start;
     let config = &prepared.config;
     let identified = identify(config.node.name.as_deref());
     let mut degraded = identified.notes;
     // First what another daemon on this host would refuse, then the kernel.
     let (stamper, notes) = Stamper::open(identified.host, &config.state_dir, clock::read().boot_ns)?;
     degraded.extend(notes);
+    let (pins, note) = open_pins(pins.as_deref())?;
+    degraded.extend(note);
     let (server, queries) = serve::spawn(&config.api)?;
     // A privileged port is bound with the privilege; a port that is taken is told.
     let mut http = Http::bind(&config.http);
@@ -44,8 +49,11 @@ pub async fn run(start: Start, orders: mpsc::Receiver<Order>) -> Result<(), Pipe
         args_max: config.events.args_max,
         ..LoadSettings::default()
     };
-    let attached = match loader::attach(settings) {
-        Ok(attached) => attached,
+    let attached = match loader::attach(settings, pins.as_ref()) {
+        Ok(mut attached) => {
+            degraded.append(&mut attached.notes);
+            attached
+        }
         Err(error) => {
             server.close();
             return Err(error.into());
@@ -64,7 +72,7 @@ pub async fn run(start: Start, orders: mpsc::Receiver<Order>) -> Result<(), Pipe
         degraded.push(format!("privileges are kept: {error}"));
     }
     let args_max = usize::try_from(config.events.args_max).unwrap_or(usize::MAX);
-    let core = Core::start(attached, engine, args_max)?;
+    let mut core = Core::new(attached, engine, args_max);
     let storm = memory::trim();
     http.serve(server.queries());
     let (notifier, notes) = Notifier::open(&config.state_dir, &prepared.policies, clock::now(), config.start_grace);
@@ -72,6 +80,11 @@ pub async fn run(start: Start, orders: mpsc::Receiver<Order>) -> Result<(), Pipe
     let (mut outlets, notes) = Outlets::open(stamper, format, config, notifier)?;
     degraded.extend(notes);
     outlets.report_metrics(&config.collectors, server.queries())?;
+    // What the last daemon got accepted is known only now.
+    let numbers = outlets.numbers();
+    let resumed = core.begin(&config.state_dir, numbers, |alarm| outlets.pages(alarm))?;
+    degraded.extend(resumed.notes);
+    outlets.adopt(&resumed.alarms);
 
     let mut measures = Measures::new(&prepared.policies);
     degraded.extend(prepared.notes.iter().cloned());
@@ -85,7 +98,7 @@ pub async fn run(start: Start, orders: mpsc::Receiver<Order>) -> Result<(), Pipe
         tracing::info!("{note}");
     }
     let kernel = kernel_release();
-    outlets.tell_gap();
+    outlets.tell_gap(resumed.resumed);
     let sequence = outlets.sequence();
     outlets.tell(agent::started(
         began,
@@ -101,6 +114,7 @@ pub async fn run(start: Start, orders: mpsc::Receiver<Order>) -> Result<(), Pipe
     logs.watch(&prepared.policies, &config.state_dir, &feed);
     let wake_gap = settings.wake_gap;
     let daemon = Daemon {
+        pins,
         feed,
         logs,
         core,
@@ -121,6 +135,17 @@ pub async fn run(start: Start, orders: mpsc::Receiver<Order>) -> Result<(), Pipe
     let ended = Box::pin(daemon.run(orders, queries, inputs)).await;
     server.close();
     ended
+}
+
+/// Without a file system for pins the daemon runs without them, and says so.
+fn open_pins(path: Option<&Path>) -> Result<(Option<Pins>, Option<String>), PinsError> {
+    match path.map(Pins::open).transpose() {
+        Ok(pins) => Ok((pins, None)),
+        Err(error @ PinsError::NoBpffs(_)) => {
+            Ok((None, Some(format!("{error}: what happens while no daemon runs will not be known"))))
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// Starts what carries out actions, where policies want that; a note says why it could not be.

@@ -16,7 +16,7 @@ pub(super) const LAST_DRAIN_EVERY: Duration = Duration::from_millis(25);
 const ACTIONS_WITHIN: Duration = Duration::from_secs(5);
 
 impl Daemon {
-    /// Drains, detaches, says so, and gives the ways out some time.
+    /// Drains, detaches what is not pinned, says so, and gives the ways out some time.
     pub(super) async fn stop(mut self, reason: &str, mut inputs: mpsc::Receiver<Input>) -> Result<(), PipelineError> {
         // Nobody answers its questions any more.
         self.http.close();
@@ -32,7 +32,7 @@ impl Daemon {
             self.core.drain_all()?;
         }
         self.tell_events();
-        let Self { mut core, acting, mut outlets, began, feed, .. } = self;
+        let Self { mut core, acting, mut outlets, began, feed, pins, .. } = self;
         // Nothing new is begun; what becomes of actions under way is still told.
         drop(feed);
         let closing = acting.close(ACTIONS_WITHIN);
@@ -47,7 +47,9 @@ impl Daemon {
             core.input(input)?;
         }
         core.close();
-        outlets.tell_all(core.take_events());
+        let events = core.take_events();
+        core.note(outlets.next_seq(), &events);
+        outlets.tell_all(events);
         drop(core);
         outlets.tell_last_drops().await;
         let now = clock::now();
@@ -55,6 +57,7 @@ impl Daemon {
         // That was one more event to find room for.
         outlets.tell_last_drops().await;
         outlets.close().await;
+        drop(pins);
         Ok(())
     }
 }

@@ -126,6 +126,8 @@ pub struct Machine {
     phase: Phase,
     value: Option<f64>,
     last: KTime,
+    /// An alarm of before, since when no value was observed.
+    standing: bool,
 }
 
 impl Machine {
@@ -178,6 +180,16 @@ impl Machine {
         }
     }
 
+    /// It was an alarm before this machine was, with this value when it was told.
+    pub fn stand(&mut self, since: KTime, value: Option<f64>) {
+        *self = Self { phase: Phase::Firing { since }, value, last: since, standing: true };
+    }
+
+    /// An alarm of before, since when no value was observed.
+    pub fn is_standing(&self) -> bool {
+        self.standing
+    }
+
     /// The next moment at which the machine turns without a new value.
     pub fn deadline(&self, rule: &Rule, gate: KTime) -> Option<KTime> {
         match self.phase {
@@ -210,6 +222,7 @@ impl Machine {
         let first = self.value.is_none();
         self.last = at;
         self.value = Some(value);
+        self.standing = false;
         let breached = rule.breached(value);
         match self.phase {
             Phase::Healthy if breached && rule.hold.is_zero() && at >= gate => {

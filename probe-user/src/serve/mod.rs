@@ -21,6 +21,7 @@ mod socket;
 mod tests;
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -145,6 +146,9 @@ pub struct AgentReport {
     pub processes: usize,
     /// What works less well than it should.
     pub degraded: Vec<String>,
+    /// Where its programs are pinned; `None`: nowhere, and they go with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pins: Option<PathBuf>,
     /// Where metrics and health are answered over HTTP.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub http: Option<SocketAddr>,

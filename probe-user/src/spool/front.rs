@@ -182,6 +182,16 @@ impl Spool {
         lock(&self.shared.inbox).sinks = Some(sinks);
     }
 
+    /// At most so many of the last events offered are neither on disk nor given up.
+    pub fn unsettled(&self) -> usize {
+        let mut inbox = lock(&self.shared.inbox);
+        let left = inbox.entries.len() + inbox.under_way;
+        if left == 0 {
+            inbox.dropped = 0;
+        }
+        left + inbox.dropped
+    }
+
     /// How it stands.
     pub fn status(&self) -> Status {
         let store = self.shared.try_store();

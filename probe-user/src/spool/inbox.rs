@@ -53,6 +53,8 @@ pub(super) struct Inbox {
     pub(super) failing: Option<Failing>,
     /// The disk is at work since then.
     pub(super) at_work: Option<Instant>,
+    /// Dropped here since nothing was left to be written: any of what is left may have come before.
+    pub(super) dropped: usize,
     /// Length of the files after the last writing.
     pub(super) on_disk: u64,
     /// Collectors from now on, until the store knows.
@@ -80,6 +82,7 @@ impl Inbox {
             tally: Tally::new(PLACE),
             failing: None,
             at_work: None,
+            dropped: 0,
             on_disk,
             sinks: None,
             stored: Lost::default(),
@@ -141,6 +144,7 @@ impl Inbox {
             if let Some(gone) = self.entries.remove(place) {
                 self.bytes -= gone.cost();
                 self.lost.memory += 1;
+                self.dropped += 1;
             }
         }
         self.bytes += cost;

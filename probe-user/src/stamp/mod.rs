@@ -164,8 +164,7 @@ impl Stamper {
     /// Goes on behind the last event that was accepted, given as a line of JSON. What is returned are the numbers between it
     /// and the first of this run: those of events that were stamped and not accepted, and those that were never given.
     pub fn take_up(&mut self, last: Option<&[u8]>) -> Option<Gap> {
-        let place = last.and_then(|line| serde_json::from_slice::<Place>(line).ok());
-        let accepted = place.filter(|place| place.host.boot_id == self.host.boot_id).map_or(0, |place| place.seq);
+        let accepted = self.accepted(last);
         self.next = self.next.max(accepted.saturating_add(1));
         let reason = match self.resumed {
             Resumed::AfterCrash => "crash",
@@ -174,6 +173,12 @@ impl Stamper {
         };
         let (first, last) = (accepted.saturating_add(1), self.next.saturating_sub(1));
         (first <= last).then_some(Gap { reason, first, last })
+    }
+
+    /// The number of the last event that was accepted, as a line of JSON; 0 when there is none of this boot.
+    pub fn accepted(&self, last: Option<&[u8]>) -> u64 {
+        let place = last.and_then(|line| serde_json::from_slice::<Place>(line).ok());
+        place.filter(|place| place.host.boot_id == self.host.boot_id).map_or(0, |place| place.seq)
     }
 
     /// Who speaks.

@@ -302,7 +302,9 @@ fn pace(per_second: u32, millis: u64, marks: &[String]) -> Outcome {
         due += gap;
         thread::sleep(due.saturating_duration_since(Instant::now()));
     }
-    tell(&[("count", count), ("elapsed_ns", u64::try_from(started.elapsed().as_nanos())?)])?;
+    let cpu = cpu_ns(&getrusage(UsageWho::RUSAGE_CHILDREN)?);
+    let elapsed = u64::try_from(started.elapsed().as_nanos())?;
+    tell(&[("count", count), ("elapsed_ns", elapsed), ("children_cpu_ns", cpu)])?;
     Ok(ExitCode::SUCCESS)
 }
 

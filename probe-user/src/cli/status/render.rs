@@ -83,6 +83,9 @@ fn agent(page: &mut String, agent: &Value, engine: &Value) {
     if !records.is_empty() {
         let _ = writeln!(page, "records: {}", records.join(", "));
     }
+    if let Some(path) = agent["pins"].as_str() {
+        let _ = writeln!(page, "pins: {}", clean(path));
+    }
     if let Some(address) = agent["http"].as_str() {
         let _ = writeln!(page, "metrics: http://{}/metrics", clean(address));
     }
@@ -250,6 +253,7 @@ mod tests {
     fn a_whole_page() {
         let report = json!({
             "agent": {"version": "0.1.0", "host": "web-1", "pid": 7, "uptime": 100.0, "seq": 42, "degraded": ["no\nid"],
+                "pins": "/sys/fs/bpf/p\u{1b}",
                 "cost": {"cpu_seconds": 0.5, "rss_bytes": 6_291_456, "peak_rss_bytes": 7_340_032, "wakeups": 110},
                 "kernel": {"programs": [{"name": "exec", "run_count": 4, "run_time_ns": 2000}],
                     "records": [["exec", 4], ["exit", 3]]}},
@@ -281,6 +285,7 @@ mod tests {
         kernel side: 0.000 s in 4 runs (0.000 % of a core)
           exec                          4 runs, 500 ns each
         records: 4 exec, 3 exit
+        pins: /sys/fs/bpf/p\x1b
         degraded: no\nid
 
         start grace: nothing fires for another 4s

@@ -7,6 +7,7 @@ use super::super::group::REPEAT_MIN;
 use super::super::held::{Change, Held};
 use super::super::raise::Told;
 use super::super::reload::says_the_same;
+use super::super::restore::Standing;
 use super::super::seen::{Extent, SeenBound};
 use super::tell::News;
 use super::values::{Lack, Reading, Readings};
@@ -124,6 +125,13 @@ impl HostState {
             dips,
             extent,
         }
+    }
+
+    /// The alarm of an instance was on before this engine was.
+    pub(super) fn stand(&mut self, alarm: &Standing, now: KTime) {
+        let mut held = Held::new(self.rule, self.repeat());
+        held.stand(alarm, now);
+        self.instances.insert(alarm.instance.clone(), Instance { held, lack: None });
     }
 
     /// When time alone changes something.

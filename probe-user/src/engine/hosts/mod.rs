@@ -27,6 +27,7 @@ use self::bound::HostState;
 use self::values::Counters;
 use super::Engine;
 use super::raise::Told;
+use super::restore::Standing;
 use super::seen::SeenBound;
 use super::track::Track;
 use crate::model::Table;
@@ -78,6 +79,12 @@ impl Hosts {
             }
         }
         self.bounds = bounds;
+    }
+
+    /// An alarm of another daemon's is on again. False: there is no such bound.
+    pub(super) fn stand(&mut self, alarm: &Standing, now: KTime) -> bool {
+        let bound = self.bounds.iter_mut().find(|bound| bound.name == alarm.name);
+        bound.map(|bound| bound.stand(alarm, now)).is_some()
     }
 
     /// A new sample.

@@ -139,7 +139,7 @@ impl Engine {
         if self.jobs.all.is_empty() {
             return;
         }
-        let Some((process, track)) = self.known(key).filter(|(_, track)| !track.runs.is_empty()) else { return };
+        let Some((process, track)) = self.here_or_gone(key).filter(|(_, track)| !track.runs.is_empty()) else { return };
         let Some(exit) = process.exit.clone() else { return };
         let runs = track.runs.clone();
         for (group, root) in runs {

@@ -71,7 +71,11 @@ impl JobState {
             let whole = alarm.held.next(gate);
             let each = alarm.each.values().filter_map(|held| held.next(gate)).min();
             let moment = match (alarm.kind(), &alarm.window) {
-                (Kind::Within, Some(window)) => next_fall(window, alarm.held.phase(), alarm.held.rule(), moment.at),
+                (Kind::Within, Some(window)) => {
+                    let falls = next_fall(window, alarm.held.phase(), alarm.held.rule(), moment.at);
+                    let proof = Some(window.complete_at()).filter(|at| alarm.held.is_standing() && *at > moment.at);
+                    falls.into_iter().chain(proof).min()
+                }
                 (Kind::Longest, _) => {
                     let judged =
                         |root: &ProcessKey| alarm.each.get(root).is_some_and(|held| held.phase() != Phase::Healthy);
@@ -227,7 +231,8 @@ impl JobState {
         let value = window.count(moment.at) as f64;
         let is_min = rule.side == Side::Min;
         // Too little within a time that was not watched as a whole proves nothing.
-        let proves_nothing = is_min && rule.breached(value) && moment.at < window.complete_at();
+        let lacks = is_min && rule.breached(value);
+        let proves_nothing = (lacks || alarm.held.needs_whole_window(value)) && moment.at < window.complete_at();
         let gate = if is_min { moment.gate.max(window.complete_at()) } else { moment.gate };
         self.observe(index, None, (!proves_nothing).then_some(value), Moment { gate, ..moment }, out);
     }

@@ -26,6 +26,7 @@ pub(super) use self::follow::groups_of;
 use self::run::{Outcome, Run, Used};
 use self::slots::{Slot, Slots};
 use super::raise::Told;
+use super::restore::Standing;
 use super::seen::SeenBound;
 use crate::event::Attributes;
 use crate::model::Exit;
@@ -104,6 +105,12 @@ impl Jobs {
             job.windows().for_each(|window| window.begin(at));
         }
         self.dirty = true;
+    }
+
+    /// An alarm of another daemon's is on again. False: there is no such demand, or its run is over.
+    pub(super) fn stand(&mut self, standing: &Standing, now: KTime) -> bool {
+        self.dirty = true;
+        self.all.iter_mut().any(|job| job.stand(standing, now))
     }
 
     /// Runs may have been missed up to `at`.
@@ -229,6 +236,20 @@ impl JobState {
             failed_in_row: 0,
             missed: 0,
         }
+    }
+
+    fn stand(&mut self, standing: &Standing, now: KTime) -> bool {
+        let Some(alarm) = self.alarms.iter_mut().find(|alarm| alarm.name == standing.name) else { return false };
+        let Some(pid) = &standing.instance else {
+            alarm.held.stand(standing, now);
+            return true;
+        };
+        let mut running = self.runs.values().filter(|run| run.end.is_none());
+        let Some(run) = running.find(|run| run.root.tgid.to_string() == **pid && run.start.0 <= standing.since) else {
+            return false;
+        };
+        alarm.of_run(run.root).stand(standing, now);
+        true
     }
 
     fn windows(&mut self) -> impl Iterator<Item = &mut crate::policy::window::Window> {

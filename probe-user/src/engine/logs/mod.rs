@@ -15,6 +15,7 @@ mod tests;
 use regex::Regex;
 
 use super::raise::Told;
+use super::restore::Standing;
 use super::seen::SeenBound;
 use super::status::LogStatus;
 use crate::policy::spec::{HostFacts, PolicySet};
@@ -39,6 +40,11 @@ impl Logs {
     pub(super) fn begin(&mut self, at: KTime) {
         self.clock = self.clock.max(at);
         self.logs.iter_mut().for_each(|log| log.begin(at));
+    }
+
+    /// An alarm of another daemon's is on again. False: there is no such bound.
+    pub(super) fn stand(&mut self, alarm: &Standing, now: KTime) -> bool {
+        self.logs.iter_mut().any(|log| log.stand(alarm, now))
     }
 
     /// Lines that matched; what `redact` matches in them is not told. Those of a log that is gone change nothing.

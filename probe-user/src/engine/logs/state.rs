@@ -10,6 +10,7 @@ use super::super::held::{Change, Held};
 use super::super::judge::next_fall;
 use super::super::raise::Told;
 use super::super::reload::says_the_same;
+use super::super::restore::Standing;
 use super::super::seen::SeenBound;
 use super::super::status::{BoundStatus, LogStatus, State, nearness};
 use super::super::tell::redacted;
@@ -101,6 +102,14 @@ impl LogState {
         self.windows.iter_mut().for_each(|window| window.begin(at));
     }
 
+    /// The alarm of a bound was on before this engine was, and was told.
+    pub(super) fn stand(&mut self, alarm: &Standing, now: KTime) -> bool {
+        let Some(bound) = self.bounds.iter_mut().find(|bound| bound.name == alarm.name) else { return false };
+        bound.held.stand(alarm, now);
+        bound.told = true;
+        true
+    }
+
     /// Lines that matched.
     pub(super) fn take(&mut self, now: KTime, gate: KTime, lines: &LogLines, redact: &[Regex], out: &mut Vec<Told>) {
         let path: Arc<str> = clean(&lines.path).into();
@@ -148,7 +157,8 @@ impl LogState {
         let value = window.count(at) as f64;
         let (gate, complete) = (gate_of(bound, window, gate), window.complete_at());
         // Too little in a window that was not watched as a whole proves nothing.
-        let proves_nothing = bound.spec.side == Side::Min && bound.held.rule().breached(value) && at < complete;
+        let lacks = bound.spec.side == Side::Min && bound.held.rule().breached(value);
+        let proves_nothing = (lacks || bound.held.needs_whole_window(value)) && at < complete;
         let changes = if proves_nothing {
             bound.held.advance(at, gate)
         } else {
@@ -163,7 +173,8 @@ impl LogState {
     fn next_of(&self, bound: &LogBound, now: KTime, gate: KTime) -> Option<KTime> {
         let window = self.windows.get(bound.window)?;
         let falls = next_fall(window, bound.held.phase(), bound.held.rule(), now);
-        [bound.held.next(gate_of(bound, window, gate)), falls].into_iter().flatten().min()
+        let proof = Some(window.complete_at()).filter(|at| bound.held.is_standing() && *at > now);
+        [bound.held.next(gate_of(bound, window, gate)), falls, proof].into_iter().flatten().min()
     }
 
     /// Gives what it knows to its successor; alarms that have none end.

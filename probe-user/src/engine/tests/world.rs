@@ -28,7 +28,7 @@ use std::time::Duration;
 
 use probe_common::maps::LossReason;
 
-use super::super::{Effect, Engine, Input, Order, Processes, Settings, Watch};
+use super::super::{Effect, Engine, Input, KnownTable, Order, Processes, Restored, Settings, Standing, Watch};
 use crate::event::{Attribute, Event};
 use crate::policy::spec::{Group, HostFacts, PolicySet, Users};
 use crate::record::{
@@ -143,6 +143,22 @@ impl World {
             self.now = time(now);
             self.line(time(at), rest);
         }
+    }
+
+    /// Another engine goes on, with the policies of this number and what this one knows; `alarms` are on. What was told until
+    /// now is forgotten.
+    pub(super) fn restart(&mut self, set: usize, alarms: Vec<Standing>) {
+        let table = self.engine.table();
+        let known = KnownTable {
+            seeded: table.seeded().unwrap_or_default(),
+            programs_since: KTime::default(),
+            processes: table.iter().filter_map(|process| self.engine.known(process.key)).collect(),
+            cgroups: table.cgroups().map(|(id, path)| (id, Arc::clone(path))).collect(),
+        };
+        self.engine = Engine::new(self.engine.settings.clone(), &self.sets[set], Arc::clone(&self.users));
+        (self.wake, self.told, self.rows) = (None, Vec::new(), HashMap::new());
+        self.reals.values_mut().for_each(|real| real.watch = Watch::NONE);
+        self.step(Input::Restored(Box::new(Restored { table: Some(known), alarms })));
     }
 
     /// One line for which the daemon wakes up too late: no tick comes before it.

@@ -3,7 +3,8 @@
 //! The world here makes processes fork, execute, work, exit and be waited for, takes tgids again, and writes a record
 //! for each. The records of a stretch are then delivered out of order (no record is later than [`world::WINDOW`]), in part
 //! lost (and a scan of the truth follows), or while a scan runs that reads one process after the other. After each
-//! stretch the table must hold exactly what lives, with the right programs; a ledger of all changes must balance.
+//! stretch the table must hold exactly what lives, with the right programs; a ledger of all changes must balance. Half-way
+//! another table is made of what is known, and must answer as the first one does from then on.
 
 mod ledger;
 mod world;
@@ -16,6 +17,7 @@ use proptest::test_runner::RngSeed;
 
 use self::ledger::Ledger;
 use self::world::{Hardship, Op, Real, WINDOW, World, ticks};
+use super::super::{Known, Usage};
 use super::*;
 
 /// A scan on its way: what it has read, and how far it has come.
@@ -28,6 +30,8 @@ struct Running {
 struct Trial {
     world: World,
     table: Table,
+    /// Another daemon's: made of what the table knew at some moment, and told the same since.
+    other: Option<Table>,
     ledger: Ledger,
     running: Option<Running>,
     losses: Vec<(Index, Index)>,
@@ -42,6 +46,7 @@ impl Trial {
         let mut trial = Self {
             world: World::new(hardship),
             table: Table::new(),
+            other: None,
             ledger: Ledger::default(),
             running: None,
             losses: Vec::new(),
@@ -106,6 +111,9 @@ impl Trial {
         let mut changes = Vec::new();
         self.table.scan(scan, &mut changes);
         self.ledger.book(&changes, true, &self.world);
+        if let Some(other) = &mut self.other {
+            other.scan(scan, &mut changes);
+        }
     }
 
     fn sample(&mut self) {
@@ -142,6 +150,9 @@ impl Trial {
             changes.clear();
             self.table.record(&record, &mut changes);
             self.ledger.book(&changes, false, &self.world);
+            if let Some(other) = &mut self.other {
+                other.record(&record, &mut changes);
+            }
         }
         if rescan {
             self.scan_at_once();
@@ -153,8 +164,45 @@ impl Trial {
         self.compare();
     }
 
+    /// From here on another table goes on, with what is known of the living and nothing else.
+    fn hand_over(&mut self) {
+        self.drain();
+        let living = self.table.iter().filter(|process| process.exit.is_none());
+        let known: Vec<Known> = living.filter_map(|process| self.table.known(process.key)).collect();
+        let written = serde_json::to_vec(&known).unwrap();
+        let known: Vec<Known> = serde_json::from_slice(&written).unwrap();
+        let cgroups: Vec<_> = self.table.cgroups().map(|(id, path)| (id, Arc::clone(path))).collect();
+        let mut other = Table::new();
+        let seeded = self.table.seeded().unwrap();
+        other.restore((seeded, KTime::default()), &cgroups, &known, &mut Vec::new());
+        self.other = Some(other);
+    }
+
+    /// The other table against this one.
+    fn compare_other(&self) {
+        let Some(other) = &self.other else { return };
+        assert!(other.kin_is_right());
+        let living = |table: &Table| -> BTreeMap<ProcessKey, Process> {
+            let living = table.iter().filter(|process| process.exit.is_none());
+            // Usage is sampled anew, and signals are told again.
+            let seen = |process: &Process| Process { usage: Usage::default(), last_signal: None, ..process.clone() };
+            living.map(|process| (process.key, seen(process))).collect()
+        };
+        let (own, other) = (living(&self.table), living(other));
+        if self.lossy {
+            // What a scan inferred, and whose record may still come, is not handed on.
+            let programs = |of: &BTreeMap<ProcessKey, Process>| -> Vec<(ProcessKey, Arc<str>)> {
+                of.values().map(|process| (process.key, Arc::clone(&process.program.exe))).collect()
+            };
+            assert_eq!(programs(&other), programs(&own));
+        } else {
+            assert_eq!(other, own);
+        }
+    }
+
     /// The table against the world, with nothing undelivered.
     fn compare(&self) {
+        self.compare_other();
         assert!(self.table.kin_is_right());
         let living: BTreeSet<ProcessKey> = self.world.living().map(|real| real.key).collect();
         let known: BTreeSet<ProcessKey> =
@@ -232,8 +280,11 @@ fn op() -> impl Strategy<Value = Op> {
 
 fn run(hardship: Hardship, seed: u64, ops: &[Op]) {
     let mut trial = Trial::new(hardship, seed);
-    for op in ops {
+    for (place, op) in ops.iter().enumerate() {
         trial.step(op);
+        if place == ops.len() / 2 && trial.running.is_none() {
+            trial.hand_over();
+        }
     }
     trial.finish();
 }

@@ -1,0 +1,377 @@
+//! A daemon that dies and comes back: what happened meanwhile is told once, alarms go on, and nothing stays that should
+//! not.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
+use std::path::Path;
+use std::process::Output;
+use std::time::{Duration, Instant};
+
+use aya::maps::{Map, MapData, PerCpuArray};
+use jiff::Timestamp;
+use procprobe_tests::actor::{Actor, group};
+use procprobe_tests::daemon::{Daemon, Setup, at_most};
+use procprobe_tests::event::Event;
+use procprobe_tests::mark;
+use procprobe_tests::pins::PinDir;
+use rustix::process::Signal;
+use tempfile::TempDir;
+
+const ACTOR: &str = env!("CARGO_BIN_EXE_actor");
+
+/// How often the daemon is killed in a storm.
+const KILLS: u32 = 20;
+
+/// What outlives a daemon.
+struct Home {
+    // Dropped first: state is of no use without pins.
+    pins: PinDir,
+    state: TempDir,
+}
+
+impl Home {
+    fn new() -> Self {
+        Self { pins: PinDir::new(), state: tempfile::tempdir().unwrap() }
+    }
+
+    fn setup(&self) -> Setup {
+        Setup::new().state(self.state.path()).pins(self.pins.path())
+    }
+}
+
+/// What the local history holds, in order.
+fn history(daemon: &Daemon) -> Vec<Event> {
+    let output = daemon.command(&["events", "--format", "json"]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let lines = output.stdout.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+    lines.map(|line| Event(serde_json::from_slice(line).unwrap())).collect()
+}
+
+/// The history once so much of it fits, or what there is when nothing more is to be hoped for.
+fn history_when(daemon: &Daemon, count: usize, fits: impl Fn(&Event) -> bool) -> Vec<Event> {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    loop {
+        let found = history(daemon);
+        let fitting = found.iter().filter(|event| fits(event)).count();
+        if fitting >= count || Instant::now() >= deadline {
+            return found;
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+/// The history, once enough of it fits.
+fn history_with(daemon: &Daemon, what: &str, count: usize, fits: impl Fn(&Event) -> bool) -> Vec<Event> {
+    let found = history_when(daemon, count, &fits);
+    let fitting = found.iter().filter(|event| fits(event)).count();
+    assert!(fitting >= count, "{fitting} of {count} {what}\n{}", daemon.stream.describe());
+    found
+}
+
+fn since(event: &Event) -> Timestamp {
+    event.text("since").parse().unwrap()
+}
+
+/// Everything that was told of these, and when daemons started.
+fn about(told: &[Event], pids: impl Iterator<Item = u32>) -> String {
+    let pids: Vec<u32> = pids.collect();
+    let of_interest = |event: &&Event| {
+        event.name().starts_with("procprobe.agent.") || event.pid().is_some_and(|pid| pids.contains(&pid))
+    };
+    told.iter().filter(of_interest).map(|event| event.0.to_string()).collect::<Vec<_>>().join("\n")
+}
+
+fn storm(processes: u32, lasting: Duration) {
+    let (home, mark) = (Home::new(), mark());
+    let policy = group("storm", "exit", &mark, "count: { max: 100000 }");
+    // What else happens on the host must not fill the ring while nobody reads it.
+    let mut daemon = home.setup().policy(&policy).args(["--ring-bytes", "67108864"]).start();
+    let processes = u32::try_from(at_most(processes as usize)).unwrap();
+    let pace = processes.div_ceil(u32::try_from(lasting.as_secs()).unwrap());
+    let mut actor = Actor::start(ACTOR, &format!("pace {pace} {}", lasting.as_millis()), &mark);
+    let began = Instant::now();
+    for kill in 1..=KILLS {
+        // Not on a beat with anything: moments and pauses differ from kill to kill.
+        let due = lasting * kill / (KILLS + 1) + Duration::from_millis(u64::from(kill * 37 % 113));
+        std::thread::sleep(due.saturating_sub(began.elapsed()));
+        daemon.crash(|| std::thread::sleep(Duration::from_millis(u64::from(kill * 53 % 211))));
+    }
+    let told = actor.told();
+    actor.finish();
+    let count = usize::try_from(Actor::told_number(&told, "count")).unwrap();
+    assert!(count > processes as usize / 3, "{count} processes are no storm");
+    let of_storm = |event: &Event| event.has_arg(&mark) && event.has_arg("exit");
+    let in_kernel = |event: &Event| event.text("where") == "kernel";
+    let lost: Vec<Event> = history(&daemon).into_iter().filter(in_kernel).collect();
+    assert!(lost.is_empty(), "the ring is large enough: {lost:?}");
+    let told_of = history_when(&daemon, count, |event| event.is_exit() && of_storm(event));
+    let mut by_pid: BTreeMap<u32, (u32, u32)> = BTreeMap::new();
+    let (mut cpu, mut inexact) = (0.0, 0);
+    for event in told_of.iter().filter(|event| of_storm(event)) {
+        let seen = by_pid.entry(event.pid().unwrap()).or_default();
+        if event.is_start() {
+            seen.0 += 1;
+        } else if event.is_exit() {
+            seen.1 += 1;
+            cpu += event.float("process.cpu.time").unwrap();
+            inexact += usize::from(!event.attribute("process.cpu.exact").is_null());
+        }
+    }
+    let starts = told_of.iter().filter(|event| event.is_start() && of_storm(event)).count();
+    let exits = told_of.iter().filter(|event| event.is_exit() && of_storm(event)).count();
+    let odd: Vec<_> = by_pid.iter().filter(|(_, seen)| seen.0 != seen.1).collect();
+    assert!(
+        (starts, exits) == (count, count) && odd.is_empty(),
+        "{count} lived: {starts} starts, {exits} exits; {odd:?}\n{}",
+        about(&told_of, odd.iter().map(|(pid, _)| **pid))
+    );
+    let truth = Actor::told_number(&told, "children_cpu_ns") as f64 / 1e9;
+    println!(
+        "{count} processes, {KILLS} deaths: CPU time {cpu:.4} s, truly {truth:.4} s, {:+.3} %, {inexact} not exact",
+        (cpu / truth - 1.0) * 100.0
+    );
+    // The kernel does not tell of every task that it is freed; such an account is an estimate.
+    assert!(inexact * 50 <= count, "{inexact} of {count} have no account");
+    assert!((cpu / truth - 1.0).abs() < 0.001, "told {cpu} s, truly {truth} s");
+    assert_eq!(daemon.stop(), Some(0));
+}
+
+#[test]
+fn starts_and_ends_are_told_once_over_twenty_deaths() {
+    storm(3_000, Duration::from_secs(20));
+}
+
+#[test]
+#[ignore = "takes 75 s, for the one above is the same at the same pace: `cargo test -p procprobe-tests --test restart -- --ignored`"]
+fn the_same_with_10_000_processes_over_a_minute() {
+    storm(10_000, Duration::from_mins(1));
+}
+
+#[test]
+fn an_alarm_outlives_the_daemon() {
+    let (home, mark) = (Home::new(), mark());
+    let mut herd = Actor::start(ACTOR, "herd 3 sleep 600000", &mark);
+    herd.told();
+    let policy = group("herd", "sleep", &mark, "count: { max: 2 }");
+    let mut daemon = home.setup().policy(&policy).start();
+    let fired = daemon.wait_for("the alarm", |event| event.is_alarm("firing", "herd.count.max"));
+    let on_disk = |event: &Event| event.is_alarm("firing", "herd.count.max");
+    history_with(&daemon, "alarms", 1, on_disk);
+    for _ in 0..3 {
+        daemon.crash(|| ());
+        let status = daemon.status();
+        assert_eq!(status["agent"]["pins"], home.pins.path().to_str().unwrap());
+        let bound = &status["engine"]["groups"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|group| group["name"] == "herd")
+            .unwrap()["bounds"][0];
+        assert_eq!(bound["state"], "firing", "{bound}");
+    }
+    // A clean end changes nothing.
+    assert_eq!(daemon.stop(), Some(0));
+    let mut daemon = home.setup().policy(&policy).start();
+    herd.finish();
+    let resolved = daemon.wait_for("its end", |event| event.is_alarm("resolved", "herd.count.max"));
+    let apart = since(&resolved).duration_since(since(&fired)).unsigned_abs();
+    assert!(apart < Duration::from_millis(50), "{} and {}", fired.0, resolved.0);
+    let told = history_with(&daemon, "ends", 1, |event| event.is_alarm("resolved", "herd.count.max"));
+    let alarms: Vec<&str> = told.iter().map(Event::name).filter(|name| name.starts_with("procprobe.policy.")).collect();
+    assert_eq!(alarms, ["procprobe.policy.firing", "procprobe.policy.resolved"], "{}", daemon.stream.describe());
+    assert_eq!(daemon.stop(), Some(0));
+}
+
+#[test]
+fn what_ended_while_nobody_looked_is_told_by_name() {
+    let (home, mark) = (Home::new(), mark());
+    let mut herd = Actor::start(ACTOR, "herd 3 sleep 600000", &mark);
+    herd.told();
+    let policy = group("herd", "sleep", &mark, "count: { max: 2 }");
+    let mut daemon = home.setup().policy(&policy).start();
+    daemon.wait_for("the alarm", |event| event.is_alarm("firing", "herd.count.max"));
+    let victim = Actor::start(ACTOR, "sleep 600000", &mark);
+    let pid = victim.pid();
+    daemon.wait_for("its start", |event| event.is_start() && event.pid() == Some(pid));
+    history_with(&daemon, "starts", 1, |event| event.is_start() && event.pid() == Some(pid));
+    let mut brief = 0;
+    daemon.crash(|| {
+        victim.signal(Signal::KILL);
+        drop(victim);
+        let mut short = Actor::start(ACTOR, "sleep 1", &mark);
+        brief = short.pid();
+        short.finish();
+        herd.finish();
+    });
+    let exit = daemon.wait_for("its end", |event| event.is_exit_of(pid));
+    assert_eq!(exit.text("process.exit.signal"), "SIGKILL", "{}", exit.0);
+    assert_eq!(exit.number("killer.pid"), Some(u64::from(std::process::id())), "{}", exit.0);
+    assert_eq!(exit.attribute("groups"), &serde_json::json!(["herd"]), "{}", exit.0);
+    assert!(exit.has_arg(&mark), "{}", exit.0);
+    daemon.wait_for("a life that nobody saw", |event| event.is_exit_of(brief));
+    daemon.wait_for("the alarm's end", |event| event.is_alarm("resolved", "herd.count.max"));
+    let told = history_with(&daemon, "exits", 5, |event| event.is_exit() && event.has_arg(&mark));
+    let of =
+        |pid: u32| -> Vec<&str> { told.iter().filter(|event| event.pid() == Some(pid)).map(Event::name).collect() };
+    for pid in [pid, brief] {
+        assert_eq!(of(pid), ["procprobe.process.start", "procprobe.process.exit"]);
+    }
+    assert_eq!(daemon.stop(), Some(0));
+}
+
+#[test]
+fn another_version_takes_over_what_the_last_one_left() {
+    let (home, mark) = (Home::new(), mark());
+    let mut herd = Actor::start(ACTOR, "herd 3 sleep 600000", &mark);
+    herd.told();
+    let policy = group("herd", "sleep", &mark, "count: { max: 2 }");
+    let daemon = home.setup().policy(&policy).start();
+    daemon.wait_for("the alarm", |event| event.is_alarm("firing", "herd.count.max"));
+    let victim = Actor::start(ACTOR, "sleep 600000", &mark);
+    let pid = victim.pid();
+    history_with(&daemon, "starts", 1, |event| event.is_start() && event.pid() == Some(pid));
+    let old = home.pins.version();
+    daemon.signal(Signal::KILL);
+    drop(daemon);
+    drop(victim);
+    let mut short = Actor::start(ACTOR, "sleep 1", &mark);
+    let brief = short.pid();
+    short.finish();
+    // What is loaded with another setting is another version.
+    let config = home.state.path().join("procprobe.yaml");
+    fs::write(&config, "events: { args_max: 2KiB }\n").unwrap();
+    // All the while processes come and go.
+    let mut busy = Actor::start(ACTOR, "pace 100 3000", &mark);
+    let mut daemon = home.setup().policy(&policy).args(["--config".as_ref(), config.as_os_str()]).events("all").start();
+    let lives = usize::try_from(Actor::told_number(&busy.told(), "count")).unwrap();
+    busy.finish();
+    assert_ne!(home.pins.version(), old);
+    let told = history_with(&daemon, "exits", 2, |event| event.is_exit_of(pid) || event.is_exit_of(brief));
+    let of =
+        |pid: u32| -> Vec<&str> { told.iter().filter(|event| event.pid() == Some(pid)).map(Event::name).collect() };
+    for pid in [pid, brief] {
+        assert_eq!(of(pid), ["procprobe.process.start", "procprobe.process.exit"], "{pid}");
+    }
+    let ends = |event: &Event| event.is_exit() && event.has_arg("exit") && event.has_arg(&mark);
+    let told = history_with(&daemon, "lives", lives, ends);
+    let starts = told.iter().filter(|event| event.is_start() && event.has_arg("exit") && event.has_arg(&mark));
+    assert_eq!((starts.count(), told.iter().filter(|event| ends(event)).count()), (lives, lives));
+    let alarms = told.iter().filter(|event| event.is_alarm("firing", "herd.count.max")).count();
+    assert_eq!(alarms, 1, "{}", daemon.stream.describe());
+    herd.finish();
+    daemon.wait_for("the alarm's end", |event| event.is_alarm("resolved", "herd.count.max"));
+    assert_eq!(daemon.stop(), Some(0));
+}
+
+/// What the programs could not deliver, as they count it.
+fn lost_in_kernel(version: &Path) -> u64 {
+    let map = Map::from_map_data(MapData::from_pin(version.join("CPU_STATE")).unwrap()).unwrap();
+    let states: PerCpuArray<MapData, [u64; 5]> = map.try_into().unwrap();
+    states.get(&0, 0).unwrap().iter().map(|state| state[1]).sum()
+}
+
+#[test]
+fn a_daemon_that_stays_dead_costs_a_full_ring_and_the_next_one_counts() {
+    let (home, mark) = (Home::new(), mark());
+    let policy = group("short", "exit", &mark, "count: { max: 100000 }");
+    let mut daemon = home.setup().policy(&policy).args(["--ring-bytes", "65536"]).start();
+    let version = home.pins.version();
+    daemon.crash(|| {
+        let mut storm = Actor::start(ACTOR, "spawn 600 2 exit 0", &mark);
+        storm.finish();
+        assert!(lost_in_kernel(&version) > 100);
+    });
+    let lost = |daemon: &Daemon| -> u64 {
+        let of_kernel = |event: &&Event| event.text("where") == "kernel" && event.text("reason") == "ring_full";
+        let told = history_with(daemon, "losses", 2, |event| of_kernel(&event));
+        told.iter().filter(of_kernel).filter_map(|event| event.number("count")).sum()
+    };
+    let told = lost(&daemon);
+    assert_eq!(told, lost_in_kernel(&version));
+    // What was told is not told again.
+    daemon.crash(|| ());
+    assert_eq!((lost(&daemon), lost_in_kernel(&version)), (told, told));
+    let after = Actor::start(ACTOR, "exit 7", &mark);
+    let pid = after.pid();
+    daemon.wait_for("a process afterwards", |event| event.is_exit_of(pid));
+    assert_eq!(daemon.stop(), Some(0));
+}
+
+fn code_and_text(output: &Output) -> (Option<i32>, String) {
+    let both = [&output.stdout[..], &output.stderr[..]].concat();
+    (output.status.code(), String::from_utf8_lossy(&both).into_owned())
+}
+
+#[test]
+fn unload_removes_everything_but_not_under_a_daemon() {
+    let home = Home::new();
+    let mut daemon = home.setup().start();
+    let name = home.pins.path().to_str().unwrap();
+    let (code, text) = code_and_text(&home.pins.unload());
+    assert!(code == Some(1) && text.contains(name) && text.contains("stop it first"), "{code:?}: {text}");
+    // Nor can a second daemon have it.
+    let state = tempfile::tempdir().unwrap();
+    let (code, text) = code_and_text(&Setup::new().state(state.path()).pins(home.pins.path()).refuse());
+    assert!(code == Some(78) && text.contains(name) && text.contains("--pin-dir"), "{code:?}: {text}");
+    assert_eq!(daemon.stop(), Some(0));
+    assert_eq!(home.pins.versions().len(), 1);
+    let (code, text) = code_and_text(&home.pins.unload());
+    assert!(code == Some(0) && text.contains("7 links, 10 programs, 5 maps removed"), "{code:?}: {text}");
+    assert!(!home.pins.path().exists());
+    let (code, text) = code_and_text(&home.pins.unload());
+    assert!(code == Some(0) && text.contains("nothing is pinned there"), "{code:?}: {text}");
+}
+
+#[test]
+fn without_pins_nothing_is_left_behind() {
+    let (home, before) = (Home::new(), fs::read_dir("/sys/fs/bpf").unwrap().count());
+    let own = |entry: &fs::DirEntry| !entry.file_name().to_string_lossy().contains("mark-");
+    let count = || fs::read_dir("/sys/fs/bpf").unwrap().flatten().filter(own).count();
+    let others = count();
+    assert!(before >= others);
+    let mut daemon = Setup::new().state(home.state.path()).start();
+    assert_eq!(count(), others, "--no-pin pins nothing");
+    assert_eq!(daemon.stop(), Some(0));
+    assert_eq!((count(), home.pins.path().exists()), (others, false));
+    assert!(!home.state.path().join("known").exists());
+}
+
+#[test]
+fn a_directory_that_is_not_ours_is_refused_by_name() {
+    let check = |make: &dyn Fn(&Path), why: &str| {
+        let home = Home::new();
+        let path = home.pins.path();
+        make(path);
+        let (code, text) = code_and_text(&home.setup().refuse());
+        assert!(code == Some(78) && text.contains(path.to_str().unwrap()) && text.contains(why), "{code:?}: {text}");
+        let (code, text) = code_and_text(&home.pins.unload());
+        assert!(code == Some(78) && text.contains(why), "unload, {code:?}: {text}");
+        if path.is_symlink() { fs::remove_file(path) } else { fs::remove_dir(path) }.unwrap();
+    };
+    let directory = |path: &Path, mode: u32| {
+        fs::create_dir(path).unwrap();
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    };
+    check(&|path| directory(path, 0o755), "its mode is 0755");
+    check(&|path| directory(path, 0o720), "its mode is 0720");
+    check(
+        &|path| {
+            directory(path, 0o700);
+            chown(path, Some(12_345), None).unwrap();
+        },
+        "it belongs to user 12345, not to 0",
+    );
+    check(&|path| symlink("/sys/fs/bpf", path).unwrap(), "a link to one");
+}
+
+#[test]
+fn without_a_bpf_file_system_it_runs_and_says_what_is_missing() {
+    let state = tempfile::tempdir().unwrap();
+    let mut daemon = Setup::new().pins(&state.path().join("pins")).start();
+    let started = daemon.wait_for("the start", |event| event.name() == "procprobe.agent.started");
+    assert!(started.attribute("degraded").to_string().contains("no bpf file system is mounted"), "{}", started.0);
+    assert!(!state.path().join("pins").exists());
+    assert_eq!(daemon.stop(), Some(0));
+}
