@@ -76,9 +76,10 @@ fn is_lost(event: &Event) -> bool {
     event.name() == "procprobe.agent.lost"
 }
 
-fn resident_kib(daemon: &Daemon) -> u64 {
+/// What it allocated; code comes into memory with its first use.
+fn heap_kib(daemon: &Daemon) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", daemon.pid())).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap();
     line.trim().trim_end_matches(" kB").parse().unwrap()
 }
 
@@ -93,7 +94,7 @@ fn a_fork_bomb_leaves_the_daemon_small_and_right() {
         .policy(&format!("groups:\n  bomb:\n    match: {{ args: \"{bomb_mark}$\" }}\n    count: {{ max: 1000000 }}\n"))
         .events("none")
         .start();
-    let before = resident_kib(&daemon);
+    let before = heap_kib(&daemon);
 
     let cgroup = LimitedCgroup::of_tasks(&format!("procprobe-{bomb_mark}"), 150);
     let line = format!("echo $$ > {}; bomb() {{ bomb | bomb & }}; bomb", cgroup.procs().display());
@@ -103,7 +104,7 @@ fn a_fork_bomb_leaves_the_daemon_small_and_right() {
     let mut most = before;
     while Instant::now() < until {
         thread::sleep(Duration::from_millis(100));
-        most = most.max(resident_kib(&daemon));
+        most = most.max(heap_kib(&daemon));
     }
     cgroup.kill_all();
     shell.wait().unwrap();
