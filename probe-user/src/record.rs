@@ -127,6 +127,7 @@ pub struct Record<P = Arc<Program>> {
     pub body: Body<P>,
 }
 
+#[cfg(test)]
 impl<P> Record<P> {
     /// The same, naming its program otherwise.
     pub(crate) fn with_program<Q>(self, program: impl FnOnce(P) -> Q) -> Record<Q> {

@@ -1,5 +1,6 @@
 //! Why an alarm fires: the last starts and exits with their cause, the processes that use most, the youngest of too many.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,7 +29,7 @@ pub(super) struct Note {
     key: ProcessKey,
     program: Arc<Program>,
     comm: Comm,
-    at: KTime,
+    pub(super) at: KTime,
     happened: Happened,
 }
 
@@ -40,6 +41,14 @@ enum Happened {
     Oom,
     /// It lives on outside the group.
     Left,
+}
+
+/// Keeps a note, and no more of them than are told.
+pub(super) fn remember(notes: &mut VecDeque<Note>, note: Note) {
+    if notes.len() >= NOTES_MAX {
+        notes.pop_front();
+    }
+    notes.push_back(note);
 }
 
 impl Note {
@@ -170,7 +179,7 @@ impl Engine {
             Measure::Starts => {
                 let ended = |note: &&Note| group.departed.iter().any(|gone| gone.key == note.key);
                 let living = group.arrived.iter().filter(|note| !ended(note));
-                let mut notes: Vec<&Note> = living.chain(&group.departed).collect();
+                let mut notes: Vec<&Note> = living.chain(group.departed.iter()).collect();
                 notes.sort_by_key(|note| note.at);
                 self.of_notes(notes.into_iter(), within)
             }
@@ -200,7 +209,7 @@ impl Engine {
 
     /// Of too many processes, those that came last.
     fn youngest(&self, group: &GroupState) -> Evidence {
-        let mut keys: Vec<ProcessKey> = group.members.iter().copied().collect();
+        let mut keys: Vec<ProcessKey> = group.members.iter().collect();
         keys.sort_unstable_by_key(|key| std::cmp::Reverse((key.start, key.tgid)));
         let processes = keys.iter().take(NOTES_MAX).filter_map(|key| self.table.get(*key));
         let list: Vec<Attributes> = processes
@@ -215,7 +224,7 @@ impl Engine {
 
     /// The members that use most.
     fn largest(&self, group: &GroupState, measure: Measure) -> Evidence {
-        let values = group.members.iter().filter_map(|key| Some((self.member_value(*key, measure)?, *key)));
+        let values = group.members.iter().filter_map(|key| Some((self.member_value(key, measure)?, key)));
         let mut users: Vec<(f64, ProcessKey)> = values.filter(|(value, _)| *value > 0.0).collect();
         users.sort_unstable_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
         users.truncate(NOTES_MAX);

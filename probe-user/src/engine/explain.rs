@@ -56,12 +56,13 @@ fn field_name<S: serde::Serializer>(field: &Field, serializer: S) -> Result<S::O
 impl Engine {
     /// What each group and job says about a process of the table, in their order; empty for an unknown process.
     pub fn explain(&self, key: ProcessKey) -> Vec<Explanation> {
-        let Some((process, track)) = self.table.get(key).zip(self.tracks.get(&key)) else { return Vec::new() };
+        let Some((process, track)) = self.table.both(key) else { return Vec::new() };
         self.groups.iter().enumerate().map(|(index, group)| self.explain_one(index, group, process, track)).collect()
     }
 
     fn explain_one(&self, index: usize, group: &GroupState, process: &Process, track: &Track) -> Explanation {
-        let parent = process.identity.parent.and_then(|parent| self.tracks.get(&parent)).filter(|parent| !parent.ended);
+        let parent =
+            process.identity.parent.and_then(|parent| self.table.beside(parent)).filter(|parent| !parent.ended);
         let parent_in = |name: &str| {
             parent.zip(self.index.by_name(name)).is_some_and(|(parent, group)| parent.belongs.contains(&group))
         };

@@ -1,11 +1,13 @@
 //! One group as it stands: its members, what was counted of it, and the state of each of its bounds.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::departed::Departed;
 use super::evidence::Note;
 use super::measures::{Rates, Sums};
+use super::members::Members;
 use super::timers::Slot;
 use super::{Engine, Watch};
 use crate::model::Totals;
@@ -30,7 +32,7 @@ pub(super) struct GroupState {
     /// As declared, but blind to the difference between kernel threads and others.
     pub(super) except: Option<Selector>,
     /// Those alive.
-    pub(super) members: BTreeSet<ProcessKey>,
+    pub(super) members: Members,
     pub(super) bounds: Vec<BoundState>,
     /// One for each counted measure and length.
     pub(super) windows: Vec<Counted>,
@@ -45,7 +47,7 @@ pub(super) struct GroupState {
     /// Used in the last interval that was judged.
     pub(super) rates: Option<Rates>,
     /// The last members that ended or left, oldest first.
-    pub(super) departed: VecDeque<Note>,
+    pub(super) departed: Departed,
     /// The last members that started, oldest first.
     pub(super) arrived: VecDeque<Note>,
     /// The last members that the OOM killer chose, oldest first.
@@ -58,6 +60,9 @@ pub(super) struct GroupState {
     pub(super) dirty: bool,
     /// Some bound judges each member by itself.
     pub(super) judges_each: bool,
+    /// Some bound has to be looked at whenever a member comes or goes: it counts members, or lacks are what it is about,
+    /// which time alone brings nearer. What has only a maximum is looked at when that is counted.
+    pub(super) judges_each_move: bool,
 }
 
 /// What happened within a window.
@@ -121,6 +126,7 @@ impl GroupState {
                 taken_over: false,
             });
         }
+        let departed = Departed::new(!bounds.iter().any(BoundState::tells_of_all_departures));
         let except =
             spec.except.clone().map(|except| Selector { kernel_threads: spec.select.kernel_threads, ..except });
         Self {
@@ -128,8 +134,9 @@ impl GroupState {
             job: None,
             response: Arc::new(spec.response.clone()),
             except,
-            members: BTreeSet::new(),
+            members: Members::default(),
             judges_each: bounds.iter().any(BoundState::is_per_process),
+            judges_each_move: bounds.iter().any(BoundState::is_about_each_move),
             bounds,
             windows,
             used: Totals::default(),
@@ -137,7 +144,7 @@ impl GroupState {
             partly_known: false,
             sums: Sums::default(),
             rates: None,
-            departed: VecDeque::new(),
+            departed,
             arrived: VecDeque::new(),
             victims: VecDeque::new(),
             watch: watch_of(spec),
@@ -160,16 +167,14 @@ impl GroupState {
         }
     }
 
-    /// Counts one occurrence in every window of the measure.
-    pub(super) fn count(&mut self, measure: Measure, at: KTime) {
+    /// Counts one occurrence in every window of the measure; false when there is none.
+    pub(super) fn count(&mut self, measure: Measure, at: KTime) -> bool {
+        let mut counts = false;
         for counted in self.windows.iter_mut().filter(|counted| counted.measure == measure) {
             counted.window.add(at);
+            counts = true;
         }
-    }
-
-    /// Some bound is about how often this happens.
-    pub(super) fn counts(&self, measure: Measure) -> bool {
-        self.windows.iter().any(|counted| counted.measure == measure)
+        counts
     }
 
     /// When a firing alarm is told again; never more often than each second.
@@ -188,6 +193,17 @@ impl BoundState {
     pub(super) fn is_per_process(&self) -> bool {
         let measure = self.spec.measure;
         measure == Measure::Age || (measure.is_sampled() && self.spec.per == Per::Process)
+    }
+
+    /// Its evidence names members that ended well.
+    fn tells_of_all_departures(&self) -> bool {
+        let measure = self.spec.measure;
+        matches!(measure, Measure::Starts | Measure::Exits)
+            || (measure == Measure::Count && self.spec.side == Side::Min)
+    }
+
+    fn is_about_each_move(&self) -> bool {
+        self.spec.measure == Measure::Count || (self.window.is_some() && self.spec.side == Side::Min)
     }
 
     /// The machine of the group or of one process, if it is there.

@@ -5,12 +5,13 @@
 //! names are found by hash, wildcards and regular expressions by the pieces of text that they cannot do without
 //! ([`Pieces`]). Groups that fit nowhere are asked about every process.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::group::GroupState;
 use super::needle::{Pieces, needles};
 use super::reread::Hope;
+use crate::model::hash::{Map, Set};
 use crate::policy::glob::Glob;
 use crate::policy::select::Subject;
 use crate::policy::spec::{CgroupPattern, PathGlob, Selector, User};
@@ -18,14 +19,15 @@ use crate::policy::spec::{CgroupPattern, PathGlob, Selector, User};
 /// Digits of a container's id that every pattern on one has at least.
 const CONTAINER_DIGITS: usize = 12;
 
-type Names = HashMap<Box<str>, Vec<usize>>;
+/// Names come from policies: nobody can pick many that collide.
+type Names = Map<Box<str>, Vec<usize>>;
 
 /// Group indices by what their selectors name.
 #[derive(Debug, Default)]
 pub(super) struct Index {
     by_name: HashMap<Arc<str>, usize>,
     /// Groups that some selector names as `parent`.
-    parents: HashSet<usize>,
+    parents: Set<usize>,
     paths: Names,
     files: Names,
     exe: Pieces,
@@ -34,8 +36,8 @@ pub(super) struct Index {
     units: Names,
     containers: Names,
     cgroup: Pieces,
-    children_of: HashMap<usize, Vec<usize>>,
-    uids: HashMap<u32, Vec<usize>>,
+    children_of: Map<usize, Vec<usize>>,
+    uids: Map<u32, Vec<usize>>,
     owners: Names,
     args: Pieces,
     /// Asked about every process.
@@ -45,8 +47,8 @@ pub(super) struct Index {
     /// Groups with bounds that are held against samples.
     sampled: Vec<usize>,
     /// Those filed by user, and by arguments.
-    by_user: HashSet<usize>,
-    by_args: HashSet<usize>,
+    by_user: Set<usize>,
+    by_args: Set<usize>,
 }
 
 /// How one pattern is found.
@@ -174,7 +176,9 @@ impl Index {
         let (exe, comm, cgroup) = (&*process.program.exe, &*process.identity.comm, &*process.cgroup);
         found.extend(&self.rest);
         look_up(&self.paths, exe, found);
-        look_up(&self.files, exe.rsplit('/').next().unwrap_or_default(), found);
+        if !self.files.is_empty() {
+            look_up(&self.files, exe.rsplit('/').next().unwrap_or_default(), found);
+        }
         self.exe.find(exe, found);
         look_up(&self.comms, comm, found);
         self.comm.find(comm, found);
@@ -203,7 +207,7 @@ impl Index {
 
     /// What could change about the groups that were not asked: `asked` has those that were, each once.
     pub(super) fn hope_of_others(&self, subject: &Subject<'_>, asked: &[usize]) -> Hope {
-        let others = |filed: &HashSet<usize>| {
+        let others = |filed: &Set<usize>| {
             !filed.is_empty() && asked.iter().filter(|group| filed.contains(group)).count() < filed.len()
         };
         let hopes = others(&self.by_args) || (subject.may_change_user() && others(&self.by_user));

@@ -40,8 +40,18 @@ impl Engine {
     }
 
     /// Judges everything counted that has changed in this step.
+    #[inline]
     pub(super) fn judge_dirty(&mut self, at: KTime, effects: &mut Vec<Effect>) {
-        let mut dirty = std::mem::take(&mut self.dirty);
+        if !self.stirred.groups.is_empty() {
+            self.judge_stirred(at, effects);
+        }
+        if self.jobs.has_news() {
+            self.judge_jobs(at, effects);
+        }
+    }
+
+    fn judge_stirred(&mut self, at: KTime, effects: &mut Vec<Effect>) {
+        let mut dirty = std::mem::take(&mut self.stirred.groups);
         if dirty.len() > 1 {
             dirty.sort_unstable();
         }
@@ -51,17 +61,16 @@ impl Engine {
             }
             self.judge_counts(group, at, effects);
         }
-        self.dirty = dirty;
-        self.judge_jobs(at, effects);
+        self.stirred.groups = dirty;
     }
 
     /// Judges everything that needs no sample: at the first scan, after a loss, after a reload.
     pub(super) fn judge_all(&mut self, at: KTime, effects: &mut Vec<Effect>) {
-        self.dirty.clear();
+        self.stirred.groups.clear();
         for group in 0..self.groups.len() {
             let Some(state) = self.groups.get_mut(group) else { continue };
             state.dirty = false;
-            let members: Vec<ProcessKey> = state.members.iter().copied().collect();
+            let members = state.members.in_order();
             self.judge_counts(group, at, effects);
             if members.is_empty() {
                 self.judge_nobody(group, at, effects);
@@ -133,7 +142,7 @@ impl Engine {
 
     fn judge_ages(&mut self, group: usize, key: ProcessKey, at: KTime, side: Side, effects: &mut Vec<Effect>) {
         let Some(state) = self.groups.get(group) else { return };
-        if side == Side::Max && !state.members.contains(&key) {
+        if side == Side::Max && !state.members.contains(key) {
             return;
         }
         for bound in 0..state.bounds.len() {

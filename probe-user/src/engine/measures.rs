@@ -150,7 +150,7 @@ pub(super) fn value_of(process: &Process, rates: &Rates, measure: Measure) -> Op
 impl Engine {
     /// A sample says what a process used since it was last counted.
     pub(super) fn used(&mut self, key: ProcessKey, delta: Totals, now: KTime) {
-        let (Some(track), Some(process)) = (self.tracks.get_mut(&key), self.table.get(key)) else { return };
+        let Some((process, track)) = self.table.both_mut(key) else { return };
         let share = Some(Share { rss_bytes: process.usage.rss_bytes, threads: process.threads });
         let before = std::mem::replace(&mut track.share, share);
         if before != share {
@@ -233,7 +233,7 @@ impl Engine {
             // That it uses nothing was judged when it became so.
             return;
         }
-        self.sampling_may_change |= settled != state.settled;
+        self.stirred.sampling |= settled != state.settled;
         state.settled = settled;
         let rates = length.map(|length| Rates::of(used, length));
         state.rates = rates;
@@ -245,8 +245,8 @@ impl Engine {
             };
             let measure = judged.spec.measure;
             if judged.is_per_process() {
-                let values: Vec<_> =
-                    state.members.iter().filter_map(|key| Some((*key, self.member_value(*key, measure)?))).collect();
+                let members = state.members.in_order().into_iter();
+                let values: Vec<_> = members.filter_map(|key| Some((key, self.member_value(key, measure)?))).collect();
                 for (key, value) in values {
                     self.drive(Slot { key: Some(key), ..slot }, now, Some(value), effects);
                 }
@@ -273,9 +273,9 @@ impl Engine {
     pub(super) fn sums_are_those_of_members(&self) -> bool {
         self.groups.iter().all(|group| {
             let mut sums = Sums::default();
-            group.members.iter().filter_map(|key| self.tracks.get(key)).for_each(|track| sums.add(track.share));
+            group.members.iter().filter_map(|key| self.table.beside(key)).for_each(|track| sums.add(track.share));
             let shares_are_right = group.members.iter().all(|key| {
-                let (Some(process), Some(track)) = (self.table.get(*key), self.tracks.get(key)) else { return false };
+                let Some((process, track)) = self.table.both(key) else { return false };
                 let rss_bytes = process.usage.at.map(|_| process.usage.rss_bytes);
                 track.share.map(|share| share.rss_bytes) == rss_bytes
             });
@@ -285,19 +285,19 @@ impl Engine {
 
     /// A living member's present value of a sampled measure.
     pub(super) fn member_value(&self, key: ProcessKey, measure: Measure) -> Option<f64> {
-        let track = self.tracks.get(&key)?;
+        let (process, track) = self.table.both(key)?;
         // Of whom the last sample did not tell has used nothing.
         let told_of = track.used_until == Some(self.sampled_at);
         let rates = if told_of { track.rates } else { Rates::default() };
         if told_of && track.rates_unknown && rates.get(measure).is_some() {
             return None;
         }
-        value_of(self.table.get(key)?, &rates, measure)
+        value_of(process, &rates, measure)
     }
 
     /// Sampling goes on while a group with sampled bounds has members, and until its emptiness has been judged.
     pub(super) fn decide_sampling(&mut self, now: KTime, effects: &mut Vec<Effect>) {
-        if !std::mem::take(&mut self.sampling_may_change) {
+        if !std::mem::take(&mut self.stirred.sampling) {
             return;
         }
         let is_active = |group: &GroupState| !group.members.is_empty() || !group.settled;

@@ -13,17 +13,22 @@
 //! or comes without having been asked for changes nothing.
 
 mod act;
+mod changes;
+mod departed;
+mod effect;
 mod evidence;
 pub mod explain;
 mod group;
 mod held;
 mod hosts;
 mod index;
+mod input;
 mod jobs;
 mod judge;
 mod logs;
 mod loss;
 mod measures;
+mod members;
 mod membership;
 mod needle;
 mod raise;
@@ -39,12 +44,11 @@ mod track;
 mod verdicts;
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use regex::Regex;
-
+pub use self::effect::{Effect, Order, Target, Watch};
 pub use self::explain::{Explanation, Verdict};
 pub use self::hosts::{HostBoundStatus, HostInstanceStatus};
+pub use self::input::{Input, Processes, Settings};
 pub(crate) use self::reread::{Hope, next_look};
 pub(crate) use self::restore::KEPT;
 pub use self::restore::{KnownTable, Restored, Standing};
@@ -53,6 +57,7 @@ pub use self::status::{
 };
 
 use self::act::Acts;
+use self::changes::{Changed, Stirred};
 use self::group::GroupState;
 use self::hosts::Hosts;
 use self::index::Index;
@@ -64,153 +69,25 @@ use self::seen::Seen;
 use self::timers::Timers;
 use self::track::{Source, Track};
 use self::verdicts::Verdicts;
-use crate::event::Event;
-use crate::model::hash::Map;
-use crate::model::{Change, Process, Table};
-use crate::policy::spec::{Action, HostFacts, PolicySet, Users};
-use crate::record::{Acted, HostSample, LogLines, Loss, ProcessKey, Record, Reread, Scan, UsageRow};
-use crate::time::{ClockReading, KTime};
+use crate::model::{Change, Closed, Table};
+use crate::policy::spec::{PolicySet, Users};
+use crate::record::{ProcessKey, Program, Record, Scan};
+use crate::time::KTime;
 
 /// Room for so many changes is kept from step to step. Nearly all steps make one or two; a burst gives its memory back.
 const CHANGES_KEPT: usize = 256;
-
-/// What the engine is told once, at its start (and, but for `host`, again at a reload).
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// For shares of the host.
-    pub host: HostFacts,
-    /// Nothing fires before so long after the first scan.
-    pub start_grace: Duration,
-    /// For which processes start and exit are told.
-    pub processes: Processes,
-    /// Forks that have not executed anything are told too.
-    pub forks: bool,
-    /// Arguments are told; policies see them in any case.
-    pub args: bool,
-    /// What matches in an argument is replaced by `[redacted]` before it is told.
-    pub redact: Vec<Regex>,
-}
-
-/// `events.processes`: policies see all processes in any case.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Processes {
-    /// Those that belong to a group.
-    #[default]
-    Matched,
-    /// Every one.
-    All,
-    /// None.
-    None,
-}
-
-/// Everything that the engine can be told.
-#[derive(Clone, Debug)]
-pub enum Input {
-    /// A record of the ring buffer.
-    Record(Record),
-    /// What an earlier daemon knew: before anything else.
-    Restored(Box<Restored>),
-    /// Everything that lives: at the start, and after each loss when the engine asked for it.
-    Scan(Scan),
-    /// Usage of the processes that the engine asked to be sampled ([`Watch::usage`]). Of one that had a row before and
-    /// has none here, nothing has changed.
-    Sample(Vec<UsageRow>),
-    /// What a process says of itself now, read because the engine asked ([`Effect::Reread`]).
-    Reread {
-        /// Which.
-        key: ProcessKey,
-        /// `None` when it was gone.
-        found: Option<Reread>,
-    },
-    /// Lines that matched a log.
-    Lines(LogLines),
-    /// Figures of the host ([`PolicySet::host`] says which are wanted).
-    Host(Box<HostSample>),
-    /// What became of an [`Effect::Act`].
-    Acted(Acted),
-    /// How kernel time and wall time relate: before anything else, and whenever that has changed by more than noise.
-    Clock(ClockReading),
-    /// Records were lost. Until the next [`Input::Scan`] nothing new fires.
-    Lost(Loss),
-    /// Other policies from now on; what was firing under the same name and bound keeps firing.
-    Policies(Arc<PolicySet>, Arc<Users>),
-    /// The moment of the last [`Effect::WakeAt`] has come.
-    Tick,
-}
-
-/// Everything that the engine can want done.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Effect {
-    /// Tell the world.
-    Emit(Event),
-    /// Set what the kernel side watches of a process; [`Watch::NONE`] takes it out.
-    Watch(ProcessKey, Watch),
-    /// Call [`Engine::step`] with [`Input::Tick`] at this moment, if nothing earlier was asked for; one outstanding
-    /// moment is enough, a new one replaces it. `None`: nothing is waited for.
-    WakeAt(Option<KTime>),
-    /// Run the scan iterator and hand in [`Input::Scan`] before any further record.
-    Scan,
-    /// Look again at what a process can change without telling anyone, and hand in [`Input::Reread`].
-    Reread {
-        /// Which.
-        key: ProcessKey,
-        /// Its user matters to some policy: that is a larger file to read.
-        user: bool,
-    },
-    /// Sample usage at the configured interval, or stop doing so.
-    Sampling(bool),
-    /// Do something about an alarm, and hand in [`Input::Acted`] when that has ended.
-    Act(Order),
-}
-
-/// Something to be done about an alarm.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Order {
-    /// Its number, rising.
-    pub number: u64,
-    /// What.
-    pub action: Arc<Action>,
-    /// The processes to signal; none for an action that runs a program.
-    pub targets: Vec<Target>,
-    /// The alarm's facts, for the program's environment: name without prefix, value.
-    pub facts: Vec<(&'static str, String)>,
-}
-
-/// A process to signal, as it can be told apart from a later one of the same number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Target {
-    /// Which.
-    pub key: ProcessKey,
-    /// CLOCK_BOOTTIME ns at which it started.
-    pub start_boot_ns: u64,
-}
-
-/// What the kernel side is to watch of one process.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Watch {
-    /// Its exit wakes the daemon at once, and signals that may end it are recorded.
-    pub exit: bool,
-    /// The sample iterator reports it.
-    pub usage: bool,
-}
-
-impl Watch {
-    /// Nothing.
-    pub const NONE: Self = Self { exit: false, usage: false };
-}
 
 /// The process table held against the policies.
 #[derive(Debug)]
 pub struct Engine {
     settings: Settings,
     users: Arc<Users>,
-    table: Table,
+    /// Every process, and what the engine knows of it.
+    table: Table<Track>,
     groups: Vec<GroupState>,
     index: Index,
     /// What `groups` made of programs lately.
     verdicts: Verdicts,
-    /// What the engine knows of each process of the table.
-    tracks: Map<ProcessKey, Track>,
     timers: Timers,
     rereads: Rereads,
     losses: Losses,
@@ -234,17 +111,20 @@ pub struct Engine {
     sampled_at: KTime,
     /// The moment of the last [`Effect::WakeAt`].
     wake: Option<KTime>,
+    /// When time alone changes something of logs or the host, as it was asked for last. Asking all of them is dear, and
+    /// records change nothing of that.
+    edges: Option<KTime>,
+    /// It has to be asked for again.
+    edges_stirred: bool,
     /// A process that was closed in the step of its exit: no longer in the table, and still to be told about.
-    gone: Option<Box<Process>>,
-    /// Groups of which something counted has changed in this step.
-    dirty: Vec<usize>,
-    /// A group with sampled bounds has gained its first or lost its last member.
-    sampling_may_change: bool,
+    gone: Option<Closed<Track>>,
+    /// What this step has stirred up.
+    stirred: Stirred,
     /// What the values of the bounds came to, where somebody wants to know.
     seen: Option<Seen>,
     /// Room for what the table says has changed, and for the groups that a process is held against; empty between
     /// steps.
-    changes: Vec<Change>,
+    changes: Vec<Changed>,
     asked: Vec<usize>,
 }
 
@@ -262,7 +142,6 @@ impl Engine {
             groups,
             index,
             verdicts: Verdicts::default(),
-            tracks: Map::default(),
             timers: Timers::default(),
             rereads: Rereads::default(),
             losses: Losses::default(),
@@ -278,9 +157,10 @@ impl Engine {
             interval: None,
             sampled_at: KTime::default(),
             wake: None,
+            edges: None,
+            edges_stirred: true,
             gone: None,
-            dirty: Vec::new(),
-            sampling_may_change: false,
+            stirred: Stirred::default(),
             seen: None,
             changes: Vec::new(),
             asked: Vec::new(),
@@ -290,15 +170,9 @@ impl Engine {
     /// Takes one input and says what is to be done about it, in order.
     pub fn step(&mut self, now: KTime, input: Input, effects: &mut Vec<Effect>) {
         let mut changes = std::mem::take(&mut self.changes);
+        self.edges_stirred = true;
         match input {
-            Input::Record(record) => {
-                let at = record.at.max(self.clock);
-                self.clock = at;
-                self.act_on_deadlines(at, effects);
-                self.table.record(&record, &mut changes);
-                self.apply(&mut changes, &Source::of(&record), at, effects);
-                self.judge_dirty(at, effects);
-            }
+            Input::Record(ref record) => self.take_record(record, Arc::clone, &mut changes, effects),
             Input::Tick => {
                 let now = now.max(self.clock);
                 self.clock = now;
@@ -349,11 +223,49 @@ impl Engine {
             Input::Lost(loss) => self.lose(now.max(self.clock), loss, effects),
             Input::Policies(policies, users) => self.reload(now.max(self.clock), &policies, users, effects),
         }
+        self.end_step(now, changes, effects);
+    }
+
+    /// The same for a record that the caller keeps, however it names its program; `program` knows which is meant. Of many
+    /// records, none is worth being moved.
+    pub fn step_record<P>(
+        &mut self,
+        now: KTime,
+        record: &Record<P>,
+        program: impl FnOnce(&P) -> Arc<Program>,
+        effects: &mut Vec<Effect>,
+    ) {
+        let mut changes = std::mem::take(&mut self.changes);
+        self.take_record(record, program, &mut changes, effects);
+        self.end_step(now, changes, effects);
+    }
+
+    fn take_record<P>(
+        &mut self,
+        record: &Record<P>,
+        program: impl FnOnce(&P) -> Arc<Program>,
+        changes: &mut Vec<Changed>,
+        effects: &mut Vec<Effect>,
+    ) {
+        let at = record.at.max(self.clock);
+        self.clock = at;
+        if self.wake.is_some_and(|wake| wake <= at) {
+            self.edges_stirred = true;
+            self.act_on_deadlines(at, effects);
+        }
+        self.table.record_naming(record, program, changes);
+        self.apply(changes, &Source::of(record), at, effects);
+        self.judge_dirty(at, effects);
+    }
+
+    fn end_step(&mut self, now: KTime, mut changes: Vec<Changed>, effects: &mut Vec<Effect>) {
         if changes.capacity() > CHANGES_KEPT {
             changes.shrink_to(CHANGES_KEPT);
         }
         self.changes = changes;
-        self.decide_sampling(now.max(self.clock), effects);
+        if self.stirred.sampling {
+            self.decide_sampling(now.max(self.clock), effects);
+        }
         self.decide_wake(effects);
     }
 
@@ -364,6 +276,7 @@ impl Engine {
             group.resolve_limits(&self.settings.host);
         }
         self.hosts.resolve_limits(&self.settings.host);
+        self.edges_stirred = true;
     }
 
     /// The process of this pid, the daemon's own or its helper's, is never signalled.
@@ -380,17 +293,17 @@ impl Engine {
 
     /// Whether the kernel side is to sample this process.
     pub fn wants_usage_of(&self, key: ProcessKey) -> bool {
-        self.tracks.get(&key).is_some_and(|track| track.watch.usage)
+        self.table.beside(key).is_some_and(|track| track.watch.usage)
     }
 
     /// Whether the kernel side watches anything of the process that has this tgid.
     pub fn watches(&self, tgid: u32) -> bool {
-        let track = self.table.of_tgid(tgid).and_then(|process| self.tracks.get(&process.key));
+        let track = self.table.of_tgid(tgid).and_then(|process| self.table.beside(process.key));
         track.is_some_and(|track| track.watch != Watch::NONE)
     }
 
     /// The process table, to look at.
-    pub fn table(&self) -> &Table {
+    pub fn table(&self) -> &Table<Track> {
         &self.table
     }
 
@@ -434,13 +347,18 @@ impl Engine {
     }
 
     fn decide_wake(&mut self, effects: &mut Vec<Effect>) {
-        let earlier = |a: Option<KTime>, b: Option<KTime>| match (a, b) {
-            (Some(a), Some(b)) => Some(a.min(b)),
-            (a, b) => a.or(b),
-        };
-        let deadline = earlier(self.timers.next(), self.jobs.next()).filter(|_| self.is_judging());
-        let edges = earlier(self.logs.next(self.gate), self.hosts.next(self.gate));
-        let next = earlier(earlier(deadline, edges), earlier(self.rereads.next(), self.table.next_expiry()));
+        /// A moment at the end of time never comes.
+        const NEVER: KTime = KTime(u64::MAX);
+        let or_never = |moment: Option<KTime>| moment.unwrap_or(NEVER);
+        if std::mem::take(&mut self.edges_stirred) {
+            let edges = [self.logs.next(self.gate), self.hosts.next(self.gate)];
+            self.edges = edges.into_iter().flatten().min();
+        }
+        let mut next = or_never(self.edges).min(or_never(self.table.next_expiry())).min(or_never(self.rereads.next()));
+        if self.is_judging() {
+            next = next.min(or_never(self.timers.next())).min(or_never(self.jobs.next()));
+        }
+        let next = (next != NEVER).then_some(next);
         if next != self.wake {
             self.wake = next;
             effects.push(Effect::WakeAt(next));

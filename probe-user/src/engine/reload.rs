@@ -53,11 +53,11 @@ impl Engine {
         self.groups = groups;
         self.index = super::index::Index::new(&self.groups);
         self.verdicts = super::verdicts::Verdicts::default();
-        self.dirty.clear();
+        self.stirred.groups.clear();
         self.match_all(&kept, now, effects);
         self.root_jobs();
         self.rearm_all(now);
-        self.sampling_may_change = true;
+        self.stirred.sampling = true;
         self.judge_all(now, effects);
         let mut told = Vec::new();
         self.logs.reload(policies, &host, now, &mut told);
@@ -97,7 +97,7 @@ impl Engine {
             }
         }
         new.members = std::mem::take(&mut old.members);
-        new.departed = std::mem::take(&mut old.departed);
+        new.departed.take_over(&mut old.departed);
         new.arrived = std::mem::take(&mut old.arrived);
         new.victims = std::mem::take(&mut old.victims);
         new.used = old.used;
@@ -117,7 +117,7 @@ impl Engine {
             *groups = new.collect();
             groups.sort_unstable();
         };
-        for track in self.tracks.values_mut() {
+        for (_, track) in self.table.each_beside() {
             renumber(&mut track.belongs);
             renumber(&mut track.entered);
             renumber(&mut track.descends);
@@ -127,14 +127,14 @@ impl Engine {
         }
         for key in keys {
             let parent = self.table.get(key).and_then(|process: &Process| process.identity.parent);
-            let inherits = parent.and_then(|parent| self.tracks.get(&parent)).map(|parent| {
+            let inherits = parent.and_then(|parent| self.table.beside(parent)).map(|parent| {
                 let anew = |group: &&usize| {
                     !selecting_the_same.contains(group)
                         && self.groups.get(**group).is_some_and(|group| group.spec.include_children)
                 };
                 parent.belongs.iter().filter(anew).copied().collect::<Vec<_>>()
             });
-            if let (Some(inherits), Some(track)) = (inherits, self.tracks.get_mut(&key)) {
+            if let (Some(inherits), Some(track)) = (inherits, self.table.beside_mut(key)) {
                 track.descends.extend(inherits);
             }
             self.evaluate(key, Cause::Reload, now, effects);

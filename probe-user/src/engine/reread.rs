@@ -7,7 +7,6 @@
 //! old. The first comes later than the records of a gap between two wake-ups do, so that nobody is woken for a process that
 //! has long ended. Moments are rounded up to a grid, so that many processes share one wake-up; after 5 minutes there are none.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::{Effect, Engine};
@@ -65,10 +64,18 @@ fn round_up(at: KTime, grid: Duration) -> KTime {
 /// Who is to be looked at when. Nearly every process ends before its first moment, so taking one out only counts down:
 /// what a moment lists and is not planned for it any more is passed over when it comes.
 #[derive(Debug, Default)]
-pub(super) struct Rereads(BTreeMap<KTime, Moment>);
+pub(super) struct Rereads {
+    /// In their order. There are few, for they lie on a grid.
+    moments: Vec<Moment>,
+    /// The first of them.
+    next: Option<KTime>,
+    /// The place that was asked for last; those that start together ask for the same.
+    last: usize,
+}
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Moment {
+    at: KTime,
     listed: Vec<ProcessKey>,
     /// How many of them are still planned. A moment for which nobody is left is no reason to wake up.
     planned: usize,
@@ -81,33 +88,52 @@ impl Rereads {
             return;
         }
         if let Some(old) = *planned
-            && let Some(moment) = self.0.get_mut(&old)
+            && let Ok(place) = self.place(old)
+            && let Some(moment) = self.moments.get_mut(place)
         {
             moment.planned = moment.planned.saturating_sub(1);
             if moment.planned == 0 {
-                self.0.remove(&old);
+                self.moments.remove(place);
             }
         }
         if let Some(next) = next {
-            let moment = self.0.entry(next).or_default();
-            moment.listed.push(key);
-            moment.planned += 1;
+            let place = self.place(next).unwrap_or_else(|place| {
+                self.moments.insert(place, Moment { at: next, listed: Vec::new(), planned: 0 });
+                place
+            });
+            if let Some(moment) = self.moments.get_mut(place) {
+                moment.listed.push(key);
+                moment.planned += 1;
+            }
         }
         *planned = next;
+        self.next = self.moments.first().map(|moment| moment.at);
     }
 
     /// The earliest moment.
-    pub(super) fn next(&self) -> Option<KTime> {
-        self.0.first_key_value().map(|(at, _)| *at)
+    pub(super) const fn next(&self) -> Option<KTime> {
+        self.next
+    }
+
+    fn place(&mut self, at: KTime) -> Result<usize, usize> {
+        if self.moments.get(self.last).is_some_and(|moment| moment.at == at) {
+            return Ok(self.last);
+        }
+        let place = self.moments.binary_search_by_key(&at, |moment| moment.at);
+        if let Ok(place) = place {
+            self.last = place;
+        }
+        place
     }
 
     /// Takes out all moments that have come, and whom they list.
     fn due(&mut self, now: KTime) -> Vec<(KTime, ProcessKey)> {
         let mut due = Vec::new();
-        while let Some(moment) = self.0.first_entry().filter(|moment| *moment.key() <= now) {
-            let at = *moment.key();
-            due.extend(moment.remove().listed.into_iter().map(|key| (at, key)));
+        let come = self.moments.partition_point(|moment| moment.at <= now);
+        for moment in self.moments.drain(..come) {
+            due.extend(moment.listed.into_iter().map(|key| (moment.at, key)));
         }
+        self.next = self.moments.first().map(|moment| moment.at);
         due.sort_unstable();
         due
     }
@@ -118,15 +144,15 @@ impl Engine {
     pub(super) fn reread_due(&mut self, now: KTime, effects: &mut Vec<Effect>) {
         let mut looked_at = 0;
         for (at, key) in self.rereads.due(now) {
-            let Some(track) = self.tracks.get_mut(&key).filter(|track| track.look_at == Some(at)) else { continue };
+            let planned = self.table.both_mut(key).filter(|(_, track)| track.look_at == Some(at));
+            let Some((process, track)) = planned else { continue };
             if looked_at >= AT_ONCE {
                 self.rereads.move_to(key, &mut track.look_at, Some(now.after(PAUSE)));
                 continue;
             }
             looked_at += 1;
             effects.push(Effect::Reread { key, user: self.index.names_users() });
-            let since = self.table.get(key).map(|process| process.program_since);
-            let next = since.and_then(|since| next_look(since, now, track.hope));
+            let next = next_look(process.program_since, now, track.hope);
             self.rereads.move_to(key, &mut track.look_at, next);
         }
     }

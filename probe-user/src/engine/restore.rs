@@ -87,7 +87,7 @@ impl Engine {
         let groups = &self.groups;
         let descends =
             |name: &Arc<str>| groups.iter().position(|group| group.spec.name == *name && group.spec.include_children);
-        let Some(track) = self.tracks.get_mut(&key) else { return };
+        let Some(track) = self.table.beside_mut(key) else { return };
         track.start_seen |= known.seen;
         track.untold = match known.untold {
             1 => Untold::Fork,
@@ -108,7 +108,7 @@ impl Engine {
     /// What the next daemon needs to know of a process.
     pub fn known(&self, key: ProcessKey) -> Option<Known> {
         let mut known = self.table.known(key)?;
-        if let Some(track) = self.tracks.get(&key) {
+        if let Some(track) = self.table.beside(key) {
             known.untold = match track.untold {
                 Untold::Nothing => 0,
                 Untold::Fork => 1,
@@ -149,7 +149,7 @@ impl Engine {
                 let process = pid.parse().ok().and_then(|pid| self.table.of_tgid(pid));
                 let key = process.filter(|process| process.exit.is_none()).map(|process| process.key);
                 let Some(key) = key.filter(|key| key.start <= since) else { return Some("exit") };
-                if !self.groups.get(group).is_some_and(|group| group.members.contains(&key)) {
+                if !self.groups.get(group).is_some_and(|group| group.members.contains(key)) {
                     return Some("left the group");
                 }
                 Some(key)

@@ -71,7 +71,7 @@ fn in_breach(group: &GroupState, bound: &BoundState) -> Vec<ProcessKey> {
     if group.response.act.is_empty() {
         return Vec::new();
     }
-    let mut members: Vec<ProcessKey> = group.members.iter().copied().collect();
+    let mut members = group.members.in_order();
     if bound.spec.measure == Measure::Count && bound.spec.side == Side::Max {
         members.sort_unstable_by_key(|key| std::cmp::Reverse((key.start, key.tgid)));
         let too_many = (members.len() as f64 - bound.rule.limit).ceil().max(0.0);
@@ -91,11 +91,8 @@ impl Engine {
         if self.settings.processes == Processes::None {
             return;
         }
-        let Some(track) = self.tracks.get(&key).filter(|track| track.untold != Untold::Nothing && self.is_told(track))
-        else {
-            return;
-        };
-        let Some(process) = self.table.get(key) else { return };
+        let untold = self.table.both(key).filter(|(_, track)| track.untold != Untold::Nothing && self.is_told(track));
+        let Some((process, track)) = untold else { return };
         let who = program(&process.program.exe, &process.identity.comm);
         let tgid = key.tgid;
         let (name, body) = if track.untold == Untold::Exec {
@@ -109,7 +106,7 @@ impl Engine {
             let at = process.program_since;
             effects.push(Effect::Emit(Event { name, severity: Severity::Info, at, body, attributes, alarm: None }));
         }
-        if let Some(track) = self.tracks.get_mut(&key) {
+        if let Some(track) = self.table.beside_mut(key) {
             track.untold = Untold::Nothing;
         }
     }
@@ -203,10 +200,10 @@ impl Engine {
     /// `nginx`, or `nginx: worker (4211)` where a process is judged by itself.
     fn subject(&self, slot: Slot) -> Option<String> {
         let (group, _) = self.bound(slot)?;
-        let process = slot.key.and_then(|key| self.process(key));
+        let process = slot.key.and_then(|key| self.here_or_gone(key));
         Some(match process {
             None => group.spec.name.to_string(),
-            Some(process) => {
+            Some((process, _)) => {
                 let who = program(&process.program.exe, &process.identity.comm);
                 format!("{}: {who} ({})", group.spec.name, process.key.tgid)
             }
@@ -248,13 +245,15 @@ impl Engine {
         self.reconciling || self.losses.in_doubt() || window.is_some_and(|counted| counted.window.is_lower_limit(at))
     }
 
-    fn process(&self, key: ProcessKey) -> Option<&Process> {
-        self.table.get(key).or_else(|| self.gone.as_deref().filter(|gone| gone.key == key))
+    /// A process that is in the table, or has just left it.
+    pub(super) fn here_or_gone(&self, key: ProcessKey) -> Option<(&Process, &Track)> {
+        let gone = || self.gone.as_ref().filter(|gone| gone.key == key);
+        self.table.both(key).or_else(|| gone().map(|gone| (&**gone, gone.beside())))
     }
 
     fn append_process(&self, slot: Slot, attributes: &mut Attributes) {
         let Some(key) = slot.key else { return };
-        if let (Some(process), Some(track)) = (self.process(key), self.tracks.get(&key)) {
+        if let Some((process, track)) = self.here_or_gone(key) {
             attributes.0.extend(self.describe(process, track).0);
         }
     }

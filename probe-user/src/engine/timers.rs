@@ -18,7 +18,11 @@ pub(super) struct Slot {
 
 /// At most one moment for each slot; whoever sets one remembers it, to take it back.
 #[derive(Debug, Default)]
-pub(super) struct Timers(BTreeSet<(KTime, Slot)>);
+pub(super) struct Timers {
+    moments: BTreeSet<(KTime, Slot)>,
+    /// The first of them.
+    next: Option<KTime>,
+}
 
 impl Timers {
     /// Moves a slot's moment from `armed` to `next`, and notes it there.
@@ -27,31 +31,38 @@ impl Timers {
             return;
         }
         if let Some(old) = armed.take() {
-            self.0.remove(&(old, slot));
+            self.moments.remove(&(old, slot));
         }
         if let Some(next) = next {
-            self.0.insert((next, slot));
+            self.moments.insert((next, slot));
         }
         *armed = next;
+        self.find_next();
+    }
+
+    fn find_next(&mut self) {
+        self.next = self.moments.first().map(|(at, _)| *at);
     }
 
     /// The earliest moment.
-    pub(super) fn next(&self) -> Option<KTime> {
-        self.0.first().map(|(at, _)| *at)
+    pub(super) const fn next(&self) -> Option<KTime> {
+        self.next
     }
 
     /// The earliest moment if it has come by `now`. It stays until its slot is moved.
     pub(super) fn due(&self, now: KTime) -> Option<(KTime, Slot)> {
-        self.0.first().copied().filter(|(at, _)| *at <= now)
+        self.moments.first().copied().filter(|(at, _)| *at <= now)
     }
 
     /// Takes out a moment that nobody moved: its slot is gone.
     pub(super) fn forget(&mut self, at: KTime, slot: Slot) {
-        self.0.remove(&(at, slot));
+        self.moments.remove(&(at, slot));
+        self.find_next();
     }
 
     /// Forgets all: the slots are about to be numbered anew.
     pub(super) fn clear(&mut self) {
-        self.0.clear();
+        self.moments.clear();
+        self.next = None;
     }
 }

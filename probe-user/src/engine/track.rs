@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use smallvec::SmallVec;
 
+use super::group::GroupState;
 use super::measures::{Rates, Share};
 use super::reread::Hope;
 use super::{Effect, Engine, Processes, Watch};
@@ -20,7 +21,7 @@ const WATCH_LAG: Duration = Duration::from_millis(100);
 /// What the engine knows of a process beside the table. Lives as long as the process is in the table.
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own, none excludes another")]
 #[derive(Debug, Default)]
-pub(super) struct Track {
+pub struct Track {
     /// The groups it belongs to, sorted; kept after its exit until its account is closed.
     pub(super) belongs: Groups,
     /// The groups it belongs to by descent, unless taken out.
@@ -64,6 +65,70 @@ impl Track {
     pub(super) fn is_strange(&self) -> bool {
         self.belongs.is_empty() && !self.watch.exit && !self.watch.usage && !self.watch_unsure
     }
+
+    /// What the kernel side watches of a process that has just appeared, by what it watches of its forker: the fork
+    /// program copies that, and what was there before the first scan was never watched.
+    pub(super) fn copied_watch(&self, how: Appearance, at: KTime) -> Option<CopiedWatch> {
+        let lately = self.watch_set != KTime::default() && at.since(self.watch_set) < WATCH_LAG;
+        (how != Appearance::Seeded).then_some(CopiedWatch {
+            watch: self.watch,
+            set: self.watch_set,
+            unsure: lately || (how == Appearance::Found && self.watch != Watch::NONE),
+        })
+    }
+
+    /// Assumes that the kernel side watches it so.
+    pub(super) fn take_watch(&mut self, copied: CopiedWatch) {
+        self.watch = copied.watch;
+        self.watch_set = copied.set;
+        self.watch_unsure = copied.unsure;
+    }
+
+    /// What is to be watched of it.
+    fn wanted_watch(&self, key: ProcessKey, groups: &[GroupState]) -> Watch {
+        let mut wanted = Watch::NONE;
+        for state in self.belongs.iter().filter_map(|group| groups.get(*group)) {
+            wanted.exit |= state.watch.exit;
+            wanted.usage |= state.watch.usage;
+        }
+        // The end of a run is told at once; what ends inside of it can wait.
+        wanted.exit |= self.runs.iter().any(|(_, root)| *root == key);
+        wanted
+    }
+
+    /// What is watched of it is what is to be watched, for sure.
+    pub(super) fn is_watched_rightly(&self, key: ProcessKey, groups: &[GroupState]) -> bool {
+        !self.watch_unsure && (self.ended || self.wanted_watch(key, groups) == self.watch)
+    }
+
+    /// Sets what is watched of it, where that differs from what is watched already.
+    pub(super) fn watch_as_wanted(
+        &mut self,
+        key: ProcessKey,
+        groups: &[GroupState],
+        (at, sampled_at): (KTime, KTime),
+        effects: &mut Vec<Effect>,
+    ) {
+        let wanted = self.wanted_watch(key, groups);
+        if !self.ended && (wanted != self.watch || self.watch_unsure) {
+            if self.watch.usage && !wanted.usage {
+                let steady = !std::mem::replace(&mut self.interrupted, true);
+                self.used_until = self.used_until.map(|until| if steady { until.max(sampled_at) } else { until });
+            }
+            self.watch = wanted;
+            self.watch_set = at;
+            effects.push(Effect::Watch(key, wanted));
+        }
+        self.watch_unsure = false;
+    }
+}
+
+/// What the fork program has copied from the forker.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct CopiedWatch {
+    watch: Watch,
+    set: KTime,
+    unsure: bool,
 }
 
 /// A start that was not told yet.
@@ -89,7 +154,7 @@ pub(super) enum Source {
 }
 
 impl Source {
-    pub(super) fn of(record: &Record) -> Self {
+    pub(super) fn of<P>(record: &Record<P>) -> Self {
         match &record.body {
             Body::Fork { forker, .. } => Self::Fork(*forker),
             Body::Exec { .. } => Self::Exec,
@@ -110,18 +175,6 @@ pub(super) enum Cause {
 }
 
 impl Engine {
-    /// What the kernel side watches of a process that has just appeared: the fork program copies the forker's watch, and
-    /// what was there before the first scan was never watched.
-    pub(super) fn assume_watch(&self, track: &mut Track, forker: Option<ProcessKey>, how: Appearance, at: KTime) {
-        let forker = forker.and_then(|forker| self.tracks.get(&forker));
-        if let Some(forker) = forker.filter(|_| how != Appearance::Seeded) {
-            let lately = forker.watch_set != KTime::default() && at.since(forker.watch_set) < WATCH_LAG;
-            track.watch = forker.watch;
-            track.watch_set = forker.watch_set;
-            track.watch_unsure = lately || (how == Appearance::Found && forker.watch != Watch::NONE);
-        }
-    }
-
     /// Whether start and fork of such a process are told.
     pub(super) fn is_told(&self, track: &Track) -> bool {
         match self.settings.processes {
@@ -131,38 +184,5 @@ impl Engine {
             }
             Processes::None => false,
         }
-    }
-
-    /// What is to be watched of a process.
-    fn wanted_watch(&self, key: ProcessKey, track: &Track) -> Watch {
-        let mut wanted = Watch::NONE;
-        for state in track.belongs.iter().filter_map(|group| self.groups.get(*group)) {
-            wanted.exit |= state.watch.exit;
-            wanted.usage |= state.watch.usage;
-        }
-        // The end of a run is told at once; what ends inside of it can wait.
-        wanted.exit |= track.runs.iter().any(|(_, root)| *root == key);
-        wanted
-    }
-
-    /// What is watched of it is what is to be watched, for sure.
-    pub(super) fn is_watched_rightly(&self, key: ProcessKey, track: &Track) -> bool {
-        !track.watch_unsure && (track.ended || self.wanted_watch(key, track) == track.watch)
-    }
-
-    /// Sets what is watched of a process, where that differs from what is watched already.
-    pub(super) fn watch(&self, key: ProcessKey, track: &mut Track, at: KTime, effects: &mut Vec<Effect>) {
-        let wanted = self.wanted_watch(key, track);
-        if !track.ended && (wanted != track.watch || track.watch_unsure) {
-            if track.watch.usage && !wanted.usage {
-                let steady = !std::mem::replace(&mut track.interrupted, true);
-                track.used_until =
-                    track.used_until.map(|until| if steady { until.max(self.sampled_at) } else { until });
-            }
-            track.watch = wanted;
-            track.watch_set = at;
-            effects.push(Effect::Watch(key, wanted));
-        }
-        track.watch_unsure = false;
     }
 }

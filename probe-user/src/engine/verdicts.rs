@@ -23,6 +23,8 @@ const ARGS_MAX: usize = 512;
 #[derive(Debug, Default)]
 pub(super) struct Verdicts {
     places: Vec<Option<Known>>,
+    /// The last one that was not kept.
+    unkept: Verdict,
 }
 
 /// One answer: the groups, in their order, and what new arguments or another user could change about that.
@@ -45,6 +47,18 @@ struct Known {
 }
 
 impl Known {
+    fn new(process: &Process, verdict: Verdict) -> Self {
+        Self {
+            program: Arc::clone(&process.program),
+            comm: process.identity.comm.clone(),
+            cgroup: Arc::clone(&process.cgroup),
+            uid: process.identity.uid,
+            kernel_thread: process.identity.kernel_thread,
+            verdict,
+            again: false,
+        }
+    }
+
     fn is(&self, process: &Process) -> bool {
         let identity = &process.identity;
         Arc::ptr_eq(&self.program, &process.program)
@@ -56,36 +70,39 @@ impl Known {
 }
 
 impl Verdicts {
-    /// What was found of a process like this one.
-    pub(super) fn get(&mut self, process: &Process) -> Option<&Verdict> {
-        let known = self.places.get_mut(place(process))?.as_mut()?;
-        let is = known.is(process);
-        known.again |= is;
-        is.then_some(&known.verdict)
-    }
-
-    /// Remembers what was found of a process, unless what has its place was asked for since the last time that another one
-    /// wanted it: programs whose arguments are new each time do not wash out the others.
-    pub(super) fn keep(&mut self, process: &Process, verdict: Verdict) {
-        if process.program.args.len() > ARGS_MAX {
-            return;
-        }
+    /// What was found of a process like this one, or else what `judge` finds now.
+    ///
+    /// That is remembered, unless what has its place was asked for since the last time that another one wanted it: programs
+    /// whose arguments are new each time do not wash out the others.
+    pub(super) fn of(&mut self, process: &Process, mut judge: impl FnMut() -> Verdict) -> &Verdict {
         if self.places.is_empty() {
             self.places.resize_with(PLACES, || None);
         }
-        if let Some(place) = self.places.get_mut(place(process)) {
-            if place.as_mut().is_some_and(|known| std::mem::take(&mut known.again)) {
-                return;
+        let at = place(process);
+        let mut is_kept = false;
+        if let Some(place) = self.places.get_mut(at) {
+            is_kept = match place {
+                Some(known) if known.is(process) => {
+                    known.again = true;
+                    true
+                }
+                Some(known) if known.again => {
+                    known.again = false;
+                    false
+                }
+                _ if process.program.args.len() > ARGS_MAX => false,
+                _ => {
+                    *place = Some(Known::new(process, judge()));
+                    true
+                }
+            };
+            if !is_kept {
+                self.unkept = judge();
             }
-            *place = Some(Known {
-                program: Arc::clone(&process.program),
-                comm: process.identity.comm.clone(),
-                cgroup: Arc::clone(&process.cgroup),
-                uid: process.identity.uid,
-                kernel_thread: process.identity.kernel_thread,
-                verdict,
-                again: false,
-            });
+        }
+        match self.places.get(at) {
+            Some(Some(known)) if is_kept => &known.verdict,
+            _ => &self.unkept,
         }
     }
 }

@@ -8,8 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::blame::KILL;
+use super::deadlines::Deadlines;
 use super::hash::trim;
-use super::store::{Ending, Entry, Source};
+use super::store::{Closed, Ending, Entry, Source};
 use super::table::{Standing, Table};
 use super::{Account, Appearance, Change, Exit, KTime, Process, ProcessKey};
 use crate::record::{Body, ExitStatus, Identity};
@@ -31,33 +32,35 @@ pub(super) struct Orphan {
     account: Account,
 }
 
-impl Table {
+impl<T: Default> Table<T> {
     /// `body` is a [`Body::Exit`].
-    pub(super) fn exit(&mut self, at: KTime, key: ProcessKey, body: &Body, changes: &mut Vec<Change>) {
+    pub(super) fn exit<P>(&mut self, at: KTime, key: ProcessKey, body: &Body<P>, changes: &mut Vec<Change<T>>) {
         let Body::Exit { status, peak_rss_bytes, cpu_ns, comm, uid, parent_tgid } = body else { return };
-        match self.standing(at, key, changes) {
-            Standing::Past => return,
-            Standing::Known => {}
-            Standing::New => {
-                let parent = self.of_tgid(*parent_tgid).filter(|parent| parent.key.start <= key.start);
-                let identity = Identity {
-                    parent: parent.map(|parent| parent.key),
-                    start_boot_ns: key.start.0.saturating_add(self.boot_ahead_ns),
-                    cgroup_id: 0,
-                    uid: *uid,
-                    gid: NO_GID,
-                    comm: comm.clone(),
-                    kernel_thread: parent.is_some_and(|parent| parent.identity.kernel_thread),
-                };
-                let process = Process::new(key, identity, Arc::clone(&self.nothing), key.start);
-                // Even the oldest record that is still to come tells more than this one, but for comm and uid.
-                let mut entry = Entry::new(process, Source::Nothing, KTime(0));
-                entry.name_at = at;
-                entry.counted = self.seeded.is_some();
-                self.appear(entry, Appearance::Found, changes);
+        let entry = if let Some(entry) = self.store.get_mut(key) {
+            entry
+        } else {
+            if self.standing(at, key, changes) == Standing::Past {
+                return;
             }
-        }
-        let Some(entry) = self.store.get_mut(key) else { return };
+            let parent = self.of_tgid(*parent_tgid).filter(|parent| parent.key.start <= key.start);
+            let identity = Identity {
+                parent: parent.map(|parent| parent.key),
+                start_boot_ns: key.start.0.saturating_add(self.boot_ahead_ns),
+                cgroup_id: 0,
+                uid: *uid,
+                gid: NO_GID,
+                comm: comm.clone(),
+                kernel_thread: parent.is_some_and(|parent| parent.identity.kernel_thread),
+            };
+            let process = Process::new(key, identity, Arc::clone(&self.nothing), key.start);
+            // Even the oldest record that is still to come tells more than this one, but for comm and uid.
+            let mut entry = Entry::new(process, Source::Nothing, KTime(0));
+            entry.name_at = at;
+            entry.counted = self.seeded.is_some();
+            self.appear(entry, Appearance::Found, changes);
+            let Some(entry) = self.store.get_mut(key) else { return };
+            entry
+        };
         if entry.ending == Ending::Record {
             // Two threads can both be the last one.
             return;
@@ -69,7 +72,9 @@ impl Table {
         if !announced {
             changes.push(Change::Exited { key });
         }
-        self.close_or_wait(key, changes);
+        if !entry.waits(&mut self.deadlines) {
+            self.close(key, changes);
+        }
     }
 
     /// The end of a process without its exit record. If that still comes before the closing, it fills in the rest.
@@ -79,22 +84,24 @@ impl Table {
         key: ProcessKey,
         status: Option<ExitStatus>,
         ending: Ending,
-        changes: &mut Vec<Change>,
+        changes: &mut Vec<Change<T>>,
     ) {
         let Some(entry) = self.store.get_mut(key) else { return };
         entry.end(Exit { at, status, killer: None, oom: false, peak_rss_bytes: 0 });
         entry.ending = ending;
         changes.push(Change::Exited { key });
-        self.close_or_wait(key, changes);
+        if !entry.waits(&mut self.deadlines) {
+            self.close(key, changes);
+        }
     }
 
     /// The end of a process whose tgid has been taken by another: nothing more is to come.
-    pub(super) fn retire(&mut self, at: KTime, key: ProcessKey, changes: &mut Vec<Change>) {
+    pub(super) fn retire(&mut self, at: KTime, key: ProcessKey, changes: &mut Vec<Change<T>>) {
         self.notice_end(at, key, None, Ending::Missing, changes);
         self.close(key, changes);
     }
 
-    pub(super) fn account(&mut self, at: KTime, key: ProcessKey, account: Account, changes: &mut Vec<Change>) {
+    pub(super) fn account(&mut self, at: KTime, key: ProcessKey, account: Account, changes: &mut Vec<Change<T>>) {
         if self.zombies.get(&key.tgid) == Some(&key.start) {
             self.zombies.remove(&key.tgid);
             trim(&mut self.zombies);
@@ -113,7 +120,7 @@ impl Table {
             return;
         }
         entry.account = Some((at, account));
-        if entry.ending == Ending::None { self.set_deadline(key) } else { self.close(key, changes) }
+        if entry.ending == Ending::None { entry.wait(&mut self.deadlines) } else { self.close(key, changes) }
     }
 
     /// The account that came before anything else about this process.
@@ -122,44 +129,23 @@ impl Table {
         self.orphans.remove(place).map(|orphan| (orphan.at, orphan.account))
     }
 
-    fn close_or_wait(&mut self, key: ProcessKey, changes: &mut Vec<Change>) {
-        if self.store.get(key).is_some_and(|entry| entry.account.is_some()) {
-            self.close(key, changes);
-        } else {
-            self.set_deadline(key);
-        }
-    }
-
-    /// Sets until when a process waits, if it waits for anything.
-    pub(super) fn set_deadline(&mut self, key: ProcessKey) {
-        let Some(entry) = self.store.get_mut(key) else { return };
-        if entry.deadline.is_some() {
-            return;
-        }
-        let exited = entry.process.exit.as_ref().map(|exit| exit.at);
-        let Some(since) = exited.or(entry.account.map(|(at, _)| at)) else { return };
-        let deadline = since.after(ACCOUNT_GRACE);
-        entry.deadline = Some(deadline);
-        self.deadlines.insert((deadline, key));
-    }
-
     /// When [`Table::expire`] has something to do next; `None` while nothing waits.
     pub fn next_expiry(&self) -> Option<KTime> {
-        self.deadlines.first().map(|(deadline, _)| *deadline)
+        self.deadlines.next()
     }
 
     /// Closes what has waited for its account for [`ACCOUNT_GRACE`], with the CPU time known from its exit
     /// ([`super::slice`]) or its last sample; and what was accounted for without an exit, whose exit record was lost.
-    pub fn expire(&mut self, now: KTime, changes: &mut Vec<Change>) {
+    pub fn expire(&mut self, now: KTime, changes: &mut Vec<Change<T>>) {
         while let Some(orphan) = self.orphans.front()
             && orphan.at.after(ACCOUNT_GRACE) <= now
         {
             self.orphans.pop_front();
         }
-        while let Some((deadline, key)) = self.deadlines.first().copied()
+        while let Some((deadline, key)) = self.deadlines.first()
             && deadline <= now
         {
-            self.deadlines.pop_first();
+            self.deadlines.remove(deadline, key);
             let Some(entry) = self.store.get(key) else { continue };
             match (entry.ending, entry.account) {
                 (Ending::None, Some((at, _))) => self.notice_end(at, key, None, Ending::Noticed, changes),
@@ -181,10 +167,10 @@ impl Table {
     }
 
     /// Takes an ended process out of the table and hands it over.
-    fn close(&mut self, key: ProcessKey, changes: &mut Vec<Change>) {
+    fn close(&mut self, key: ProcessKey, changes: &mut Vec<Change<T>>) {
         let Some(entry) = self.store.remove(key) else { return };
         if let Some(deadline) = entry.deadline {
-            self.deadlines.remove(&(deadline, key));
+            self.deadlines.remove(deadline, key);
         }
         self.leave_kin(entry.kin);
         if entry.process.cgroup.is_empty() && entry.process.identity.cgroup_id != 0 {
@@ -197,14 +183,34 @@ impl Table {
             self.slice.learn(entry.lived(), entry.exit_cpu_ns, account.cpu_ns);
         }
         let (account, delta) = entry.balance(&self.slice);
-        changes.push(Change::Closed { process: Box::new(entry.process), account, delta });
+        changes.push(Change::Closed { process: Closed::new(entry), account, delta });
     }
 }
 
-impl Entry {
+impl<T> Entry<T> {
     /// From its start to its end; of the living nothing.
     pub(super) fn lived(&self) -> Duration {
         self.process.exit.as_ref().map_or(Duration::ZERO, |exit| exit.at.since(self.process.key.start))
+    }
+
+    /// Whether a process that has ended waits for its account; if so, from now on for no longer than it may.
+    fn waits(&mut self, deadlines: &mut Deadlines) -> bool {
+        if self.account.is_none() {
+            self.wait(deadlines);
+        }
+        self.account.is_none()
+    }
+
+    /// Sets until when the process waits, if it waits for anything.
+    pub(super) fn wait(&mut self, deadlines: &mut Deadlines) {
+        if self.deadline.is_some() {
+            return;
+        }
+        let exited = self.process.exit.as_ref().map(|exit| exit.at);
+        let Some(since) = exited.or(self.account.map(|(at, _)| at)) else { return };
+        let deadline = since.after(ACCOUNT_GRACE);
+        self.deadline = Some(deadline);
+        deadlines.insert(deadline, self.process.key);
     }
 
     fn end(&mut self, exit: Exit) {

@@ -12,14 +12,14 @@ use super::table::{Standing, Table};
 use super::{Appearance, Change, KTime, Process, ProcessKey, Program};
 use crate::record::Identity;
 
-impl Table {
+impl<T: Default> Table<T> {
     pub(super) fn fork(
         &mut self,
         at: KTime,
         key: ProcessKey,
         identity: &Identity,
         forker: ProcessKey,
-        changes: &mut Vec<Change>,
+        changes: &mut Vec<Change<T>>,
     ) {
         let standing = self.standing(at, key, changes);
         if standing == Standing::Past {
@@ -44,8 +44,14 @@ impl Table {
         let mut entry = Entry::new(process, Source::Fork, at);
         entry.born = Some((at, forker));
         entry.counted = true;
+        let has_heirs = !self.kin.children(key).is_empty();
+        if !has_heirs {
+            entry.forked_until = KTime::default();
+        }
         self.appear(entry, Appearance::Forked, changes);
-        self.hand_down(key, at, changes);
+        if has_heirs {
+            self.hand_down(key, at, changes);
+        }
     }
 
     /// The fork of a process that another record or a scan has already named.
@@ -56,7 +62,7 @@ impl Table {
         identity: &Identity,
         forker: ProcessKey,
         program: Arc<Program>,
-        changes: &mut Vec<Change>,
+        changes: &mut Vec<Change<T>>,
     ) {
         let Some(entry) = self.store.get_mut(key) else { return };
         // Its whole life was seen after all.
@@ -81,7 +87,7 @@ impl Table {
     }
 
     /// Gives the children that this process forked since then what it ran at their fork, and their children likewise.
-    pub(super) fn hand_down(&mut self, from: ProcessKey, since: KTime, changes: &mut Vec<Change>) {
+    pub(super) fn hand_down(&mut self, from: ProcessKey, since: KTime, changes: &mut Vec<Change<T>>) {
         let Some(entry) = self.store.get(from) else { return };
         if entry.forked_until < since {
             return;
@@ -121,7 +127,7 @@ impl Table {
     }
 }
 
-impl Entry {
+impl<T> Entry<T> {
     /// Whether what it ran before its present program is more than a guess: that a scan saw the same program before the
     /// exec of it was told.
     fn knows_first_program(&self) -> bool {

@@ -1,8 +1,9 @@
-//! Hash maps for keys that the kernel numbers itself: tgids, start times, cgroup ids.
+//! Hash maps for keys that the kernel numbers itself (tgids, start times, cgroup ids) or that come from policies.
 //!
 //! Two reasons to leave the standard hasher: it costs more than the rest of a look-up, and its random seed would make
 //! the order of [`super::Table::iter`] differ from run to run, while the same trace must give the same effects. The
-//! keys come from the kernel in sequence, so nobody can pick many that collide; a worst case costs time, not truth.
+//! kernel's numbers come in sequence and names are chosen by whoever writes policies, so nobody can pick many that collide;
+//! a worst case costs time, not truth.
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasherDefault, Hash, Hasher};
@@ -10,7 +11,7 @@ use std::hash::{BuildHasherDefault, Hash, Hasher};
 /// A map from kernel numbers.
 pub(crate) type Map<K, V> = HashMap<K, V, BuildHasherDefault<NumberHasher>>;
 /// A set of kernel numbers.
-pub(super) type Set<K> = HashSet<K, BuildHasherDefault<NumberHasher>>;
+pub(crate) type Set<K> = HashSet<K, BuildHasherDefault<NumberHasher>>;
 
 /// Maps smaller than this are left as they are by [`trim`].
 const WORTH_TRIMMING: usize = 1024;
@@ -22,9 +23,23 @@ pub(crate) struct NumberHasher(u64);
 
 impl Hasher for NumberHasher {
     fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.write_u64(u64::from(*byte));
+        let (words, rest) = bytes.as_chunks();
+        for word in words {
+            self.write_u64(u64::from_le_bytes(*word));
         }
+        if !rest.is_empty() {
+            let mut last = [0; 8];
+            last.iter_mut().zip(rest).for_each(|(place, byte)| *place = *byte);
+            self.write_u64(u64::from_le_bytes(last));
+        }
+    }
+
+    fn write_u8(&mut self, number: u8) {
+        self.write_u64(u64::from(number));
+    }
+
+    fn write_usize(&mut self, number: usize) {
+        self.write_u64(number as u64);
     }
 
     fn write_u32(&mut self, number: u32) {
@@ -47,6 +62,13 @@ impl Hasher for NumberHasher {
 pub(crate) fn trim<K: Eq + Hash, V>(map: &mut Map<K, V>) {
     if map.capacity() > WORTH_TRIMMING && map.len() < map.capacity() / 8 {
         map.shrink_to(map.len() * 2);
+    }
+}
+
+/// The same for a set.
+pub(crate) fn trim_set<K: Eq + Hash>(set: &mut Set<K>) {
+    if set.capacity() > WORTH_TRIMMING && set.len() < set.capacity() / 8 {
+        set.shrink_to(set.len() * 2);
     }
 }
 

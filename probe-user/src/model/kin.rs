@@ -52,7 +52,7 @@ impl Kin {
     }
 }
 
-impl Table {
+impl<T: Default> Table<T> {
     /// Makes a process a child of `parent` and of nobody else.
     pub(super) fn adopt(&mut self, key: ProcessKey, parent: Option<ProcessKey>) {
         let Some(entry) = self.store.get_mut(key) else { return };

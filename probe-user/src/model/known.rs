@@ -89,7 +89,7 @@ impl Known {
     }
 }
 
-impl Table {
+impl<T: Default> Table<T> {
     /// What is known of a process that the table holds; nothing of what the engine knows.
     pub fn known(&self, key: ProcessKey) -> Option<Known> {
         let entry = self.store.get(key)?;
@@ -134,7 +134,7 @@ impl Table {
         (seeded, programs_since): (KTime, KTime),
         cgroups: &[(u64, Arc<str>)],
         known: &[Known],
-        changes: &mut Vec<Change>,
+        changes: &mut Vec<Change<T>>,
     ) {
         self.seeded = Some(seeded.max(programs_since));
         self.reseed = programs_since > seeded;
@@ -158,7 +158,7 @@ impl Table {
     }
 }
 
-fn entry(known: &Known) -> Box<Entry> {
+fn entry<T: Default>(known: &Known) -> Box<Entry<T>> {
     let identity = Identity {
         parent: known.parent.map(|(tgid, start)| ProcessKey { tgid, start: KTime(start) }),
         start_boot_ns: known.boot,

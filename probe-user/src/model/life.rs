@@ -21,44 +21,48 @@ enum Place {
     Overtaken,
 }
 
-impl Table {
+impl<T: Default> Table<T> {
     pub(super) fn exec(
         &mut self,
         at: KTime,
         key: ProcessKey,
         identity: &Identity,
-        program: &Arc<Program>,
-        changes: &mut Vec<Change>,
+        program: Arc<Program>,
+        changes: &mut Vec<Change<T>>,
     ) {
-        match self.standing(at, key, changes) {
-            Standing::Past => return,
-            Standing::Known => {}
-            Standing::New => {
-                let process = Process::new(key, identity.clone(), Arc::clone(&self.nothing), key.start);
-                let mut entry = Entry::new(process, Source::Nothing, at);
-                // What a seeding scan did not see has started since.
-                entry.counted = self.seeded.is_some();
-                self.appear(entry, Appearance::Found, changes);
+        let entry = if let Some(entry) = self.store.get_mut(key) {
+            entry
+        } else {
+            if self.standing(at, key, changes) == Standing::Past {
+                return;
             }
-        }
-        let Some(entry) = self.store.get_mut(key) else { return };
+            let process = Process::new(key, identity.clone(), Arc::clone(&self.nothing), key.start);
+            let mut entry = Entry::new(process, Source::Nothing, at);
+            // What a seeding scan did not see has started since.
+            entry.counted = self.seeded.is_some();
+            self.appear(entry, Appearance::Found, changes);
+            let Some(entry) = self.store.get_mut(key) else { return };
+            entry
+        };
         // Children that were forked before this have what they should have.
         let since = entry.inferred.as_ref().map_or(at, |(began, _)| at.min(*began));
         let ended = entry.ending != Ending::None;
+        let has_heirs = entry.forked_until >= since;
         match entry.place(at, &program.exe) {
             Place::News => {
-                entry.run(at, Arc::clone(program));
+                entry.run(at, program);
                 entry.process.threads = 1;
-                self.identify(at, key, identity);
+                let news = entry.identify(at, identity);
+                self.follow(key, identity, &news);
                 changes.push(if ended { Change::Redefined { key } } else { Change::Executed { key } });
             }
             Place::Seen => {
                 let process = &mut entry.process;
                 // A scan's guess was counted when it was announced.
                 process.execs += u32::from(entry.inferred.take().is_none());
-                let differs = process.program != *program;
-                let before = std::mem::replace(&mut process.program, Arc::clone(program));
-                if process.program_since < at && *before.exe != *program.exe {
+                let differs = process.program != program;
+                let before = std::mem::replace(&mut process.program, program);
+                if process.program_since < at && *before.exe != *process.program.exe {
                     entry.previous = Some((process.program_since, before));
                 }
                 process.program_since = at;
@@ -70,16 +74,18 @@ impl Table {
             Place::Overtaken => {
                 entry.process.execs += 1;
                 if entry.previous.as_ref().is_none_or(|(since, _)| *since < at) {
-                    entry.previous = Some((at, Arc::clone(program)));
+                    entry.previous = Some((at, program));
                 }
             }
         }
-        self.hand_down(key, since, changes);
+        if has_heirs {
+            self.hand_down(key, since, changes);
+        }
     }
 
     /// A second look at what a process changes without telling anyone. Unknown and ended processes are left alone: what
     /// was found may be another's that has their number by now.
-    pub fn reread(&mut self, key: ProcessKey, found: &Reread, changes: &mut Vec<Change>) {
+    pub fn reread(&mut self, key: ProcessKey, found: &Reread, changes: &mut Vec<Change<T>>) {
         // Who writes a shorter title over the arguments leaves NULs behind it.
         let args = found.args.trim_end_matches('\0');
         let Some(entry) = self.store.get_mut(key).filter(|entry| entry.process.exit.is_none()) else { return };
@@ -98,7 +104,7 @@ impl Table {
         }
     }
 
-    pub(super) fn rename(&mut self, at: KTime, key: ProcessKey, comm: &Comm, changes: &mut Vec<Change>) {
+    pub(super) fn rename(&mut self, at: KTime, key: ProcessKey, comm: &Comm, changes: &mut Vec<Change<T>>) {
         let Some(entry) = self.store.get_mut(key) else { return };
         if at < entry.name_at {
             return;
@@ -122,7 +128,7 @@ impl Table {
         entry.find_cause();
     }
 
-    pub(super) fn oom(&mut self, key: ProcessKey, changes: &mut Vec<Change>) {
+    pub(super) fn oom(&mut self, key: ProcessKey, changes: &mut Vec<Change<T>>) {
         // Before Linux 6.8 only a number is told.
         let key = if key.start.0 == 0 { self.of_tgid(key.tgid).map_or(key, |process| process.key) } else { key };
         let Some(entry) = self.store.get_mut(key) else { return };
@@ -132,7 +138,7 @@ impl Table {
         }
     }
 
-    pub(super) fn cgroup(&mut self, id: u64, path: &Arc<str>, changes: &mut Vec<Change>) {
+    pub(super) fn cgroup(&mut self, id: u64, path: &Arc<str>, changes: &mut Vec<Change<T>>) {
         if path.is_empty() {
             return;
         }
@@ -151,7 +157,7 @@ impl Table {
     }
 }
 
-impl Entry {
+impl<T> Entry<T> {
     fn place(&self, at: KTime, exe: &str) -> Place {
         if let Some((began, seen)) = &self.inferred
             && at < began.after(SCAN_SPAN)

@@ -9,6 +9,7 @@
 mod blame;
 mod cgroups;
 mod close;
+mod deadlines;
 mod descent;
 pub(crate) mod hash;
 mod kin;
@@ -27,6 +28,7 @@ use std::sync::Arc;
 
 pub use close::ACCOUNT_GRACE;
 pub use known::{Known, Origin};
+pub use store::Closed;
 pub use table::Table;
 
 use crate::record::{Account, Comm, ExitStatus, Identity, ProcessKey, Program, SignalSent};
@@ -112,8 +114,8 @@ pub struct Killer {
 /// What a record, scan or sample changed, in order. Consumers look the process up in the table by its key; a process of
 /// [`Change::Closed`] is handed over, for it is no longer in the table. One call can end what it began: a process that
 /// appeared in it and is not in the table any more has its `Closed` later in the same list.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Change {
+#[derive(Debug, PartialEq)]
+pub enum Change<T = ()> {
     /// It is in the table now.
     Appeared {
         /// Which.
@@ -153,7 +155,7 @@ pub enum Change {
     /// The end: exited and accounted for, and gone from the table.
     Closed {
         /// The process as it was at last.
-        process: Box<Process>,
+        process: Closed<T>,
         /// What it used in its whole life.
         account: Account,
         /// What it used after its last sample: to be added to what [`Change::Used`] said before. Nothing for a process

@@ -2,20 +2,21 @@
 //!
 //! Bounded: the oldest is forgotten for each new one. Records are late by one batch at most, a few milliseconds; the
 //! kernel cannot end as many processes in that time as are remembered here without losing records anyway.
+//!
+//! Every end is remembered, and nearly nobody is ever asked for: who has just started is younger than all that have ended.
+//! So remembering is made cheap, and asking looks at all of them.
 
 use std::collections::VecDeque;
 
-use super::hash::Set;
 use super::{KTime, ProcessKey};
 
 /// How many keys are remembered.
 pub(super) const REMEMBERED: usize = 4096;
 
-/// The keys, with a look-up that does not depend on how many there are.
+/// The keys in the order of their ends.
 #[derive(Debug, Default)]
 pub(super) struct Recent {
     order: VecDeque<ProcessKey>,
-    keys: Set<ProcessKey>,
     /// None of them started later.
     newest: KTime,
 }
@@ -23,17 +24,15 @@ pub(super) struct Recent {
 impl Recent {
     pub(super) fn contains(&self, key: ProcessKey) -> bool {
         // A process that has just started is younger than all that have ended, or nearly.
-        key.start <= self.newest && self.keys.contains(&key)
+        key.start <= self.newest && self.order.contains(&key)
     }
 
     pub(super) fn remember(&mut self, key: ProcessKey) {
-        if !self.keys.insert(key) {
+        if self.order.back() == Some(&key) {
             return;
         }
-        if self.order.len() >= REMEMBERED
-            && let Some(oldest) = self.order.pop_front()
-        {
-            self.keys.remove(&oldest);
+        if self.order.len() >= REMEMBERED {
+            self.order.pop_front();
         }
         self.newest = self.newest.max(key.start);
         self.order.push_back(key);
@@ -54,6 +53,6 @@ mod tests {
         }
         assert!(recent.contains(key(2 * REMEMBERED)) && recent.contains(key(3 * REMEMBERED - 1)));
         assert!(!recent.contains(key(2 * REMEMBERED - 1)));
-        assert_eq!((recent.order.len(), recent.keys.len()), (REMEMBERED, REMEMBERED));
+        assert_eq!(recent.order.len(), REMEMBERED);
     }
 }

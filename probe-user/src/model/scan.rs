@@ -23,9 +23,9 @@ use super::table::{Standing, Table};
 use super::{Appearance, Change, KTime, Process, ProcessKey, Program};
 use crate::record::{Reread, Scan, TaskRow};
 
-impl Table {
+impl<T: Default> Table<T> {
     /// Takes in everything that lives. The first scan seeds the table; later ones put it right.
-    pub fn scan(&mut self, scan: &Scan, changes: &mut Vec<Change>) {
+    pub fn scan(&mut self, scan: &Scan, changes: &mut Vec<Change<T>>) {
         let how = if self.seeded.is_none() { Appearance::Seeded } else { Appearance::Found };
         self.seeded.get_or_insert(scan.began);
         self.scans = self.scans.wrapping_add(1);
@@ -70,7 +70,14 @@ impl Table {
     }
 
     /// A process that only the scan tells of.
-    fn bring(&mut self, began: KTime, row: &TaskRow, args: Option<&str>, how: Appearance, changes: &mut Vec<Change>) {
+    fn bring(
+        &mut self,
+        began: KTime,
+        row: &TaskRow,
+        args: Option<&str>,
+        how: Appearance,
+        changes: &mut Vec<Change<T>>,
+    ) {
         let program = self.program_of(row, args.unwrap_or_default());
         let mut process = Process::new(row.key, row.identity.clone(), program, row.key.start);
         process.cgroup.clone_from(&row.cgroup);
@@ -94,7 +101,7 @@ impl Table {
 
     /// A process that is known. True when the row shows another executable, which is left to
     /// [`Table::see_program`].
-    fn refresh(&mut self, began: KTime, row: &TaskRow, args: Option<&str>, changes: &mut Vec<Change>) -> bool {
+    fn refresh(&mut self, began: KTime, row: &TaskRow, args: Option<&str>, changes: &mut Vec<Change<T>>) -> bool {
         let key = row.key;
         let Some(entry) = self.store.get_mut(key) else { return false };
         entry.scan = self.scans;
@@ -121,7 +128,7 @@ impl Table {
     }
 
     /// A known process whose row shows another executable than the one known.
-    fn see_program(&mut self, began: KTime, row: &TaskRow, args: &str, changes: &mut Vec<Change>) {
+    fn see_program(&mut self, began: KTime, row: &TaskRow, args: &str, changes: &mut Vec<Change<T>>) {
         let key = row.key;
         let program = self.program_of(row, args);
         let Some(entry) = self.store.get(key) else { return };
@@ -150,8 +157,8 @@ impl Table {
     }
 
     /// What should have been among the rows and was not has ended.
-    fn notice_missing(&mut self, began: KTime, changes: &mut Vec<Change>) {
-        let missing = |entry: &&Entry| {
+    fn notice_missing(&mut self, began: KTime, changes: &mut Vec<Change<T>>) {
+        let missing = |entry: &&Entry<T>| {
             entry.ending == Ending::None && entry.scan != self.scans && entry.process.key.start < began
         };
         let mut keys: Vec<ProcessKey> = self.store.iter().filter(missing).map(|entry| entry.process.key).collect();

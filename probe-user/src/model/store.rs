@@ -3,8 +3,12 @@
 //! A tgid can be taken again while its last holder still waits for its account, so that two (rarely more) processes
 //! share it for a moment. One look-up by tgid finds both the process of a key and the present holder of its tgid, which
 //! is what every record has to ask.
+//!
+//! What the table's owner knows of a process lies with it: whoever has found the one has found the other.
 
 use std::collections::hash_map::Entry as Slot;
+use std::fmt;
+use std::ops::Deref;
 use std::sync::Arc;
 
 use super::blame::Signals;
@@ -13,7 +17,7 @@ use super::{Account, KTime, Process, ProcessKey, Program};
 
 /// One process with what only the model needs to know of it.
 #[derive(Debug)]
-pub(super) struct Entry {
+pub(super) struct Entry<T> {
     /// What everybody sees.
     pub process: Process,
     /// Where its present program is known from.
@@ -50,8 +54,10 @@ pub(super) struct Entry {
     pub kin: Option<(ProcessKey, usize)>,
     /// The last scan that saw it.
     pub scan: u32,
+    /// What the table's owner knows of it; the model leaves it as it is.
+    pub beside: T,
     /// Processes that had this tgid before and are not closed yet.
-    older: Option<Box<Entry>>,
+    older: Option<Box<Entry<T>>>,
 }
 
 /// Where the present program of a process is known from: it decides what a late record may still change.
@@ -80,7 +86,7 @@ pub(super) enum Ending {
     Missing,
 }
 
-impl Entry {
+impl<T: Default> Entry<T> {
     /// A process about which nothing is remembered yet. Large enough to be made where it stays.
     pub(super) fn new(process: Process, source: Source, identity_at: KTime) -> Box<Self> {
         Box::new(Self {
@@ -101,10 +107,13 @@ impl Entry {
             deadline: None,
             kin: None,
             scan: 0,
+            beside: T::default(),
             older: None,
         })
     }
+}
 
+impl<T> Entry<T> {
     /// What it ran at that moment, as far as remembered.
     pub(super) fn program_at(&self, at: KTime) -> Option<&Arc<Program>> {
         if at >= self.process.program_since {
@@ -114,24 +123,64 @@ impl Entry {
     }
 }
 
+/// A process that is no longer in the table, as it was at last, with what the table's owner knew of it.
+pub struct Closed<T>(Box<Entry<T>>);
+
+impl<T> Closed<T> {
+    pub(super) fn new(entry: Box<Entry<T>>) -> Self {
+        Self(entry)
+    }
+
+    /// What the table's owner knew of it.
+    pub fn beside(&self) -> &T {
+        &self.0.beside
+    }
+
+    /// Both, the latter to be changed.
+    pub fn split(&mut self) -> (&Process, &mut T) {
+        let Entry { process, beside, .. } = &mut *self.0;
+        (process, beside)
+    }
+}
+
+impl<T> Deref for Closed<T> {
+    type Target = Process;
+
+    fn deref(&self) -> &Process {
+        &self.0.process
+    }
+}
+
+impl<T> fmt::Debug for Closed<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&**self, f)
+    }
+}
+
+impl<T> PartialEq for Closed<T> {
+    fn eq(&self, other: &Self) -> bool {
+        **self == **other
+    }
+}
+
 /// All processes.
 #[derive(Debug, Default)]
-pub(super) struct Store {
-    by_tgid: Map<u32, Box<Entry>>,
+pub(super) struct Store<T> {
+    by_tgid: Map<u32, Box<Entry<T>>>,
     len: usize,
 }
 
-impl Store {
+impl<T> Store<T> {
     pub(super) fn len(&self) -> usize {
         self.len
     }
 
     /// The latest process with this tgid.
-    pub(super) fn holder(&self, tgid: u32) -> Option<&Entry> {
+    pub(super) fn holder(&self, tgid: u32) -> Option<&Entry<T>> {
         self.by_tgid.get(&tgid).map(|entry| &**entry)
     }
 
-    pub(super) fn get(&self, key: ProcessKey) -> Option<&Entry> {
+    pub(super) fn get(&self, key: ProcessKey) -> Option<&Entry<T>> {
         let mut entry = self.by_tgid.get(&key.tgid)?;
         while entry.process.key != key {
             entry = entry.older.as_ref()?;
@@ -139,7 +188,7 @@ impl Store {
         Some(entry)
     }
 
-    pub(super) fn get_mut(&mut self, key: ProcessKey) -> Option<&mut Entry> {
+    pub(super) fn get_mut(&mut self, key: ProcessKey) -> Option<&mut Entry<T>> {
         let mut entry = self.by_tgid.get_mut(&key.tgid)?;
         while entry.process.key != key {
             entry = entry.older.as_mut()?;
@@ -147,21 +196,21 @@ impl Store {
         Some(entry)
     }
 
-    /// Puts a process in front of those that had its tgid before. Its key must not be here yet.
-    pub(super) fn insert(&mut self, entry: Box<Entry>) {
+    /// Puts a process in front of those that had its tgid before, where it stays. Its key must not be here yet.
+    pub(super) fn insert(&mut self, entry: Box<Entry<T>>) -> &mut Entry<T> {
         self.len += 1;
         match self.by_tgid.entry(entry.process.key.tgid) {
-            Slot::Vacant(slot) => {
-                slot.insert(entry);
-            }
-            Slot::Occupied(mut slot) => {
-                let before = slot.insert(entry);
-                slot.get_mut().older = Some(before);
+            Slot::Vacant(slot) => slot.insert(entry),
+            Slot::Occupied(slot) => {
+                let latest = slot.into_mut();
+                let before = std::mem::replace(latest, entry);
+                latest.older = Some(before);
+                latest
             }
         }
     }
 
-    pub(super) fn remove(&mut self, key: ProcessKey) -> Option<Box<Entry>> {
+    pub(super) fn remove(&mut self, key: ProcessKey) -> Option<Box<Entry<T>>> {
         let Slot::Occupied(mut slot) = self.by_tgid.entry(key.tgid) else { return None };
         let removed = if slot.get().process.key == key {
             match slot.get_mut().older.take() {
@@ -183,7 +232,19 @@ impl Store {
     }
 
     /// All of them, in an order that depends on nothing but the history of the table.
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Entry> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Entry<T>> {
         self.by_tgid.values().flat_map(|latest| std::iter::successors(Some(&**latest), |entry| entry.older.as_deref()))
+    }
+
+    /// What the table's owner knows of each, to be changed; in the order of [`Store::iter`].
+    pub(super) fn each_beside(&mut self) -> impl Iterator<Item = (ProcessKey, &mut T)> {
+        self.by_tgid.values_mut().flat_map(|latest| {
+            let mut next = Some(&mut **latest);
+            std::iter::from_fn(move || {
+                let Entry { process, beside, older, .. } = next.take()?;
+                next = older.as_deref_mut();
+                Some((process.key, beside))
+            })
+        })
     }
 }

@@ -7,11 +7,12 @@
 //!
 //! Nothing here fails: a record that makes no sense for the table as it is changes nothing.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::cgroups::Cgroups;
 use super::close::Orphan;
+use super::deadlines::Deadlines;
 use super::hash::Map;
 use super::kin::Kin;
 use super::recent::Recent;
@@ -20,14 +21,15 @@ use super::store::{Ending, Entry, Store};
 use super::{Appearance, Change, KTime, Process, ProcessKey, Program};
 use crate::record::{Body, Identity, Record};
 
-/// Every process from the first sign of it until its account is closed. Bounded by the number of processes of the host.
+/// Every process from the first sign of it until its account is closed, and what the table's owner knows of each: a `T`
+/// that is made with it, lies beside it and is handed over with it. Bounded by the number of processes of the host.
 #[derive(Debug, Default)]
-pub struct Table {
-    pub(super) store: Store,
+pub struct Table<T = ()> {
+    pub(super) store: Store<T>,
     pub(super) kin: Kin,
     pub(super) cgroups: Cgroups,
     /// What waits for its account or its exit, by the moment it has waited too long.
-    pub(super) deadlines: BTreeSet<(KTime, ProcessKey)>,
+    pub(super) deadlines: Deadlines,
     pub(super) closed: Recent,
     /// Processes that ended and were not waited for: tgid and start.
     pub(super) zombies: Map<u32, KTime>,
@@ -56,7 +58,47 @@ pub(super) enum Standing {
     Past,
 }
 
-impl Table {
+/// What of an identity was not known before.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct News {
+    /// Something that selectors see, apart from the cgroup.
+    visible: bool,
+    /// It is another one's child.
+    parent: bool,
+    /// It is in another cgroup; this is the one before.
+    cgroup_before: Option<u64>,
+}
+
+impl<T> Entry<T> {
+    /// Notes who the process is, as known at that moment. Where it stands in the table is left to [`Table::follow`].
+    pub(super) fn identify(&mut self, at: KTime, identity: &Identity) -> News {
+        let known = &mut self.process.identity;
+        let mut news = News::default();
+        if at >= self.name_at {
+            self.name_at = at;
+            news.visible = known.uid != identity.uid || known.comm != identity.comm;
+            known.uid = identity.uid;
+            if known.comm != identity.comm {
+                known.comm.clone_from(&identity.comm);
+            }
+        }
+        if at < self.identity_at {
+            return news;
+        }
+        self.identity_at = at;
+        news.visible |= known.parent != identity.parent || known.kernel_thread != identity.kernel_thread;
+        known.parent = identity.parent;
+        known.kernel_thread = identity.kernel_thread;
+        known.start_boot_ns = identity.start_boot_ns;
+        known.gid = identity.gid;
+        news.parent = self.kin.map(|(parent, _)| parent) != identity.parent;
+        let cgroup_before = std::mem::replace(&mut known.cgroup_id, identity.cgroup_id);
+        news.cgroup_before = (cgroup_before != identity.cgroup_id).then_some(cgroup_before);
+        news
+    }
+}
+
+impl<T: Default> Table<T> {
     /// An empty table, to be seeded by the first [`Table::scan`].
     pub fn new() -> Self {
         Self::default()
@@ -65,6 +107,31 @@ impl Table {
     /// The process of this key, until it is closed.
     pub fn get(&self, key: ProcessKey) -> Option<&Process> {
         self.store.get(key).map(|entry| &entry.process)
+    }
+
+    /// What the owner knows of it.
+    pub fn beside(&self, key: ProcessKey) -> Option<&T> {
+        self.store.get(key).map(|entry| &entry.beside)
+    }
+
+    /// The same, to be changed.
+    pub fn beside_mut(&mut self, key: ProcessKey) -> Option<&mut T> {
+        self.store.get_mut(key).map(|entry| &mut entry.beside)
+    }
+
+    /// The process of this key and what the owner knows of it.
+    pub fn both(&self, key: ProcessKey) -> Option<(&Process, &T)> {
+        self.store.get(key).map(|entry| (&entry.process, &entry.beside))
+    }
+
+    /// The same, the latter to be changed.
+    pub fn both_mut(&mut self, key: ProcessKey) -> Option<(&Process, &mut T)> {
+        self.store.get_mut(key).map(|entry| (&entry.process, &mut entry.beside))
+    }
+
+    /// What the owner knows of every process, to be changed.
+    pub fn each_beside(&mut self) -> impl Iterator<Item = (ProcessKey, &mut T)> {
+        self.store.each_beside()
     }
 
     /// The latest process that has or had this tgid.
@@ -110,11 +177,21 @@ impl Table {
 
     /// Takes in one record of the ring buffer, and adds what it changed. Usually one change or none; a record that
     /// shows that others were lost or are late can bring several, so that a process may appear and close in one call.
-    pub fn record(&mut self, record: &Record, changes: &mut Vec<Change>) {
+    pub fn record(&mut self, record: &Record, changes: &mut Vec<Change<T>>) {
+        self.record_naming(record, Arc::clone, changes);
+    }
+
+    /// The same for a record that names its program otherwise: `program` knows which is meant.
+    pub fn record_naming<P>(
+        &mut self,
+        record: &Record<P>,
+        program: impl FnOnce(&P) -> Arc<Program>,
+        changes: &mut Vec<Change<T>>,
+    ) {
         let Record { at, key, body } = record;
         match body {
             Body::Fork { identity, forker } => self.fork(*at, *key, identity, *forker, changes),
-            Body::Exec { identity, program } => self.exec(*at, *key, identity, program, changes),
+            Body::Exec { identity, program: named } => self.exec(*at, *key, identity, program(named), changes),
             Body::Exit { .. } => self.exit(*at, *key, body, changes),
             Body::Account(account) => self.account(*at, *key, *account, changes),
             Body::Signal(signal) => self.signal(*at, *key, signal),
@@ -126,7 +203,7 @@ impl Table {
 
     /// Places a record's process. When it is a new one whose tgid is still held by one that lives, the exit of that one
     /// was lost: it is closed first, as of `at`.
-    pub(super) fn standing(&mut self, at: KTime, key: ProcessKey, changes: &mut Vec<Change>) -> Standing {
+    pub(super) fn standing(&mut self, at: KTime, key: ProcessKey, changes: &mut Vec<Change<T>>) -> Standing {
         if let Some(holder) = self.store.holder(key.tgid) {
             let (held_by, living) = (holder.process.key, holder.ending == Ending::None);
             if held_by == key || self.store.get(key).is_some() {
@@ -144,7 +221,7 @@ impl Table {
     }
 
     /// Puts a new process into the table and announces it.
-    pub(super) fn appear(&mut self, mut entry: Box<Entry>, how: Appearance, changes: &mut Vec<Change>) {
+    pub(super) fn appear(&mut self, mut entry: Box<Entry<T>>, how: Appearance, changes: &mut Vec<Change<T>>) {
         let process = &mut entry.process;
         let key = process.key;
         let id = process.identity.cgroup_id;
@@ -162,44 +239,30 @@ impl Table {
         }
         entry.kin = process.identity.parent.map(|parent| (parent, self.kin.add(key, parent)));
         entry.account = self.claim_orphan(key);
-        let accounted = entry.account.is_some();
-        self.store.insert(entry);
-        changes.push(Change::Appeared { key, how });
-        if accounted {
-            self.set_deadline(key);
+        let entry = self.store.insert(entry);
+        if entry.account.is_some() {
+            entry.wait(&mut self.deadlines);
         }
+        changes.push(Change::Appeared { key, how });
     }
 
     /// Takes over who a process is, as known at that moment. True when a selector may now decide otherwise.
     pub(super) fn identify(&mut self, at: KTime, key: ProcessKey, identity: &Identity) -> bool {
         let Some(entry) = self.store.get_mut(key) else { return false };
-        let known = &mut entry.process.identity;
-        let mut changed = false;
-        if at >= entry.name_at {
-            entry.name_at = at;
-            changed = known.uid != identity.uid || known.comm != identity.comm;
-            known.uid = identity.uid;
-            if known.comm != identity.comm {
-                known.comm.clone_from(&identity.comm);
-            }
+        let news = entry.identify(at, identity);
+        self.follow(key, identity, &news)
+    }
+
+    /// Puts a process whose identity has changed where it belongs by now. True when a selector may now decide otherwise.
+    pub(super) fn follow(&mut self, key: ProcessKey, identity: &Identity, news: &News) -> bool {
+        if news.parent {
+            self.adopt(key, identity.parent);
         }
-        if at < entry.identity_at {
-            return changed;
-        }
-        entry.identity_at = at;
-        changed |= known.parent != identity.parent || known.kernel_thread != identity.kernel_thread;
-        known.parent = identity.parent;
-        known.kernel_thread = identity.kernel_thread;
-        known.start_boot_ns = identity.start_boot_ns;
-        known.gid = identity.gid;
-        let cgroup_before = std::mem::replace(&mut known.cgroup_id, identity.cgroup_id);
-        self.adopt(key, identity.parent);
-        if cgroup_before != identity.cgroup_id {
+        if let Some(before) = news.cgroup_before {
             let path = self.cgroups.path(identity.cgroup_id).cloned();
-            self.enter_cgroup(key, cgroup_before, path.as_ref());
-            changed = true;
+            self.enter_cgroup(key, before, path.as_ref());
         }
-        changed
+        news.visible || news.cgroup_before.is_some()
     }
 
     /// Gives a process the path of the cgroup that its identity names; `before` is the id that it named until now.

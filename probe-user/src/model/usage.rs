@@ -11,10 +11,10 @@ use super::table::Table;
 use super::{Account, Change, KTime, Totals};
 use crate::record::UsageRow;
 
-impl Table {
+impl<T: Default> Table<T> {
     /// Takes in one sample of the watched processes, taken at `now`. Rows of processes that are unknown or have exited
     /// are left out: what those used comes with [`Change::Closed`].
-    pub fn sample(&mut self, now: KTime, rows: &[UsageRow], changes: &mut Vec<Change>) {
+    pub fn sample(&mut self, now: KTime, rows: &[UsageRow], changes: &mut Vec<Change<T>>) {
         changes.reserve(rows.len());
         for row in rows {
             let Some(entry) = self.store.get_mut(row.key) else { continue };
@@ -35,7 +35,7 @@ impl Table {
     }
 }
 
-impl Entry {
+impl<T> Entry<T> {
     /// What the process used in its whole life, and how much of it was not told by samples.
     pub(super) fn balance(&self, slice: &LastSlice) -> (Account, Totals) {
         let sampled = self.process.usage.totals;

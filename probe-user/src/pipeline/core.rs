@@ -9,6 +9,7 @@
 //!   the old process's.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use crate::engine::{Effect, Engine, Input, Order, Standing};
 use crate::event::Event;
@@ -155,7 +156,7 @@ impl Core {
             if frame.kind == Kind::Record
                 && let Some(record) = self.kernel.records.decode(&frame.bytes)
             {
-                self.take(now, frame.position, record);
+                self.take(now, frame.position, &record);
             }
         }
     }
@@ -318,7 +319,7 @@ impl Core {
         let mut records = std::mem::take(&mut self.records);
         let now = clock::now();
         for (position, record) in records.drain(..) {
-            self.take(now, position, record);
+            self.take(now, position, &record);
         }
         self.records = records;
         batch
@@ -333,7 +334,7 @@ impl Core {
             let now = clock::now();
             for (position, record) in records.drain(..) {
                 if record.at < moment {
-                    self.take(now, position, record);
+                    self.take(now, position, &record);
                 } else {
                     later.push((position, record));
                 }
@@ -359,14 +360,16 @@ impl Core {
         Batch { taken, more: taken == BATCH || self.kernel.records.is_full(), last }
     }
 
-    fn take(&mut self, now: KTime, position: u64, record: Record) {
+    fn take(&mut self, now: KTime, position: u64, record: &Record) {
         if let Some(keeper) = &mut self.keeper {
-            keeper.record(position, &record);
+            keeper.record(position, record);
         }
-        let ended = matches!(record.body, Body::Exit { .. }).then_some(record.key.tgid);
-        self.step_at(now, Input::Record(record));
-        if let Some(tgid) = ended {
-            self.kernel.watched.exited(tgid);
+        let mut effects = std::mem::take(&mut self.effects);
+        self.engine.step_record(now, record, Arc::clone, &mut effects);
+        self.carry_out(&mut effects);
+        self.effects = effects;
+        if matches!(record.body, Body::Exit { .. }) {
+            self.kernel.watched.exited(record.key.tgid);
         }
     }
 
@@ -424,18 +427,14 @@ impl Core {
         self.step(Input::Scan(Scan { began, rows, args }));
         let now = clock::now();
         for (position, record) in later {
-            self.take(now, position, record);
+            self.take(now, position, &record);
         }
         Ok(())
     }
 
     fn step(&mut self, input: Input) {
-        self.step_at(clock::now(), input);
-    }
-
-    fn step_at(&mut self, now: KTime, input: Input) {
         let mut effects = std::mem::take(&mut self.effects);
-        self.engine.step(now, input, &mut effects);
+        self.engine.step(clock::now(), input, &mut effects);
         self.carry_out(&mut effects);
         self.effects = effects;
     }

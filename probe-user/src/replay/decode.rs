@@ -32,13 +32,30 @@ const PLACES: usize = 128;
 
 /// What the engine is to do next.
 #[derive(Debug)]
-pub(super) enum Step {
+pub(super) enum Step<'a> {
+    /// Take this record in.
+    Record(KTime, Listed<'a>),
     /// Take this in.
     Input(KTime, Input),
     /// Usage of every process that ran.
     Sample(KTime, Vec<UsageRow>),
     /// Everything up to here is known: act on what is due.
     Settle(KTime),
+}
+
+/// A record where it lies in its batch.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Listed<'a> {
+    /// Its program is a place in the batch's list.
+    pub(super) record: &'a Record<usize>,
+    programs: &'a [Arc<Program>],
+}
+
+impl Listed<'_> {
+    /// The program in this place.
+    pub(super) fn program(&self, place: usize) -> Arc<Program> {
+        self.programs.get(place).cloned().unwrap_or_default()
+    }
 }
 
 /// What comes from the reading thread.
@@ -70,26 +87,28 @@ pub(super) struct Batch {
 enum Piece {
     /// So many of the records.
     Records(KTime, usize),
-    Step(Step),
+    Step(Step<'static>),
 }
 
 impl Batch {
     /// Hands over all steps until `take` says no; says whether it went on to the end. Empty afterwards.
-    pub(super) fn empty_into(&mut self, mut take: impl FnMut(Step) -> bool) -> bool {
+    pub(super) fn empty_into(&mut self, mut take: impl FnMut(Step<'_>) -> bool) -> bool {
         let Self { pieces, records, programs } = self;
-        let mut records = records.drain(..);
+        let mut rest = records.as_slice();
         for piece in pieces.drain(..) {
             let goes_on = match piece {
-                Piece::Records(now, count) => records.by_ref().take(count).all(|record| {
-                    let record = record.with_program(|place| programs.get(place).cloned().unwrap_or_default());
-                    take(Step::Input(now, Input::Record(record)))
-                }),
+                Piece::Records(now, count) => {
+                    let (these, others) = rest.split_at(count.min(rest.len()));
+                    rest = others;
+                    these.iter().all(|record| take(Step::Record(now, Listed { record, programs })))
+                }
                 Piece::Step(step) => take(step),
             };
             if !goes_on {
                 return false;
             }
         }
+        records.clear();
         programs.clear();
         true
     }
@@ -225,7 +244,7 @@ impl Decoder {
         Ok(())
     }
 
-    fn step(&mut self, step: Step) -> Result<(), Halt> {
+    fn step(&mut self, step: Step<'static>) -> Result<(), Halt> {
         self.batch.pieces.push(Piece::Step(step));
         if self.batch.is_full() { self.flush().ok_or(Halt::Unheard) } else { Ok(()) }
     }

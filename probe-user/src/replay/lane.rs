@@ -8,6 +8,7 @@
 
 use std::sync::Arc;
 
+use super::decode::Listed;
 use crate::engine::{Effect, Engine, Input, Settings};
 use crate::event::Event;
 use crate::model::hash::Map;
@@ -43,6 +44,16 @@ impl Lane {
     /// Hands an input in; what the engine tells goes to `tell`.
     pub(super) fn feed(&mut self, now: KTime, input: Input, tell: &mut impl FnMut(Event)) {
         self.engine.step(now, input, &mut self.effects);
+        self.carry_out(tell);
+    }
+
+    /// The same for a record.
+    pub(super) fn feed_record(&mut self, now: KTime, listed: Listed<'_>, tell: &mut impl FnMut(Event)) {
+        self.engine.step_record(now, listed.record, |place| listed.program(*place), &mut self.effects);
+        self.carry_out(tell);
+    }
+
+    fn carry_out(&mut self, tell: &mut impl FnMut(Event)) {
         if self.effects.is_empty() {
             return;
         }

@@ -4,7 +4,7 @@ use std::io::{self, Read};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::decode::{self, Delivery, End, Step};
+use super::decode::{self, Delivery, End, Listed, Step};
 use super::durations::Durations;
 use super::history::History;
 use super::lane::{Lane, Usage};
@@ -132,8 +132,28 @@ impl Runner {
         }
     }
 
+    /// Takes a record in. False when nobody wants to hear more.
+    fn record(&mut self, now: KTime, listed: Listed<'_>, tell: &mut impl FnMut(Event, &ClockReading) -> bool) -> bool {
+        self.records += 1;
+        if matches!(listed.record.body, Body::Exit { .. }) {
+            self.lives += 1;
+            self.usage.remove(&listed.record.key);
+        }
+        if let Some((lane, _)) = &mut self.history {
+            lane.feed_record(now, listed, &mut |_| {});
+        }
+        let mut heard = true;
+        let (tally, durations, clock) = (&mut self.tally, &mut self.durations, &self.clock);
+        self.lane.feed_record(now, listed, &mut |event| {
+            tally.note(&event);
+            durations.note(&event);
+            heard = heard && tell(event, clock);
+        });
+        heard
+    }
+
     /// False when nobody wants to hear more.
-    fn step(&mut self, step: Step, tell: &mut impl FnMut(Event, &ClockReading) -> bool) -> bool {
+    fn step(&mut self, step: Step<'_>, hear: &mut impl FnMut(Event, &ClockReading) -> bool) -> bool {
         let mut heard = true;
         if let Step::Input(_, Input::Clock(clock)) = &step {
             self.clock = *clock;
@@ -142,9 +162,10 @@ impl Runner {
         let mut tell = |event: Event| {
             tally.note(&event);
             durations.note(&event);
-            heard = heard && tell(event, clock);
+            heard = heard && hear(event, clock);
         };
         match step {
+            Step::Record(now, listed) => return self.record(now, listed, hear),
             Step::Input(now, Input::Lines(lines)) => {
                 for found in self.lines.find(&lines) {
                     self.lane.feed(now, Input::Lines(found), &mut tell);
@@ -152,13 +173,6 @@ impl Runner {
             }
             Step::Input(now, input) => {
                 match &input {
-                    Input::Record(record) => {
-                        self.records += 1;
-                        if matches!(record.body, Body::Exit { .. }) {
-                            self.lives += 1;
-                            self.usage.remove(&record.key);
-                        }
-                    }
                     Input::Scan(scan) => {
                         // What ended unseen is not in the scan.
                         let alive: std::collections::BTreeSet<_> = scan.rows.iter().map(|row| row.key).collect();

@@ -15,7 +15,7 @@ use crate::record::DiskSize;
 
 /// The evidence of a measure; `size` is that of the file system, where it is about one.
 pub(super) fn of(measure: Measure, size: Option<&DiskSize>, around: Around<'_>) -> Evidence {
-    let rates = |process: &Process| around.tracks.get(&process.key).map(|track| track.rates);
+    let rates = |process: &Process| around.table.beside(process.key).map(|track| track.rates);
     match measure {
         Measure::HostCpu | Measure::Load | Measure::PressureCpu => {
             largest(Measure::Cpu, around, |process| rates(process).map(|rates| rates.cpu))

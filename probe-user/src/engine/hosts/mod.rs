@@ -31,9 +31,8 @@ use super::restore::Standing;
 use super::seen::SeenBound;
 use super::track::Track;
 use crate::model::Table;
-use crate::model::hash::Map;
 use crate::policy::spec::{HostFacts, PolicySet};
-use crate::record::{DiskSize, HostSample, ProcessKey};
+use crate::record::{DiskSize, HostSample};
 use crate::time::KTime;
 
 pub use self::status::{HostBoundStatus, HostInstanceStatus};
@@ -53,8 +52,7 @@ pub(super) struct Hosts {
 /// What the engine knows beside the host's own figures.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Around<'a> {
-    pub(super) table: &'a Table,
-    pub(super) tracks: &'a Map<ProcessKey, Track>,
+    pub(super) table: &'a Table<Track>,
     /// The table may be wrong.
     pub(super) in_doubt: bool,
 }
@@ -134,13 +132,13 @@ impl Hosts {
 impl Engine {
     /// Judges the host by a new sample.
     pub(super) fn take_host_sample(&mut self, sample: &HostSample, out: &mut Vec<Told>) {
-        let around = Around { table: &self.table, tracks: &self.tracks, in_doubt: !self.is_judging() };
+        let around = Around { table: &self.table, in_doubt: !self.is_judging() };
         self.hosts.sample(self.gate, sample, around, out);
     }
 
     /// Acts on everything due up to `until`.
     pub(super) fn advance_host(&mut self, until: KTime, out: &mut Vec<Told>) {
-        let around = Around { table: &self.table, tracks: &self.tracks, in_doubt: !self.is_judging() };
+        let around = Around { table: &self.table, in_doubt: !self.is_judging() };
         self.hosts.advance(until, self.gate, around, out);
     }
 }

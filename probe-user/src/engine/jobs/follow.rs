@@ -49,12 +49,21 @@ fn group_of(job: &Job) -> Group {
 
 impl Engine {
     /// A process has entered the group of a job.
-    pub(in crate::engine) fn enter_job(&mut self, group: usize, key: ProcessKey, track: &mut Track, cause: Cause) {
+    pub(in crate::engine) fn enter_job(&mut self, group: usize, key: ProcessKey, cause: Cause) {
         let Some(job) = self.groups.get(group).and_then(|group| group.job) else { return };
+        // Taken out meanwhile; its place stays.
+        let Some(mut track) = self.table.beside_mut(key).map(std::mem::take) else { return };
+        self.put_in_run(job, group, key, &mut track, cause);
+        if let Some(place) = self.table.beside_mut(key) {
+            *place = track;
+        }
+    }
+
+    fn put_in_run(&mut self, job: usize, group: usize, key: ProcessKey, track: &mut Track, cause: Cause) {
         let known = track.runs.iter().find(|(of, _)| *of == group).map(|(_, root)| *root);
         let inherited = || {
             let parent = self.table.get(key)?.identity.parent?;
-            self.tracks.get(&parent)?.runs.iter().find(|(of, _)| *of == group).map(|(_, root)| *root)
+            self.table.beside(parent)?.runs.iter().find(|(of, _)| *of == group).map(|(_, root)| *root)
         };
         if track.descends.contains(&group) {
             // Without a run it descends from one that was over before.
@@ -85,7 +94,7 @@ impl Engine {
         let ended = process.exit.clone().filter(|_| track.ended);
         for other in self.jobs.roots(job) {
             if descends_from(&self.table, other, key) {
-                self.tracks.values_mut().flat_map(|track| &mut track.runs).for_each(|(of, root)| {
+                self.table.each_beside().flat_map(|(_, track)| &mut track.runs).for_each(|(of, root)| {
                     if (*of, *root) == (group, other) {
                         *root = key;
                     }
@@ -130,12 +139,12 @@ impl Engine {
         if self.jobs.all.is_empty() {
             return;
         }
-        let Some(track) = self.tracks.get(&key).filter(|track| !track.runs.is_empty()) else { return };
-        let process = self.table.get(key).or_else(|| self.gone.as_deref().filter(|gone| gone.key == key));
-        let Some(exit) = process.and_then(|process| process.exit.as_ref()) else { return };
-        for (group, root) in &track.runs {
-            if let Some(job) = self.groups.get(*group).and_then(|group| group.job) {
-                self.jobs.exited(job, *root, key, exit);
+        let Some((process, track)) = self.here_or_gone(key).filter(|(_, track)| !track.runs.is_empty()) else { return };
+        let Some(exit) = process.exit.clone() else { return };
+        let runs = track.runs.clone();
+        for (group, root) in runs {
+            if let Some(job) = self.groups.get(group).and_then(|group| group.job) {
+                self.jobs.exited(job, root, key, &exit);
             }
         }
     }
@@ -167,9 +176,9 @@ impl Engine {
 
     /// Other policies are in force: runs belong to the groups by their new numbers, and roots stay in what they started.
     pub(in crate::engine) fn root_jobs(&mut self) {
-        for (key, track) in &mut self.tracks {
+        for (key, track) in self.table.each_beside() {
             for (group, root) in &track.runs {
-                if root == key && track.belongs.contains(group) && !track.descends.contains(group) {
+                if *root == key && track.belongs.contains(group) && !track.descends.contains(group) {
                     track.descends.push(*group);
                 }
             }
@@ -178,7 +187,7 @@ impl Engine {
 
     /// Tells and judges what has happened to jobs.
     pub(in crate::engine) fn judge_jobs(&mut self, at: KTime, effects: &mut Vec<Effect>) {
-        if self.jobs.dirty && self.is_judging() {
+        if self.jobs.has_news() && self.is_judging() {
             let moment = self.job_moment(at);
             let mut told: Vec<Told> = Vec::new();
             self.jobs.judge(moment, &mut told);
@@ -218,7 +227,7 @@ impl Jobs {
     }
 }
 
-fn descends_from(table: &Table, key: ProcessKey, ancestor: ProcessKey) -> bool {
+fn descends_from<T: Default>(table: &Table<T>, key: ProcessKey, ancestor: ProcessKey) -> bool {
     let parent = |key: &ProcessKey| table.get(*key)?.identity.parent;
     std::iter::successors(parent(&key), parent).take(DEPTH_MAX).any(|above| above == ancestor)
 }

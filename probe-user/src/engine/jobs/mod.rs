@@ -137,6 +137,11 @@ impl Jobs {
         self.all.iter().flat_map(|job| job.alarms.iter().filter_map(Alarm::seen))
     }
 
+    /// Something has happened that was not judged yet.
+    pub(super) const fn has_news(&self) -> bool {
+        self.dirty
+    }
+
     /// When time alone changes something.
     pub(super) const fn next(&self) -> Option<KTime> {
         self.next

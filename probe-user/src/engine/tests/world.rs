@@ -325,7 +325,7 @@ impl World {
     /// Members of each group: `app:10,11 other:`.
     pub(super) fn members(&self) -> String {
         let groups = self.engine.groups.iter().map(|group| {
-            let pids: Vec<String> = group.members.iter().map(|key| key.tgid.to_string()).collect();
+            let pids: Vec<String> = group.members.in_order().iter().map(|key| key.tgid.to_string()).collect();
             format!("{}:{}", group.spec.name, pids.join(","))
         });
         groups.collect::<Vec<_>>().join(" ")

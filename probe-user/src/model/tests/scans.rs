@@ -40,7 +40,7 @@ fn the_first_scan_seeds_and_what_it_saw_is_not_announced_again() {
 
 #[test]
 fn arguments_that_the_scan_read_come_with_the_process() {
-    let mut table = Table::new();
+    let mut table: Table = Table::new();
     let mut changes = Vec::new();
     let args = vec![(P, "/bin/sh\0-c\0true".into()), (C, "gone".into())];
     table.scan(&Scan { began: KTime::from_millis(150), rows: vec![shell()], args }, &mut changes);

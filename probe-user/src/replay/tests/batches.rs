@@ -1,7 +1,6 @@
 //! What is handed from thread to thread, against one decoder that reads the same bytes.
 
 use super::*;
-use crate::engine::Input;
 use crate::kernel::convert::Converter;
 use crate::record::Record;
 use crate::replay::decode::{Delivery, Step, spawn};
@@ -44,7 +43,9 @@ fn batches_bring_every_record_in_order_with_its_program() {
         while let Some(Delivery::Batch(mut batch)) = batches.next() {
             let whole = batch.empty_into(|step| {
                 match step {
-                    Step::Input(_, Input::Record(record)) => records.push(record),
+                    Step::Record(_, listed) => {
+                        records.push(listed.record.clone().with_program(|place| listed.program(place)));
+                    }
                     Step::Settle(now) => settled.push((now, records.len())),
                     Step::Input(..) | Step::Sample(..) => {}
                 }
