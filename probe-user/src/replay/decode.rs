@@ -20,8 +20,9 @@ use crate::recording::facts::Tail;
 use crate::recording::reader::Reader;
 use crate::time::KTime;
 
-/// Batches on their way, so that neither thread waits for the other and memory stays bounded.
-const AHEAD: usize = 4;
+/// Batches on their way: some ten ms of work, and memory stays bounded. With less, two threads that happen to share a core
+/// wait for each other in turns: only one of them is ever ready to run, and the scheduler sees no reason to part them.
+const AHEAD: usize = 24;
 
 /// A batch is handed over when it has so many records, or so many pieces.
 const RECORDS_FULL: usize = 1024;
