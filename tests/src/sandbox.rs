@@ -1,5 +1,5 @@
 //! Commands as people type them, with the paths and ports that they name, on a host that keeps nothing of it: in a network
-//! of their own, with /etc, /var/lib and /run that forget what is written to them.
+//! of their own, with /etc, /var/lib and /run that forget what is written to them, and a bpf file system of their own.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -22,6 +22,7 @@ for folder in etc var/lib run; do
     mkdir -p "$1/layers/$folder/up" "$1/layers/$folder/work"
     mount -t overlay overlay -o "lowerdir=/$folder,upperdir=$1/layers/$folder/up,workdir=$1/layers/$folder/work" "/$folder"
 done
+mount -t bpf bpf /sys/fs/bpf
 mkdir -p /etc/procprobe
 cp -p "$1/files/"* /etc/procprobe/
 printf '%s\n' "$2" >> /etc/hosts
