@@ -8,8 +8,8 @@ use procprobe_tests::mark;
 
 const ACTOR: &str = env!("CARGO_BIN_EXE_actor");
 
-/// Runs so many `burn` children and compares the sum of their exits' CPU time with `getrusage(RUSAGE_CHILDREN)`.
-fn check(count: usize, burn: &str) {
+/// Runs so many `burn` children of so many threads and compares the sum of their exits' CPU time with `getrusage(RUSAGE_CHILDREN)`.
+fn check(count: usize, burn: &str, threads: usize) {
     let count = at_most(count);
     let mark = mark();
     let policy = group("burners", "burn", &mark, "starts: { max: 1000000, within: 1s }");
@@ -20,22 +20,22 @@ fn check(count: usize, burn: &str) {
     let exits = daemon.wait_for_count("all exits", count, Event::is_exit);
     assert_eq!(exits.len(), count);
     let truth = std::time::Duration::from_nanos(Actor::told_number(&told, "children_cpu_ns")).as_secs_f64();
-    CpuTime::of(&exits).assert_is(truth);
+    CpuTime::of(&exits).assert_is(truth, threads);
 }
 
 #[test]
 fn cpu_time_of_short_processes_is_exact() {
-    check(300, "5");
+    check(300, "5", 1);
 }
 
 #[test]
 fn cpu_time_of_all_threads_is_in_the_account() {
-    check(40, "5 4");
+    check(40, "5 4", 4);
 }
 
 #[test]
 fn cpu_time_of_processes_that_do_next_to_nothing_is_not_lost() {
-    check(300, "0");
+    check(300, "0", 1);
 }
 
 #[test]

@@ -131,7 +131,7 @@ fn the_cpu_time_of_a_run_is_that_of_its_whole_tree() {
     let (own, children): (Vec<_>, Vec<_>) = exits.iter().partition(|exit| exit.is_exit_of(root.pid()));
     let (own, children) = (CpuTime::of(own), CpuTime::of(children));
     let truth = Duration::from_nanos(Actor::told_number(&told, "children_cpu_ns")).as_secs_f64();
-    children.assert_is(truth);
+    children.assert_is(truth, 1);
     let sum = own.told() + children.told();
     let of_run = end.float("process.cpu.time").unwrap_or_default();
     assert!((of_run - sum).abs() < 1e-6, "the run's time is the sum of its processes': {sum} s; {}", end.0);
