@@ -13,7 +13,7 @@ use aya::programs::{SocketFilter, TestRun as _, TestRunOptions};
 use aya::{Ebpf, EbpfLoader};
 use probe_common::decode::Raw;
 use probe_common::encode::encode;
-use probe_common::layout::{WAKE_FILL_GLOBAL, WAKE_GAP_GLOBAL};
+use probe_common::layout::{BATCHED_FILL_GLOBAL, WAKE_FILL_GLOBAL, WAKE_GAP_GLOBAL};
 use probe_common::record::{Account, Cgroup, Exec, Exit, Fork, Header};
 use probe_user::kernel::loader::LoadSettings;
 use probe_user::record::ProcessKey;
@@ -71,9 +71,11 @@ impl Feeder {
         }
         let gap_ns = u64::try_from(settings.wake_gap.as_nanos())?;
         let fill_bytes = u64::from(settings.ring_bytes / 4);
+        let batched_bytes = u64::from(settings.ring_bytes - settings.ring_bytes / 8);
         let mut ebpf = loader
             .override_global(WAKE_GAP_GLOBAL, &gap_ns, true)
             .override_global(WAKE_FILL_GLOBAL, &fill_bytes, true)
+            .override_global(BATCHED_FILL_GLOBAL, &batched_bytes, true)
             .load(&bytes)?;
         program(&mut ebpf)?.load()?;
         let mut feeder = Self {
