@@ -48,6 +48,8 @@ fn each_program_is_far_from_what_the_verifier_can_bear() {
             panic!("{name}: {tried:?}, though there is no descriptor left");
         };
         let log = verifier_log.to_string();
+        // The want of a descriptor comes after the verification: any other error is a refusal.
+        assert_eq!(io_error.raw_os_error(), Some(rustix::io::Errno::MFILE.raw_os_error()), "{name}: {io_error}: {log}");
         let count = processed(&log).unwrap_or_else(|| panic!("{name}: {io_error}: no figure in {log:?}"));
         counts.push((name.to_owned(), count));
     }
