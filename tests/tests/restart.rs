@@ -13,7 +13,7 @@ use aya::maps::{Map, MapData, PerCpuArray};
 use jiff::Timestamp;
 use procprobe_tests::actor::{Actor, group};
 use procprobe_tests::cgroup::PlainCgroup;
-use procprobe_tests::daemon::{Daemon, Setup, at_most};
+use procprobe_tests::daemon::{Daemon, Setup, at_most, end_of_patience};
 use procprobe_tests::event::Event;
 use procprobe_tests::mark;
 use procprobe_tests::pins::PinDir;
@@ -22,8 +22,8 @@ use tempfile::TempDir;
 
 const ACTOR: &str = env!("CARGO_BIN_EXE_actor");
 
-/// How often the daemon is killed in a storm.
-const KILLS: u32 = 20;
+/// How often the daemon is killed in a storm, where nothing is known to be slow.
+const KILLS: usize = 20;
 
 /// What outlives a daemon.
 struct Home {
@@ -52,7 +52,7 @@ fn history(daemon: &Daemon) -> Vec<Event> {
 
 /// The history once so much of it fits, or what there is when nothing more is to be hoped for.
 fn history_when(daemon: &Daemon, count: usize, fits: impl Fn(&Event) -> bool) -> Vec<Event> {
-    let deadline = Instant::now() + Duration::from_secs(30);
+    let deadline = end_of_patience();
     loop {
         let found = history(daemon);
         let fitting = found.iter().filter(|event| fits(event)).count();
@@ -91,13 +91,15 @@ fn storm(processes: u32, lasting: Duration) {
     let mut daemon = home.setup().policy(&policy).args(["--ring-bytes", "67108864"]).start();
     let processes = u32::try_from(at_most(processes as usize)).unwrap();
     let pace = processes.div_ceil(u32::try_from(lasting.as_secs()).unwrap());
+    // Where a start takes seconds fewer fit into the storm.
+    let kills = u32::try_from(at_most(KILLS).max(KILLS / 5)).unwrap();
     let cgroup = PlainCgroup::new(&mark).unwrap();
     let words = format!("within {} pace {pace} {}", cgroup.path().display(), lasting.as_millis());
     let mut actor = Actor::start(ACTOR, &words, &mark);
     let began = Instant::now();
-    for kill in 1..=KILLS {
+    for kill in 1..=kills {
         // Not on a beat with anything: moments and pauses differ from kill to kill.
-        let due = lasting * kill / (KILLS + 1) + Duration::from_millis(u64::from(kill * 37 % 113));
+        let due = lasting * kill / (kills + 1) + Duration::from_millis(u64::from(kill * 37 % 113));
         std::thread::sleep(due.saturating_sub(began.elapsed()));
         daemon.crash(|| std::thread::sleep(Duration::from_millis(u64::from(kill * 53 % 211))));
     }
@@ -133,7 +135,7 @@ fn storm(processes: u32, lasting: Duration) {
     // What the scheduler charged; getrusage can lack the end of a process that is waited for while it still runs.
     let truth = Actor::told_number(&charged, "others_cpu_ns") as f64 / 1e9;
     println!(
-        "{count} processes, {KILLS} deaths: CPU time {cpu:.4} s, truly {truth:.4} s, {:+.3} %, {inexact} not exact",
+        "{count} processes, {kills} deaths: CPU time {cpu:.4} s, truly {truth:.4} s, {:+.3} %, {inexact} not exact",
         (cpu / truth - 1.0) * 100.0
     );
     // The kernel does not tell of every task that it is freed; such an account is an estimate.
@@ -284,7 +286,7 @@ fn a_daemon_that_stays_dead_costs_a_full_ring_and_the_next_one_counts() {
     let mut daemon = home.setup().policy(&policy).args(["--ring-bytes", "65536"]).start();
     let version = home.pins.version();
     daemon.crash(|| {
-        let mut storm = Actor::start(ACTOR, "spawn 600 2 exit 0", &mark);
+        let mut storm = Actor::start(ACTOR, &format!("spawn {} 2 exit 0", at_most(600).max(200)), &mark);
         storm.finish();
         assert!(lost_in_kernel(&version) > 100);
     });

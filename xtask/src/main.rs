@@ -42,11 +42,11 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "DAEMON ARGUMENTS")]
         arguments: Vec<String>,
     },
-    /// Everything that must hold: lints, unit tests, end-to-end tests in the running kernel
+    /// Everything that must hold: lints, unit tests, end-to-end tests in the running kernel, and some in others
     Test {
         #[command(flatten)]
         compiler: CompilerArgs,
-        /// Only tests whose name contains one of these; lints are left out then
+        /// Only tests whose name contains one of these; lints and other kernels are left out then
         filter: Vec<String>,
     },
     /// The tests of what the kernel does, on other kernels, in virtual machines

@@ -13,13 +13,15 @@ use std::process::Command;
 use anyhow::{Context as _, Result, bail};
 use serde_json::{Value, json};
 
-use super::checks::{CHECKS, Check};
+use super::checks::{self, Extent};
 use super::cpio::Tree;
 use crate::step::{output_of, run, step};
 
 /// What tests and their scripts call.
-const PROGRAMS: [&str; 14] =
-    ["sh", "cat", "chmod", "env", "grep", "id", "ls", "mkdir", "setpriv", "sleep", "timeout", "touch", "true", "wc"];
+const PROGRAMS: [&str; 17] = [
+    "sh", "cat", "chmod", "env", "grep", "id", "ls", "mkdir", "mount", "setpriv", "sleep", "taskset", "timeout",
+    "touch", "true", "unshare", "wc",
+];
 /// A test that is not done by then, emulated and beside another machine, hangs.
 const SECONDS_FOR_A_TEST: u64 = 360;
 /// How much more patience the tests need there.
@@ -40,8 +42,8 @@ pub(crate) struct Built {
     pub(crate) tests: BTreeMap<String, PathBuf>,
 }
 
-/// Writes the file system to `place`.
-pub(crate) fn write(built: &Built, folder: &Path, place: &Path) -> Result<()> {
+/// Writes the file system to `place`, with the tests that are to be run.
+pub(crate) fn write(built: &Built, extent: Extent, folder: &Path, place: &Path) -> Result<()> {
     step("machine's file system", "daemon, tests, libraries; made anew for each run", || {
         let mut tree = Tree::default();
         tree.open_folder("/tmp");
@@ -52,13 +54,13 @@ pub(crate) fn write(built: &Built, folder: &Path, place: &Path) -> Result<()> {
         tree.file("/etc/passwd", "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/nonexistent:/bin/sh\n");
         tree.file("/etc/group", "root:x:0:\nnogroup:x:65534:\n");
         tree.file("/etc/hostname", "machine\n");
-        tree.file("/plan.json", &plan(built)?.to_string());
+        tree.file("/plan.json", &plan(built, extent)?.to_string());
         let mut programs = vec![
             (built.guest.clone(), PathBuf::from("/init")),
             (built.daemon.clone(), PathBuf::from("/bin/procprobe")),
             (built.actor.clone(), built.actor.clone()),
         ];
-        for name in binaries() {
+        for name in binaries(extent) {
             let path = built.tests.get(name).with_context(|| format!("cargo built no test binary {name}"))?;
             programs.push((path.clone(), inside(name)));
         }
@@ -84,20 +86,16 @@ fn inside(name: &str) -> PathBuf {
 }
 
 /// All test binaries that some check names.
-fn binaries() -> Vec<&'static str> {
-    let mut names: Vec<&str> = tests().map(|(binary, _)| binary).collect();
+fn binaries(extent: Extent) -> Vec<&'static str> {
+    let mut names: Vec<&str> = checks::tests(extent).map(|(binary, _)| binary).collect();
     names.sort_unstable();
     names.dedup();
     names
 }
 
-fn tests() -> impl Iterator<Item = (&'static str, &'static str)> {
-    CHECKS.iter().flat_map(|Check { tests, .. }| tests.iter().copied())
-}
-
 /// As the first process reads it.
-fn plan(built: &Built) -> Result<Value> {
-    let checks: Vec<Value> = tests()
+fn plan(built: &Built, extent: Extent) -> Result<Value> {
+    let checks: Vec<Value> = checks::tests(extent)
         .map(|(binary, test)| {
             json!({
                 "name": format!("{binary}::{test}"),

@@ -50,7 +50,11 @@ pub(crate) fn fetch(folder: &Path, wanted: &[String]) -> Result<Vec<Kernel>> {
     let missing: Vec<&String> = wanted.iter().filter(|wanted| kept(folder, wanted).is_none()).collect();
     if !missing.is_empty() {
         let archive = Archive::new(folder);
-        archive.update()?;
+        let names: Vec<&str> = missing.iter().map(|wanted| wanted.as_str()).collect();
+        let kernels = folder.join("kernels");
+        archive.update().with_context(|| {
+            format!("{} has no kernel {}, and Debian's archive gives none", kernels.display(), names.join(", "))
+        })?;
         let mut names = archive.names("linux-image-")?;
         names.extend(archive.names("linux-binary-")?);
         for wanted in missing {
