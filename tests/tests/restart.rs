@@ -86,13 +86,14 @@ fn about(told: &[Event], pids: impl Iterator<Item = u32>) -> String {
 
 fn storm(processes: u32, lasting: Duration) {
     let (home, mark) = (Home::new(), mark());
+    // Where a start takes seconds deaths are fewer, and have more time.
+    let kills = u32::try_from(at_most(KILLS).max(KILLS / 5)).unwrap();
+    let lasting = if at_most(KILLS) < KILLS { lasting * 3 } else { lasting };
     let policy = group("storm", "exit", &mark, "count: { max: 100000 }");
     // What else happens on the host must not fill the ring while nobody reads it.
     let mut daemon = home.setup().policy(&policy).args(["--ring-bytes", "67108864"]).start();
     let processes = u32::try_from(at_most(processes as usize)).unwrap();
     let pace = processes.div_ceil(u32::try_from(lasting.as_secs()).unwrap());
-    // Where a start takes seconds fewer fit into the storm.
-    let kills = u32::try_from(at_most(KILLS).max(KILLS / 5)).unwrap();
     let cgroup = PlainCgroup::new(&mark).unwrap();
     let words = format!("within {} pace {pace} {}", cgroup.path().display(), lasting.as_millis());
     let mut actor = Actor::start(ACTOR, &words, &mark);
