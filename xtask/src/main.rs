@@ -53,6 +53,9 @@ enum Command {
     Vm {
         #[command(flatten)]
         compiler: CompilerArgs,
+        /// The processor of the machines; another than this host's is compiled for and emulated
+        #[arg(long, value_enum, default_value_t = vm::Arch::HOST)]
+        arch: vm::Arch,
         /// Writes the table to docs/kernels.md; with `all`
         #[arg(long)]
         write: bool,
@@ -112,7 +115,7 @@ fn main() -> ExitCode {
         Command::Build(build) => build.build().map(|daemon| println!("{}", daemon.display())),
         Command::Run { build, arguments } => build.build().and_then(|daemon| daemon::start(&daemon, &arguments)),
         Command::Test { compiler, filter } => test::all(compiler.toolchain, &filter),
-        Command::Vm { compiler, write, versions } => vm::all(compiler.toolchain, &versions, write),
+        Command::Vm { compiler, arch, write, versions } => vm::all(compiler.toolchain, arch, &versions, write),
         Command::Lint(compiler) => test::lint(compiler.toolchain),
         Command::Bench { compiler, quick, rows } => bench::measure(compiler.toolchain, quick, &rows),
     };

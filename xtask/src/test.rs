@@ -19,7 +19,7 @@ pub(crate) fn all(choice: Choice, filter: &[String]) -> Result<()> {
     host::ready_for_kernel_programs()?;
     let path = packages::for_tests()?;
     if filter.is_empty() {
-        packages::for_machines()?;
+        packages::for_machines(vm::Arch::HOST)?;
     }
     object::build(choice, false)?;
     if filter.is_empty() {

@@ -311,11 +311,7 @@ fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
 }
 
 fn type_at(bytes: &[u8], at: usize) -> Option<Type> {
-    Some(Type {
-        info: u32_at(bytes, at + 4)?,
-        size_or_target: u32_at(bytes, at + 8)?,
-        tail: at + DESCRIPTOR_BYTES,
-    })
+    Some(Type { info: u32_at(bytes, at + 4)?, size_or_target: u32_at(bytes, at + 8)?, tail: at + DESCRIPTOR_BYTES })
 }
 
 /// Bytes that follow a descriptor, by its kind.

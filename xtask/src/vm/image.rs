@@ -1,5 +1,5 @@
-//! The file system that a machine boots with: the daemon and the test binaries as they were built for this host, the
-//! shared libraries they need, a few of this host's programs that tests call, and the plan of the first process.
+//! The file system that a machine boots with: the daemon and the test binaries, the shared libraries they need, a few
+//! programs that tests call, and the plan of the first process.
 //!
 //! It is the same for every kernel, and holds nothing of the kernel's own: all that is needed is built into Debian's cloud
 //! kernels.
@@ -13,9 +13,11 @@ use std::process::Command;
 use anyhow::{Context as _, Result, bail};
 use serde_json::{Value, json};
 
+use super::arch::Arch;
 use super::checks::{self, Extent};
 use super::cpio::Tree;
-use crate::step::{output_of, run, step};
+use super::programs::Programs;
+use crate::step::{run, step};
 
 /// What tests and their scripts call.
 const PROGRAMS: [&str; 17] = [
@@ -43,7 +45,8 @@ pub(crate) struct Built {
 }
 
 /// Writes the file system to `place`, with the tests that are to be run.
-pub(crate) fn write(built: &Built, extent: Extent, folder: &Path, place: &Path) -> Result<()> {
+pub(crate) fn write(built: &Built, arch: Arch, extent: Extent, place: &Path) -> Result<()> {
+    let found = Programs::of(arch)?;
     step("machine's file system", "daemon, tests, libraries; made anew for each run", || {
         let mut tree = Tree::default();
         tree.open_folder("/tmp");
@@ -65,12 +68,12 @@ pub(crate) fn write(built: &Built, extent: Extent, folder: &Path, place: &Path) 
             programs.push((path.clone(), inside(name)));
         }
         for (path, at) in &programs {
-            tree.program(at, stripped(path, folder)?);
-            libraries(path, &mut tree)?;
+            tree.program(at, stripped(path, arch)?);
+            add_libraries(&found, path, &mut tree)?;
         }
         for name in PROGRAMS {
-            let path = on_path(name)?;
-            libraries(&path, &mut tree)?;
+            let path = found.find(name)?;
+            add_libraries(&found, &path, &mut tree)?;
             tree.program(&Path::new("/bin").join(name), read(&path)?);
         }
         let file = File::create(place).with_context(|| format!("cannot write {}", place.display()))?;
@@ -123,56 +126,25 @@ fn plan(built: &Built, extent: Extent) -> Result<Value> {
 }
 
 /// Without what only debuggers read: it is two thirds of a binary, and all of it would be the machine's memory.
-fn stripped(path: &Path, folder: &Path) -> Result<Vec<u8>> {
-    let place = folder.join("stripped");
-    run(Command::new("strip").arg("-o").arg(&place).arg(path))?;
+fn stripped(path: &Path, arch: Arch) -> Result<Vec<u8>> {
+    let place = arch.folder().join("stripped");
+    run(Command::new(arch.tool("strip")).arg("-o").arg(&place).arg(path))?;
     let bytes = read(&place)?;
     fs::remove_file(&place)?;
     Ok(bytes)
 }
 
-/// The shared libraries of a program, and what loads them, at the paths where the program looks for them.
-fn libraries(program: &Path, tree: &mut Tree) -> Result<()> {
-    for path in shared(&output_of(Command::new("ldd").arg(program))?) {
-        if !tree.has(&path) {
-            let bytes = read(&path)?;
-            tree.program(&path, bytes);
+/// Adds the libraries of a program that are not there yet.
+fn add_libraries(programs: &Programs, program: &Path, tree: &mut Tree) -> Result<()> {
+    for (file, at) in programs.libraries(program)? {
+        if !tree.has(&at) {
+            let bytes = read(&file)?;
+            tree.program(&at, bytes);
         }
     }
     Ok(())
 }
 
-/// The paths in the output of ldd.
-fn shared(ldd: &str) -> Vec<PathBuf> {
-    let word = |line: &str| {
-        let line = line.split_once("=>").map_or(line, |(_, found)| found);
-        line.split_whitespace().next().filter(|word| word.starts_with('/')).map(PathBuf::from)
-    };
-    ldd.lines().filter_map(word).collect()
-}
-
-fn on_path(name: &str) -> Result<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path)
-        .chain(["/usr/bin".into(), "/bin".into()])
-        .map(|folder| folder.join(name))
-        .find(|path| path.is_file())
-        .with_context(|| format!("the machine's tests call `{name}`, which is not on PATH"))
-}
-
 fn read(path: &Path) -> Result<Vec<u8>> {
     fs::read(path).with_context(|| format!("cannot read {}", path.display()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_libraries_of_a_program_are_read_from_what_ldd_says() {
-        let ldd = "\tlinux-vdso.so.1 (0x00007f4e)\n\tlibc.so.6 => /lib/x86_64-linux-gnu/libc.so.6 (0x00007f)\n\
-                   \tlibgone.so => not found\n\t/lib64/ld-linux-x86-64.so.2 (0x00007f4e)\n\tstatically linked\n";
-        let expected = ["/lib/x86_64-linux-gnu/libc.so.6", "/lib64/ld-linux-x86-64.so.2"].map(PathBuf::from);
-        assert_eq!(shared(ldd), expected);
-    }
 }

@@ -16,11 +16,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result};
 use serde_json::Value;
 
+use super::arch::Arch;
+
 /// Before each line of the first process; see there.
 const MARK: &str = "@procprobe ";
-
-/// The emulator.
-const QEMU: &str = "qemu-system-x86_64";
 
 /// What became of one test.
 #[derive(Clone, Debug, PartialEq)]
@@ -75,17 +74,17 @@ impl Told {
 const SILENCE: Duration = Duration::from_mins(7);
 
 /// Boots and listens until the machine is off, or `bound` has passed.
-pub(crate) fn boot(kernel: &Path, initramfs: &Path, log: &Path, bound: Duration) -> Result<Told> {
-    let mut command = Command::new(QEMU);
-    command.args(["-machine", "q35", "-cpu", "max", "-m", "1024", "-smp", "2"]);
+pub(crate) fn boot(arch: Arch, kernel: &Path, initramfs: &Path, log: &Path, bound: Duration) -> Result<Told> {
+    let mut command = Command::new(arch.qemu());
+    command.args(arch.machine()).args(["-m", "1024", "-smp", "2"]);
     let accelerators: &[&str] =
-        if has_kvm() { &["-accel", "kvm", "-accel", "tcg"] } else { &["-accel", "tcg,thread=multi"] };
+        if arch.is_host() && has_kvm() { &["-accel", "kvm", "-accel", "tcg"] } else { &["-accel", "tcg,thread=multi"] };
     command.args(accelerators);
     // A kernel that panics resets the machine; then this is its end.
     command.args(["-display", "none", "-no-reboot", "-nodefaults", "-serial", "stdio"]);
     command.arg("-kernel").arg(kernel).arg("-initrd").arg(initramfs).arg("-append");
     // Level 2 leaves panics and BUGs on the console, and nothing that could come in between our lines.
-    command.arg("console=ttyS0 panic=-1 loglevel=2 mitigations=off nowatchdog");
+    command.arg(format!("console={} panic=-1 loglevel=2 mitigations=off nowatchdog", arch.console()));
     let mut file = File::create(log).with_context(|| format!("cannot write {}", log.display()))?;
     let stderr = file.try_clone()?;
     let mut child = command
@@ -93,7 +92,7 @@ pub(crate) fn boot(kernel: &Path, initramfs: &Path, log: &Path, bound: Duration)
         .stdout(Stdio::piped())
         .stderr(stderr)
         .spawn()
-        .with_context(|| format!("cannot start {QEMU}"))?;
+        .with_context(|| format!("cannot start {}", arch.qemu()))?;
     let told = listen(&mut child, &mut file, bound);
     // It may be off already; both are right.
     let _ = child.kill();

@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use super::Row;
 use super::checks::{self, CHECKS, Check, Test, VERIFIER};
+use super::{Arch, Row};
 
 /// Most instructions that the verifier may go through for one program. The kernel's own limit is a million: this leaves
 /// room for kernels that are more thorough.
@@ -140,11 +140,12 @@ fn aligned(lines: &[Vec<String>]) -> String {
 }
 
 /// The page of the documentation. Only what ran is in it.
-pub(crate) fn document(rows: &[Row]) -> String {
-    let mut text = String::from(
-        "# Kernels\n\n\
+pub(crate) fn document(arch: Arch, rows: &[Row]) -> String {
+    let mut text = format!(
+        "# Kernels on {}\n\n\
          One object, one daemon, and the same tests on each of these kernels. They are Debian's, booted by `cargo xtask vm all\n\
          --write`, which wrote this page from what ran: no cell was filled in by hand, and a test that did not run is a failure.\n\n",
+        arch.name()
     );
     text.push_str(&markdown(&lines(rows)));
     text.push_str("\nIn brackets how many tests a row stands for; `xtask/src/vm/checks.rs` names them.\n\n## What the rows mean\n\n");
