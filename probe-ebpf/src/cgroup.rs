@@ -4,15 +4,23 @@ use aya_ebpf::bindings::BPF_ANY;
 use probe_common::record::{CGROUP_CAP, Cgroup, Flags, Header, RecordKind};
 
 use crate::emit::{self, Urgency};
-use crate::maps::{CGROUP_SCRATCH, CGROUPS_TOLD};
+use crate::maps::{CGROUP_LAST, CGROUP_SCRATCH, CGROUPS_TOLD};
 use crate::task::{Cursor, Extent, Kernfs, copy_cgroup_path};
 
 /// Tells the path of a cgroup unless it was told before. `of` is the record that names the id.
 #[inline(always)]
 pub(crate) fn tell(cgroup: Kernfs, id: u64, of: &Header) {
-    // SAFETY: only the presence of the key is looked at.
-    if unsafe { CGROUPS_TOLD.get(id).is_some() } {
-        return;
+    // The hash would fetch its entry from memory for each of the processes that start on a quiet host.
+    let Some(last) = CGROUP_LAST.get_ptr_mut(0) else { return };
+    // SAFETY: the pointer is into this CPU's own value and was checked; of the hash only the presence of the key is looked at.
+    unsafe {
+        if *last == id {
+            return;
+        }
+        if CGROUPS_TOLD.get(id).is_some() {
+            *last = id;
+            return;
+        }
     }
     let Some(scratch) = CGROUP_SCRATCH.get_ptr_mut(0) else { return };
     // SAFETY: the pointer is into this CPU's own value and was checked; the tail has the room that the walk asks for.

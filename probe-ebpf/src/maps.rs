@@ -41,6 +41,10 @@ pub(crate) static LAST_WAKE: Array<u64> = Array::with_max_entries(1, 0);
 #[map]
 pub(crate) static CGROUPS_TOLD: LruHashMap<u64, u8> = LruHashMap::with_max_entries(8_192, 0);
 
+/// The cgroup of the last process that started on this CPU, once its path was told: the next one's is mostly the same.
+#[map]
+pub(crate) static CGROUP_LAST: PerCpuArray<u64> = PerCpuArray::with_max_entries(1, 0);
+
 /// Where an exec record is put together. The program is not entered again on a CPU on which it runs.
 #[map]
 pub(crate) static EXEC_SCRATCH: PerCpuArray<ExecScratch> = PerCpuArray::with_max_entries(1, 0);

@@ -3,9 +3,11 @@
 //!
 //! Looked at are processes that nothing but these keeps out of a group, and forks that belong by what they inherited and
 //! may change away from it. That happens soon after a start or never, so the moments follow the
-//! age of the program: 125 ms, 0.5 s and 5 s, and for those kept out at common moments every 30 s until it is 5 minutes
+//! age of the program: 0.3 s, 0.5 s and 5 s, and for those kept out at common moments every 30 s until it is 5 minutes
 //! old. The first comes later than the records of a gap between two wake-ups do, so that nobody is woken for a process that
-//! has long ended. Moments are rounded up to a grid, so that many processes share one wake-up; after 5 minutes there are none.
+//! has long ended: of short processes one is always alive when the ring has been read, and a look at it would be a second
+//! wake-up for each. Moments are rounded up to a grid, so that many processes share one wake-up; after 5 minutes there are
+//! none.
 
 use std::time::Duration;
 
@@ -15,7 +17,7 @@ use crate::time::KTime;
 
 /// Age of the program at each early look, and the grid it is rounded up to.
 const EARLY: [(Duration, Duration); 3] = [
-    (Duration::from_millis(125), Duration::from_millis(25)),
+    (Duration::from_millis(300), Duration::from_millis(25)),
     (Duration::from_millis(500), Duration::from_millis(250)),
     (Duration::from_secs(5), Duration::from_secs(1)),
 ];

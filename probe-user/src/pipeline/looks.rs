@@ -183,7 +183,7 @@ mod tests {
     #[test]
     fn the_young_are_looked_at_and_the_dead_are_not() {
         let mut looks = forked();
-        let soon = KTime(CHILD.start.0 + 200_000_000);
+        let soon = KTime(CHILD.start.0 + 400_000_000);
         assert!(looks.next().is_some_and(|at| at <= soon));
         assert!(looks.due(soon).contains(&CHILD));
         assert_eq!(looks.take_started(), [CHILD.tgid]);

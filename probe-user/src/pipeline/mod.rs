@@ -62,6 +62,9 @@ use outlets::Outlets;
 /// the gap wakes it before that, and looking at the gap's very end would wake it a second time for the same records.
 const LOOK_AFTER_GAP: Duration = Duration::from_millis(10);
 
+/// Batches that are taken in one turn: all that come within a gap, but for a storm.
+const BATCHES: usize = 8;
+
 /// What the daemon is started with.
 #[derive(Debug)]
 pub struct Start {
@@ -252,9 +255,19 @@ impl Daemon {
         Ok(())
     }
 
-    /// Hands in some records, and does what they lead to.
+    /// Hands in some batches of records, and does what they lead to. A storm is left for other turns of the loop, so that
+    /// whoever gives an order or asks something is heard meanwhile.
     fn drain(&mut self) -> Result<Drained, PipelineError> {
-        let drained = self.core.drain();
+        let mut drained = self.core.drain();
+        for _ in 1..BATCHES {
+            if !drained.more || self.core.is_unsettled() {
+                break;
+            }
+            self.carry_out()?;
+            self.tell_events();
+            let next = self.core.drain();
+            drained = Drained { records: drained.records + next.records, ..next };
+        }
         if self.core.is_unsettled() {
             self.catch_up();
             self.core.settle()?;

@@ -94,13 +94,13 @@ fn rewritten_arguments_are_looked_at_again() {
     ";
     // Until somebody looks, it is what it was forked from.
     check_members(groups(), &format!("{script} 2.04"), "master:10,11 worker:");
-    let world = check_members(groups(), &format!("{script} 2.2"), "master:10 worker:11");
-    assert_eq!(world.asked.iter().filter(|asked| asked.contains("look 11")).collect::<Vec<_>>(), ["2.15 look 11"]);
+    let world = check_members(groups(), &format!("{script} 2.35"), "master:10 worker:11");
+    assert_eq!(world.asked.iter().filter(|asked| asked.contains("look 11")).collect::<Vec<_>>(), ["2.325 look 11"]);
     // Late: found at half a second, at 5 s, and then at common moments until the program is 5 minutes old.
     let world = check_members(groups(), "0 scan\n 2.001 fork 11\n 3000", "master: worker:");
     let looks: Vec<_> = world.asked.iter().filter(|asked| asked.contains("look 11")).collect();
     let common: Vec<String> = (1..=10).map(|n| format!("{} look 11", n * 30)).collect();
-    assert_eq!(looks[..3], ["2.15 look 11", "2.75 look 11", "8 look 11"]);
+    assert_eq!(looks[..3], ["2.325 look 11", "2.75 look 11", "8 look 11"]);
     assert_eq!(looks[3..], common.iter().collect::<Vec<_>>());
     // Who has ended is not looked at, and nobody wakes up for it.
     let mut world = check_members(groups(), "0 scan\n 2.001 fork 11\n 2.01 exit 11", "master: worker:");
@@ -124,7 +124,7 @@ fn who_becomes_another_user_is_looked_at_again() {
         2.01 title 11 nginx: worker
     ";
     check_members(groups(), &format!("{script} 2.04"), "root:10,11 worker:");
-    check_members(groups(), &format!("{script} 2.2"), "root:10 worker:11");
+    check_members(groups(), &format!("{script} 2.35"), "root:10 worker:11");
     // Only root can become another user: nobody else is looked at for that.
     let world = check_members(groups(), "0 scan\n 1 run 10 /bin/worker uid=34\n 60", "root: worker:");
     assert!(!world.asked.iter().any(|asked| asked.contains("look 10")), "{:?}", world.asked);
@@ -138,9 +138,9 @@ fn a_storm_of_candidates_is_looked_at_in_portions() {
         world.play(&format!("1.001 fork {pid}"));
     }
     world.asked.clear();
-    world.wake_until(KTime::from_millis(1_150));
+    world.wake_until(KTime::from_millis(1_325));
     assert_eq!(world.asked.len(), 256);
-    world.wake_until(KTime::from_millis(1_250));
+    world.wake_until(KTime::from_millis(1_425));
     assert_eq!(world.asked.len(), 600);
 }
 
@@ -153,7 +153,7 @@ fn entering_by_new_arguments_is_one_start() {
     };
     assert_eq!(starts("0 scan\n 1 fork 10\n 1.01 title 10 worker\n 2"), Some(1.0));
     assert_eq!(
-        starts("0 scan\n 1 fork 10\n 1.01 title 10 worker\n 1.2 title 10 idle\n 2 title 10 worker\n 9"),
+        starts("0 scan\n 1 fork 10\n 1.01 title 10 worker\n 1.4 title 10 idle\n 2 title 10 worker\n 9"),
         Some(1.0)
     );
     assert_eq!(starts("0 have 10\n 0 scan\n 0 title 10 worker\n 1"), Some(0.0), "was there before");

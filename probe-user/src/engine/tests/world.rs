@@ -262,7 +262,7 @@ impl World {
     }
 
     pub(super) fn step(&mut self, input: Input) {
-        let mut effects = Vec::new();
+        let (mut effects, mut looks) = (Vec::new(), Vec::new());
         self.engine.step(self.now, input, &mut effects);
         for effect in effects {
             let now = secs(self.now);
@@ -292,9 +292,13 @@ impl World {
                         args: real.title.replace(' ', "\0").into(),
                         uid: Some(real.identity.uid),
                     });
-                    self.step(Input::Reread { key, found });
+                    looks.push((key, found));
                 }
             }
+        }
+        // As in the daemon: what the step asked for comes before what that leads to.
+        for (key, found) in looks {
+            self.step(Input::Reread { key, found });
         }
     }
 
