@@ -187,9 +187,15 @@ pub(super) fn select(
             host.push(draft);
         }
     }
-    groups.values().for_each(|draft| tell_lacks(draft, lacks, diagnostics, notes));
-    jobs.values().for_each(|draft| tell_lacks(draft, lacks, diagnostics, notes));
-    host.iter().for_each(|draft| tell_lacks(draft, lacks, diagnostics, notes));
+    for draft in groups.values() {
+        tell_lacks(draft, lacks, diagnostics, notes);
+    }
+    for draft in jobs.values() {
+        tell_lacks(draft, lacks, diagnostics, notes);
+    }
+    for draft in &host {
+        tell_lacks(draft, lacks, diagnostics, notes);
+    }
     let mut set = PolicySet::default();
     for draft in drafts.destinations.into_iter().filter(|draft| draft.applies) {
         set.destinations.insert(Arc::clone(&draft.item.name), Arc::new(draft.item));

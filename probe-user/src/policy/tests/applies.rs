@@ -122,8 +122,8 @@ fn check_refused(text: &str, refused: &[&str], noted: &[&str]) {
     let place = Place { host: &host, exists: &|_| true, lacks: &lacks };
     let found = match parse_into(&sources, Some(place), Diagnostics::new(), Vec::new()) {
         Ok(loaded) => {
-            let notes: Vec<String> = loaded.notes.iter().map(told).collect();
-            assert_eq!(notes, noted);
+            let left_out: Vec<String> = loaded.notes.iter().map(told).collect();
+            assert_eq!(left_out, noted);
             Vec::new()
         }
         Err(wrong) => wrong.iter().map(told).collect(),
