@@ -56,6 +56,9 @@ enum Command {
         /// The processor of the machines; another than this host's is compiled for and emulated
         #[arg(long, value_enum, default_value_t = vm::Arch::HOST)]
         arch: vm::Arch,
+        /// Only the first test of each row, as `cargo xtask test` runs them
+        #[arg(long, conflicts_with = "write")]
+        first: bool,
         /// Writes the table to docs/kernels.md; with `all`
         #[arg(long)]
         write: bool,
@@ -115,7 +118,10 @@ fn main() -> ExitCode {
         Command::Build(build) => build.build().map(|daemon| println!("{}", daemon.display())),
         Command::Run { build, arguments } => build.build().and_then(|daemon| daemon::start(&daemon, &arguments)),
         Command::Test { compiler, filter } => test::all(compiler.toolchain, &filter),
-        Command::Vm { compiler, arch, write, versions } => vm::all(compiler.toolchain, arch, &versions, write),
+        Command::Vm { compiler, arch, first, write, versions } => {
+            let extent = if first { vm::Extent::First } else { vm::Extent::All };
+            vm::all(compiler.toolchain, arch, extent, &versions, write)
+        }
         Command::Lint(compiler) => test::lint(compiler.toolchain),
         Command::Bench { compiler, quick, rows } => bench::measure(compiler.toolchain, quick, &rows),
     };

@@ -25,7 +25,7 @@ use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 
 pub(crate) use self::arch::Arch;
-use self::checks::Extent;
+pub(crate) use self::checks::Extent;
 use self::image::Built;
 use self::kernels::Kernel;
 use self::machine::Told;
@@ -41,7 +41,7 @@ const BOUND: Duration = Duration::from_mins(30);
 
 /// Builds what the machines run, boots the kernels of these versions, tells what became of it. `write` puts the table
 /// into the documentation.
-pub(crate) fn all(choice: Choice, arch: Arch, versions: &[String], write: bool) -> Result<()> {
+pub(crate) fn all(choice: Choice, arch: Arch, extent: Extent, versions: &[String], write: bool) -> Result<()> {
     let versions = kernels::wanted(versions)?;
     if write && versions != kernels::ALL {
         bail!("--write makes the whole table: `cargo xtask vm all --write`");
@@ -53,7 +53,7 @@ pub(crate) fn all(choice: Choice, arch: Arch, versions: &[String], write: bool) 
         run(arch.cargo("build").args(["--bin", "procprobe"]))?;
         run(tests(arch).arg("--quiet"))
     })?;
-    let rows = boot_all(arch, &versions, Extent::All)?;
+    let rows = boot_all(arch, &versions, extent)?;
     print!("{}", report::table(&rows));
     if write {
         let place = place::root().join(if arch.is_host() {
