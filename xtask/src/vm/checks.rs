@@ -47,7 +47,7 @@ pub(crate) fn tests(extent: Extent) -> impl Iterator<Item = Test> {
 pub(crate) const VERIFIER: Test = ("verifier", "each_program_is_far_from_what_the_verifier_can_bear");
 
 /// All rows. A later feature of the kernel side adds its own.
-pub(crate) const CHECKS: [Check; 13] = [
+pub(crate) const CHECKS: [Check; 12] = [
     Check {
         what: "programs load, doctor agrees",
         means: "The kernel's verifier takes every program, and far below its limits; `procprobe doctor` finds nothing in the \
@@ -100,15 +100,13 @@ pub(crate) const CHECKS: [Check; 13] = [
         ],
     },
     Check {
-        what: "ring full: what is lost first",
-        means: "Without a reader the ring fills up with starts, the ends of watched processes still find room, and what is \
-                lost is counted to the record.",
-        tests: &[("overload", "starts_are_lost_before_the_ends_of_watched_processes")],
-    },
-    Check {
         what: "ring overflow and mending",
-        means: "A daemon that lost records says how many, mends its table by the iterator, and raises no false alarm.",
-        tests: &[("storm", "a_ring_that_overflows_is_told_mended_and_raises_no_false_alarm")],
+        means: "A full ring loses starts before the ends of watched processes, and what is lost is counted to the record. A \
+                daemon that lost records says how many, mends its table by the iterator, and raises no false alarm.",
+        tests: &[
+            ("overload", "starts_are_lost_before_the_ends_of_watched_processes"),
+            ("storm", "a_ring_that_overflows_is_told_mended_and_raises_no_false_alarm"),
+        ],
     },
     Check {
         what: "restart from pins",
