@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use probe_user::diagnostic::{Diagnostics, Source};
 use probe_user::policy::spec::Measure;
-use probe_user::policy::{HostLabels, Loaded, load, parse, schema};
+use probe_user::policy::{HostLabels, Lacks, Loaded, load, parse, schema};
 use probe_user::trial::{report, run};
 use probe_user::yaml;
 use probe_user::yaml::read::Trust;
@@ -98,11 +98,12 @@ fn the_examples_load_one_by_one_and_the_folder_is_not_read_with_the_base() {
     let host = HostLabels { name: "node-1".to_owned(), labels: [].into() };
     for example in ["nginx", "postgresql", "docker", "containerd", "backup", "app-log", "responses"] {
         let path = folder("policies/examples").join(format!("{example}.yaml"));
-        let loaded = load(&[path], &host, Trust::Anyone).unwrap_or_else(|diagnostics| panic!("{diagnostics}"));
+        let loaded = load(&[path], &host, &Lacks::default(), Trust::Anyone)
+            .unwrap_or_else(|diagnostics| panic!("{diagnostics}"));
         assert_eq!(loaded.files, 1);
     }
-    let loaded =
-        load(&[folder("policies")], &host, Trust::Anyone).unwrap_or_else(|diagnostics| panic!("{diagnostics}"));
+    let loaded = load(&[folder("policies")], &host, &Lacks::default(), Trust::Anyone)
+        .unwrap_or_else(|diagnostics| panic!("{diagnostics}"));
     assert_eq!(loaded.files, 5);
 }
 

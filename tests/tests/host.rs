@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use procprobe_tests::daemon::{Daemon, PATIENCE, Setup};
+use procprobe_tests::daemon::{Daemon, Setup, binary, end_of_patience};
 use procprobe_tests::mark;
 use serde_json::Value;
 
@@ -56,7 +56,7 @@ fn bounds(daemon: &Daemon, measure: &str) -> Vec<Value> {
 /// The value of the first bound on a measure, once there is one that fits.
 #[track_caller]
 fn value(daemon: &Daemon, measure: &str, fits: impl Fn(f64) -> bool) -> f64 {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = end_of_patience();
     loop {
         let bounds = bounds(daemon, measure);
         let value = bounds.first().and_then(|bound| bound["instances"][0]["value"].as_f64());
@@ -256,17 +256,44 @@ fn memory_that_is_surely_too_little_fires_at_once_and_a_reload_keeps_it() {
     assert_eq!(over.text("reason"), "policy removed");
 }
 
+/// Commands in the place of the daemon's, on a kernel that seems to have no PSI.
+const WITHOUT_PRESSURE: [&str; 6] =
+    ["unshare", "--mount", "sh", "-c", "mount -t tmpfs none /proc/pressure && exec \"$@\"", "sh"];
+
 #[test]
-fn a_kernel_without_pressure_figures_is_told_at_the_start_and_in_the_status() {
-    let hide = "mount -t tmpfs none /proc/pressure && exec \"$@\"";
-    assert!(Path::new("/proc/pressure").exists(), "this kernel has PSI");
-    let daemon = Setup::new()
-        .policy("host:\n  pressure_io: { max: 10% }\n")
-        .under(["unshare", "--mount", "sh", "-c", hide, "sh"])
-        .start();
-    let started = daemon.wait_for("started", |event| event.name() == "procprobe.agent.started");
-    assert_eq!(started.0["severity"], "warning");
-    assert!(started.attribute("degraded").to_string().contains("pressure_io is not measured by this kernel"));
-    daemon.wait_for("told", |event| event.text("reason") == "not_measured");
-    assert_eq!(bounds(&daemon, "pressure_io")[0]["instances"][0]["unknown"], "not on this kernel");
+fn what_needs_pressure_figures_is_refused_at_its_place_where_the_kernel_has_none() {
+    assert!(Path::new("/proc/pressure/memory").exists(), "this kernel has PSI");
+    let policy = "host:\n  load: { max: 100000 }\n  pressure_io: { max: 10% }\n";
+    let refused = Setup::new().policy(policy).under(WITHOUT_PRESSURE).refuse();
+    let text = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert_eq!(refused.status.code(), Some(78), "{text}");
+    for part in
+        ["0.yaml:4:3: `pressure_io` cannot be judged on this kernel: /proc/pressure cannot be read", "CONFIG_PSI"]
+    {
+        assert!(text.contains(part), "{part} is not in:\n{text}");
+    }
+    let folder = tempfile::tempdir().unwrap_or_else(|error| panic!("{error}"));
+    let file = folder.path().join("host.yaml");
+    fs::write(&file, format!("version: 1\n{policy}")).unwrap_or_else(|error| panic!("{error}"));
+    let told = |arguments: &[&str]| {
+        let [program, before @ ..] = WITHOUT_PRESSURE;
+        let mut command = Command::new(program);
+        command.args(before).arg(binary()).args(arguments).stdin(Stdio::null());
+        let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+        (output.status.code(), String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
+    };
+    let (code, text) = told(&["check", &file.display().to_string()]);
+    assert!(code == Some(1) && text.contains("host.yaml:4:3: `pressure_io` cannot be judged"), "{code:?}: {text}");
+    let (_, text) = told(&["doctor"]);
+    let line = text.lines().find(|line| line.contains("/proc/pressure cannot be read")).unwrap_or_default();
+    assert!(line.starts_with("warn  pressure"), "{text}");
+    // What is meant for kernels that have it is left out, and the rest of its file is judged.
+    let guarded = format!(
+        "host:\n- load: {{ max: 100000 }}\n- only_if: {{ path: /proc/pressure/memory }}\n{}",
+        "  pressure_io: { max: 10% }\n"
+    );
+    let mut daemon = Setup::new().policy(&guarded).under(WITHOUT_PRESSURE).start();
+    value(&daemon, "load", |_| true);
+    assert!(bounds(&daemon, "pressure_io").is_empty(), "{}", daemon.status());
+    assert_eq!(daemon.stop(), Some(0));
 }

@@ -36,7 +36,7 @@ fn starts_are_lost_before_the_ends_of_watched_processes() {
     for row in kernel.sampler.scan().unwrap().iter().filter(|row| pids.contains(&row.key.tgid)) {
         kernel.watched.set(row.key, Watch { exit: true, usage: false });
     }
-    let mut storm = Actor::start(ACTOR, &format!("spawn {} 2 exit 0", at_most(800)), &mark());
+    let mut storm = Actor::start(ACTOR, &format!("spawn {} 2 exit 0", at_most(800).max(200)), &mark());
     storm.told();
     storm.finish();
     for one in &mut watched {

@@ -7,10 +7,10 @@ use std::os::fd::AsRawFd as _;
 use std::path::Path;
 
 use aya::programs::{Program, ProgramError};
-use aya::{Btf, EbpfLoader, VerifierLogLevel};
+use aya::{Btf, EbpfLoader, Endianness, VerifierLogLevel};
 use probe_common::layout::LAYOUT_GLOBAL;
 use probe_user::kernel::btf::{self, VMLINUX};
-use probe_user::kernel::layout;
+use probe_user::kernel::layout::{self, TRACEPOINTS};
 use probe_user::kernel::loader::PROGRAMS;
 use probe_user::kernel::object::OBJECT;
 use procprobe_tests::daemon::require_host;
@@ -24,16 +24,22 @@ const BOUND: u64 = 200_000;
 #[test]
 fn each_program_is_far_from_what_the_verifier_can_bear() {
     require_host();
-    let words = layout::resolve(&btf::Btf::read(Path::new(VMLINUX)).unwrap()).unwrap().words();
-    let types = Btf::from_sys_fs().unwrap();
-    let mut ebpf = EbpfLoader::new()
+    let types = btf::Btf::read(Path::new(VMLINUX)).unwrap();
+    let words = layout::resolve(&types).unwrap().words();
+    let types = Btf::parse(&types.outline(&TRACEPOINTS, &["bpf_iter_task"]), Endianness::default()).unwrap();
+    // As the daemon does it: aya would take the types of the whole kernel apart, for nothing.
+    let limit = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: Some(0), ..limit }).unwrap();
+    let mut loader = EbpfLoader::new();
+    setrlimit(Resource::Nofile, limit).unwrap();
+    let mut ebpf = loader
         .btf(Some(&types))
         .override_global(LAYOUT_GLOBAL, &words[..], true)
         .verifier_log_level(VerifierLogLevel::STATS)
         .load(OBJECT)
         .unwrap();
     let next = u64::try_from(File::open("/dev/null").unwrap().as_raw_fd()).unwrap();
-    setrlimit(Resource::Nofile, Rlimit { current: Some(next), ..getrlimit(Resource::Nofile) }).unwrap();
+    setrlimit(Resource::Nofile, Rlimit { current: Some(next), ..limit }).unwrap();
     let mut counts = Vec::new();
     for (name, program) in ebpf.programs_mut() {
         let tried = match program {
@@ -48,6 +54,8 @@ fn each_program_is_far_from_what_the_verifier_can_bear() {
             panic!("{name}: {tried:?}, though there is no descriptor left");
         };
         let log = verifier_log.to_string();
+        // The want of a descriptor comes after the verification: any other error is a refusal.
+        assert_eq!(io_error.raw_os_error(), Some(rustix::io::Errno::MFILE.raw_os_error()), "{name}: {io_error}: {log}");
         let count = processed(&log).unwrap_or_else(|| panic!("{name}: {io_error}: no figure in {log:?}"));
         counts.push((name.to_owned(), count));
     }

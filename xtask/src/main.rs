@@ -42,17 +42,23 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "DAEMON ARGUMENTS")]
         arguments: Vec<String>,
     },
-    /// Everything that must hold: lints, unit tests, end-to-end tests in the running kernel
+    /// Everything that must hold: lints, unit tests, end-to-end tests in the running kernel, and some in others
     Test {
         #[command(flatten)]
         compiler: CompilerArgs,
-        /// Only tests whose name contains one of these; lints are left out then
+        /// Only tests whose name contains one of these; lints and other kernels are left out then
         filter: Vec<String>,
     },
     /// The tests of what the kernel does, on other kernels, in virtual machines
     Vm {
         #[command(flatten)]
         compiler: CompilerArgs,
+        /// The processor of the machines; another than this host's is compiled for and emulated
+        #[arg(long, value_enum, default_value_t = vm::Arch::HOST)]
+        arch: vm::Arch,
+        /// Only the first test of each row, as `cargo xtask test` runs them
+        #[arg(long, conflicts_with = "write")]
+        first: bool,
         /// Writes the table to docs/kernels.md; with `all`
         #[arg(long)]
         write: bool,
@@ -112,7 +118,10 @@ fn main() -> ExitCode {
         Command::Build(build) => build.build().map(|daemon| println!("{}", daemon.display())),
         Command::Run { build, arguments } => build.build().and_then(|daemon| daemon::start(&daemon, &arguments)),
         Command::Test { compiler, filter } => test::all(compiler.toolchain, &filter),
-        Command::Vm { compiler, write, versions } => vm::all(compiler.toolchain, &versions, write),
+        Command::Vm { compiler, arch, first, write, versions } => {
+            let extent = if first { vm::Extent::First } else { vm::Extent::All };
+            vm::all(compiler.toolchain, arch, extent, &versions, write)
+        }
         Command::Lint(compiler) => test::lint(compiler.toolchain),
         Command::Bench { compiler, quick, rows } => bench::measure(compiler.toolchain, quick, &rows),
     };

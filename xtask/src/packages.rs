@@ -6,11 +6,13 @@
 //! names the command.
 
 use std::ffi::OsString;
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
 use crate::step::{run, step};
+use crate::vm::Arch;
 use crate::{host, place};
 
 /// One program.
@@ -40,10 +42,8 @@ const FOR_TESTS: [Program; 4] = [
     Program { name: "runc", package: "runc", why: "makes a real container", how: How::Install },
 ];
 
-const FOR_MACHINES: [Program; 2] = [
-    Program { name: "qemu-system-x86_64", package: "qemu-system-x86", why: "boots other kernels", how: How::Install },
-    Program { name: "strip", package: "binutils", why: "makes what they run smaller", how: How::Install },
-];
+const BINUTILS: Program =
+    Program { name: "strip", package: "binutils", why: "makes what machines run smaller", how: How::Install };
 /// From PyPI, each of this version: an OpenTelemetry collector, and code that is not ours to decode what leaves it.
 const PYTHON: [&str; 2] = ["rotel==0.0.1a15", "opentelemetry-proto==1.45.2"];
 /// Succeeds where they are.
@@ -58,9 +58,30 @@ pub(crate) fn for_tests() -> Result<OsString> {
     path()
 }
 
-/// Sees to it that virtual machines can be booted.
-pub(crate) fn for_machines() -> Result<()> {
-    see_to(&FOR_MACHINES).map(drop)
+/// Sees to it that virtual machines can be booted, and compiled for.
+pub(crate) fn for_machines(arch: Arch) -> Result<()> {
+    let qemu =
+        Program { name: arch.qemu(), package: arch.qemu_package(), why: "boots other kernels", how: How::Install };
+    see_to(&[qemu, BINUTILS])?;
+    if arch.is_host() {
+        return Ok(());
+    }
+    let (compiler, library) = (arch.tool("gcc"), format!("libc6-dev-{}-cross", arch.debian()));
+    if found(&compiler) && Path::new("/usr").join(arch.gnu()).join("include/stdio.h").is_file() {
+        return Ok(());
+    }
+    let packages = [format!("gcc-{}", arch.gnu()), library];
+    if !host::on_path("apt-get") || !host::is_root() {
+        bail!(
+            "compiling for {} needs {compiler} and its C library: as root `apt-get install {}`",
+            arch.name(),
+            packages.join(" ")
+        );
+    }
+    step(&compiler, &format!("compiles for {}", arch.name()), || {
+        run(apt().arg("update"))?;
+        run(apt().args(["install", "--yes", "--no-install-recommends"]).args(&packages))
+    })
 }
 
 /// True when apt's lists are new by then.

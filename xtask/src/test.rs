@@ -11,13 +11,16 @@ use anyhow::Result;
 use crate::place::{self, Profile};
 use crate::step::{note, run, step};
 use crate::toolchain::Choice;
-use crate::{host, object, packages};
+use crate::{host, object, packages, vm};
 
-/// Lints (unless filtered), unit tests, end-to-end tests.
+/// Unit tests and end-to-end tests; unless filtered lints before them, and after them the oldest and newest kernels.
 pub(crate) fn all(choice: Choice, filter: &[String]) -> Result<()> {
     // First what needs no compiling: a host that cannot run the last step should say so at once.
     host::ready_for_kernel_programs()?;
     let path = packages::for_tests()?;
+    if filter.is_empty() {
+        packages::for_machines(vm::Arch::HOST)?;
+    }
     object::build(choice, false)?;
     if filter.is_empty() {
         lint_built(choice)?;
@@ -45,7 +48,11 @@ pub(crate) fn all(choice: Choice, filter: &[String]) -> Result<()> {
             // Each test starts a daemon of its own; more of them at a time than cores only makes them slow.
             run(command.args(to_harness(filter, Some(2))))
         },
-    )
+    )?;
+    if filter.is_empty() {
+        step("other kernels", "one test of each thing that the kernel does, in virtual machines", vm::some)?;
+    }
+    Ok(())
 }
 
 /// rustfmt and clippy on both sides.

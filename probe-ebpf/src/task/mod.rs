@@ -221,10 +221,14 @@ impl SignalStruct {
     }
 
     /// The status that `wait` will return for the whole group of this leader, as `wait_task_zombie` computes it.
+    ///
+    /// Both codes are loaded before one is chosen: of two loads in two branches LLVM makes one of a chosen address at a chosen
+    /// offset, and 5.10 takes each address with each offset.
     #[inline(always)]
     pub(crate) fn wait_status(self, leader: Task) -> i32 {
         let flags: u32 = load(self.0, layout!(signal_flags));
-        if flags & SIGNAL_GROUP_EXIT == 0 { leader.exit_code() } else { load(self.0, layout!(signal_group_exit_code)) }
+        let (own, of_group): (i32, i32) = (leader.exit_code(), load(self.0, layout!(signal_group_exit_code)));
+        if flags & SIGNAL_GROUP_EXIT == 0 { own } else { of_group }
     }
 
     #[inline(always)]

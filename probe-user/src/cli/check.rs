@@ -3,6 +3,7 @@
 use super::args::CheckArgs;
 use super::{Exit, complain, print};
 use crate::config::load::{Flags, host_labels};
+use crate::host::lacks;
 use crate::policy;
 use crate::yaml::read::Trust;
 
@@ -28,7 +29,7 @@ pub(super) fn check(args: &CheckArgs) -> Exit {
     if paths.is_empty() {
         return exit;
     }
-    let loaded = policy::load(paths, &labels, Trust::Anyone);
+    let loaded = policy::load(paths, &labels, &lacks::read(), Trust::Anyone);
     let report = policy::report(&loaded);
     if loaded.is_ok() {
         print(&format!("{report}\n"));

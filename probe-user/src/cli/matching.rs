@@ -7,6 +7,7 @@ use super::args::{Format, MatchArgs};
 use super::{Exit, block_on, complain, print};
 use crate::config::Config;
 use crate::config::load::host_labels;
+use crate::host::lacks;
 use crate::host::processes::with_ancestors;
 use crate::policy::{self, users};
 use crate::serve::{Fields, MatchReport, Subject, client, explain};
@@ -60,7 +61,7 @@ fn ask(args: &MatchArgs, subject: &Subject) -> Result<MatchReport, String> {
 
 /// Without one.
 fn look(args: &MatchArgs, subject: &Subject) -> Result<MatchReport, String> {
-    let loaded = policy::load(&args.policies, &host_labels(&Config::default()), Trust::Anyone);
+    let loaded = policy::load(&args.policies, &host_labels(&Config::default()), &lacks::read(), Trust::Anyone);
     let loaded = loaded.map_err(|wrong| wrong.to_string())?;
     let policies = Arc::new(loaded.policies);
     let users = Arc::new(users::read().map_err(|error| format!("procprobe: /etc/passwd: {error}"))?);

@@ -7,6 +7,7 @@ use super::run::orders;
 use super::{Exit, complain};
 use crate::config::load::{Flags, host_labels};
 use crate::engine::text::span;
+use crate::host::lacks;
 use crate::pipeline::recorder::{self, RecordSettings, Recorded};
 use crate::policy::spec::Users;
 use crate::policy::{self, users};
@@ -31,7 +32,7 @@ pub(super) fn record(args: &RecordArgs) -> Exit {
         Users::default()
     });
     let host = host_labels(&config);
-    let policies = match policy::load(&args.policies, &host, Trust::OwnerOnly) {
+    let policies = match policy::load(&args.policies, &host, &lacks::read(), Trust::OwnerOnly) {
         Ok(loaded) => loaded.policies,
         wrong => {
             complain(&policy::report(&wrong));

@@ -30,7 +30,7 @@ pub(super) fn replay(args: &ReplayArgs) -> Exit {
         }
     };
     let facts = reader.facts().clone();
-    let loaded = match policy::load(&args.policies, &facts.host_labels(), Trust::Anyone) {
+    let loaded = match policy::load(&args.policies, &facts.host_labels(), &policy::Lacks::default(), Trust::Anyone) {
         Ok(loaded) => loaded,
         wrong => {
             complain(&policy::report(&wrong));

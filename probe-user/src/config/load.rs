@@ -10,6 +10,7 @@ use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::engine::Processes;
 use crate::forward::{Endpoint, Protocol, Settings};
 use crate::host::identity::kernel_name;
+use crate::host::lacks;
 use crate::policy::spec::{PolicySet, Users};
 use crate::policy::{self, HostLabels, users};
 use crate::yaml::read::{self, Trust};
@@ -97,7 +98,7 @@ impl Flags {
         let config = self.config(trust);
         // With a wrong configuration the policies are still looked at, where the flags name them.
         let looked_at = config.as_ref().ok().cloned().unwrap_or_else(|| self.without_file());
-        let policies = policy::load(&policy_paths(&looked_at), &host_labels(&looked_at), trust);
+        let policies = policy::load(&policy_paths(&looked_at), &host_labels(&looked_at), &lacks::read(), trust);
         let (config, loaded) = match (config, policies) {
             (Ok(config), Ok(loaded)) => (config, loaded),
             (config, policies) => {

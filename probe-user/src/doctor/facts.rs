@@ -12,8 +12,10 @@ use rustix::process::{Resource, getrlimit};
 use super::judge::{Line, Verdict};
 use crate::forward::Endpoint;
 use crate::host::identity::kernel_release;
+use crate::host::lacks;
 use crate::kernel::btf::{Btf, VMLINUX};
 use crate::kernel::layout;
+use crate::policy::Lacks;
 
 /// What was found.
 #[derive(Clone, Debug)]
@@ -36,8 +38,8 @@ pub(super) struct Facts {
     pub(super) bpffs: Option<PathBuf>,
     /// `kernel.bpf_stats_enabled`
     pub(super) bpf_stats: bool,
-    /// Pressure stall information can be read, or why not.
-    pub(super) pressure: Result<(), String>,
+    /// What policies can ask for and this kernel does not have.
+    pub(super) lacks: Lacks,
 }
 
 /// The capabilities that the daemon can use.
@@ -65,7 +67,7 @@ impl Facts {
             unified_cgroup: mount_of(&mounts, "cgroup2"),
             bpffs: mount_of(&mounts, "bpf"),
             bpf_stats: flag("/proc/sys/kernel/bpf_stats_enabled"),
-            pressure: fs::read("/proc/pressure/cpu").map(drop).map_err(|error| error.to_string()),
+            lacks: lacks::read(),
         }
     }
 }

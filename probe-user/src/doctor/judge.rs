@@ -77,10 +77,16 @@ pub(super) fn judge(facts: &Facts) -> Vec<Line> {
     }
     lines.push(memlock(facts.memlock_bytes, version));
     lines.push(lockdown(facts.lockdown.as_deref()));
-    lines.push(match &facts.unified_cgroup {
-        Some(place) => Line::new(Verdict::Ok, "cgroups", format!("the unified hierarchy is at {}", place.display())),
-        None => Line::new(Verdict::Warn, "cgroups", "the unified hierarchy is not mounted".into())
-            .remedy("`cgroup`, `unit` and `container` match nothing; mount -t cgroup2 none /sys/fs/cgroup"),
+    lines.push(match (&facts.lacks.cgroups, &facts.unified_cgroup) {
+        (Some(why), _) => Line::new(Verdict::Warn, "cgroups", why.clone()).remedy(
+            "policies that match by `cgroup`, `unit` or `container` are refused; mount -t cgroup2 none /sys/fs/cgroup",
+        ),
+        (None, Some(place)) => {
+            Line::new(Verdict::Ok, "cgroups", format!("the unified hierarchy is at {}", place.display()))
+        }
+        (None, None) => {
+            Line::new(Verdict::Ok, "cgroups", "the unified hierarchy is in use, and not mounted here".into())
+        }
     });
     lines.push(match &facts.bpffs {
         Some(place) => Line::new(Verdict::Ok, "bpf file system", format!("at {}", place.display())),
@@ -93,11 +99,11 @@ pub(super) fn judge(facts: &Facts) -> Vec<Line> {
         Line::new(Verdict::Ok, "kernel statistics", "off: the programs' own cost is not shown".into())
             .remedy("sysctl kernel.bpf_stats_enabled=1, to see it")
     });
-    lines.push(match &facts.pressure {
-        Ok(()) => Line::new(Verdict::Ok, "pressure", "the kernel tells how long tasks wait (PSI)".into()),
-        Err(why) => Line::new(Verdict::Warn, "pressure", format!("/proc/pressure cannot be read: {why}")).remedy(
-            "`pressure_cpu`, `pressure_memory` and `pressure_io` of the host are not judged; PSI needs CONFIG_PSI, and on \
-             some distributions psi=1 on the kernel's command line",
+    lines.push(match &facts.lacks.pressure {
+        None => Line::new(Verdict::Ok, "pressure", "the kernel tells how long tasks wait (PSI)".into()),
+        Some(why) => Line::new(Verdict::Warn, "pressure", why.clone()).remedy(
+            "policies with `pressure_cpu`, `pressure_memory` or `pressure_io` are refused; PSI needs CONFIG_PSI, and on some \
+             distributions psi=1 on the kernel's command line",
         ),
     });
     lines
@@ -245,6 +251,7 @@ fn lockdown(mode: Option<&str>) -> Line {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::policy::Lacks;
 
     fn well() -> Facts {
         Facts {
@@ -257,7 +264,7 @@ mod tests {
             unified_cgroup: Some("/sys/fs/cgroup".into()),
             bpffs: Some("/sys/fs/bpf".into()),
             bpf_stats: true,
-            pressure: Ok(()),
+            lacks: Lacks::default(),
         }
     }
 
@@ -295,9 +302,10 @@ mod tests {
         check(only(&[]), &[("capabilities", Fail), ("other processes", Warn)]);
         check(|facts| facts.lockdown = Some("confidentiality".into()), &[("lockdown", Fail)]);
         check(|facts| facts.lockdown = Some("integrity".into()), &[]);
-        check(|facts| facts.unified_cgroup = None, &[("cgroups", Warn)]);
+        check(|facts| facts.unified_cgroup = None, &[]);
+        check(|facts| facts.lacks.cgroups = Some("never mounted".into()), &[("cgroups", Warn)]);
         check(|facts| facts.bpffs = None, &[("bpf file system", Warn)]);
-        check(|facts| facts.pressure = Err("no such file".into()), &[("pressure", Warn)]);
+        check(|facts| facts.lacks.pressure = Some("no such file".into()), &[("pressure", Warn)]);
     }
 
     #[test]

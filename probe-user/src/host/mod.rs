@@ -2,5 +2,6 @@
 
 pub mod facts;
 pub mod identity;
+pub mod lacks;
 pub mod measures;
 pub mod processes;

@@ -2,7 +2,8 @@
 //! Documentation/bpf/btf.rst).
 //!
 //! It answers three questions: where a field lies in a struct, how large a struct is, and what a tracepoint passes. It
-//! keeps the file's bytes and one offset for each type, and is dropped once the layout is known. The file comes from the
+//! keeps the file's bytes, one offset for each type and the ids of the kinds that are looked for by name, and is dropped
+//! once the layout is known. The file comes from the
 //! kernel, yet every offset in it is checked: a damaged file is an error, never a panic.
 
 use std::path::{Path, PathBuf};
@@ -61,12 +62,15 @@ pub struct Btf {
     strings: std::ops::Range<usize>,
     /// Offset of each type's descriptor, by type id; id 0 is void and has none.
     types: Vec<u32>,
+    /// The ids of all structs, typedefs and functions, each sorted.
+    structs: Vec<u32>,
+    typedefs: Vec<u32>,
+    functions: Vec<u32>,
 }
 
 /// One type's descriptor: `struct btf_type` and where what follows it starts.
 #[derive(Clone, Copy)]
 struct Type {
-    name: u32,
     info: u32,
     size_or_target: u32,
     tail: usize,
@@ -130,19 +134,27 @@ impl Btf {
         let types_range = range(types_at, types_len).ok_or(damaged("types reach past the end"))?;
         let strings = range(strings_at, strings_len).ok_or(damaged("strings reach past the end"))?;
         let mut types = vec![0];
+        let (mut structs, mut typedefs, mut functions) = (Vec::new(), Vec::new(), Vec::new());
         let mut at = types_range.start;
         while at < types_range.end {
+            let id = u32::try_from(types.len()).map_err(|_| damaged("larger than 4 GiB"))?;
             types.push(u32::try_from(at).map_err(|_| damaged("larger than 4 GiB"))?);
-            let descriptor = bytes.get(at..at + DESCRIPTOR_BYTES).ok_or(damaged("a type is cut"))?;
-            let info = u32_at(descriptor, 4).ok_or(damaged("a type is cut"))?;
-            at += DESCRIPTOR_BYTES + tail_len(info).ok_or(damaged("a type of an unknown kind"))?;
+            let after = at + DESCRIPTOR_BYTES;
+            let info = u32_at(&bytes, at + 4).filter(|_| after <= bytes.len()).ok_or(damaged("a type is cut"))?;
+            match kind_in(info) {
+                KIND_STRUCT => structs.push(id),
+                KIND_TYPEDEF => typedefs.push(id),
+                KIND_FUNC => functions.push(id),
+                _ => {}
+            }
+            at = after + tail_len(info).ok_or(damaged("a type of an unknown kind"))?;
         }
-        Ok(Self { bytes, strings, types })
+        Ok(Self { bytes, strings, types, structs, typedefs, functions })
     }
 
     /// The id of a struct.
     pub fn struct_named(&self, name: &str) -> Option<u32> {
-        self.find(name, KIND_STRUCT)
+        self.find(name, &self.structs)
     }
 
     /// Bytes of a struct.
@@ -173,7 +185,7 @@ impl Btf {
 
     /// Whether the kernel has this tracepoint, and whether its n-th argument (from 0) is a pointer.
     pub fn tracepoint_argument_is_pointer(&self, tracepoint: &str, n: usize) -> Option<bool> {
-        let typedef = self.find(&format!("btf_trace_{tracepoint}"), KIND_TYPEDEF)?;
+        let typedef = self.find(&format!("btf_trace_{tracepoint}"), &self.typedefs)?;
         let (_, pointer) = self.resolve(typedef)?;
         let (_, proto) = self.resolve(pointer.size_or_target)?;
         if pointer.kind() != KIND_PTR || proto.kind() != KIND_FUNC_PROTO {
@@ -190,40 +202,31 @@ impl Btf {
 
     /// Whether the kernel has this tracepoint.
     pub fn has_tracepoint(&self, tracepoint: &str) -> bool {
-        self.find(&format!("btf_trace_{tracepoint}"), KIND_TYPEDEF).is_some()
+        self.find(&format!("btf_trace_{tracepoint}"), &self.typedefs).is_some()
     }
 
     /// A BTF file with the same type ids up to the last that is of use, in which only what programs attach to has a name and
     /// every other type is an anonymous pointer. aya reads the whole file into memory to find a handful of ids; this one takes it a hundredth of
     /// the allocations, which would stay with the daemon as fragmented heap.
     pub fn outline(&self, tracepoints: &[&str], functions: &[&str]) -> Vec<u8> {
-        let typedefs: Vec<String> = tracepoints.iter().map(|name| format!("btf_trace_{name}")).collect();
-        let wanted = |found: Type| match found.kind() {
-            KIND_TYPEDEF => self.string(found.name).filter(|name| typedefs.iter().any(|typedef| typedef == name)),
-            KIND_FUNC => self.string(found.name).filter(|name| functions.contains(name)),
-            _ => None,
-        };
-        let mut types = Vec::new();
-        let mut strings = vec![0_u8];
-        let named = |id: usize| {
-            let found = u32::try_from(id).ok().and_then(|id| self.get(id))?;
-            Some((found, wanted(found)?))
-        };
+        let typedefs = tracepoints.iter().map(|name| format!("btf_trace_{name}"));
+        let typedefs = typedefs.filter_map(|name| Some((self.find(&name, &self.typedefs)?, name)));
+        let functions =
+            functions.iter().filter_map(|name| Some((self.find(name, &self.functions)?, (*name).to_owned())));
+        let named: Vec<(u32, String)> = typedefs.chain(functions).collect();
         // Nobody asks for what lies behind the last of them: half of all types.
-        let last = (1..self.types.len()).rev().find(|id| named(*id).is_some()).unwrap_or(0);
-        types.reserve_exact(last * DESCRIPTOR_BYTES);
-        for id in 1..=last {
-            let (name, info) = match named(id) {
-                Some((found, name)) => {
-                    let at = strings.len();
-                    strings.extend(name.as_bytes());
-                    strings.push(0);
-                    (u32::try_from(at).unwrap_or(0), found.info)
-                }
-                None => (0, KIND_PTR << 24),
-            };
-            for word in [name, info, 0] {
-                types.extend_from_slice(&word.to_ne_bytes());
+        let last = named.iter().map(|(id, _)| *id as usize).max().unwrap_or(0);
+        let descriptor =
+            |name: u32, info: u32| -> Vec<u8> { [name, info, 0].into_iter().flat_map(u32::to_ne_bytes).collect() };
+        let mut types = descriptor(0, KIND_PTR << 24).repeat(last);
+        let mut strings = vec![0_u8];
+        for (id, name) in named {
+            let at = u32::try_from(strings.len()).unwrap_or(0);
+            let place = (id as usize - 1) * DESCRIPTOR_BYTES;
+            if let (Some(found), Some(place)) = (self.get(id), types.get_mut(place..place + DESCRIPTOR_BYTES)) {
+                place.copy_from_slice(&descriptor(at, found.info));
+                strings.extend(name.as_bytes());
+                strings.push(0);
             }
         }
         let mut file = Vec::with_capacity(HEADER_BYTES + types.len() + strings.len());
@@ -251,14 +254,13 @@ impl Btf {
             let bits = u32_at(&self.bytes, at + 8)?;
             let bits = if parent.kind_flag() { bits & 0x00ff_ffff } else { bits };
             let offset = bits / 8;
-            match self.string(member_name)? {
-                "" => {
-                    if let Some(inner) = self.member(member_type, name, depth) {
-                        return Some(Field { offset: offset + inner.offset, ..inner });
-                    }
-                }
-                member if member == name => return Some(Field { offset, bit: bits % 8, type_id: member_type }),
-                _ => {}
+            if self.is_string(member_name, name) {
+                return Some(Field { offset, bit: bits % 8, type_id: member_type });
+            }
+            if self.is_string(member_name, "")
+                && let Some(inner) = self.member(member_type, name, depth)
+            {
+                return Some(Field { offset: offset.checked_add(inner.offset)?, ..inner });
             }
         }
         None
@@ -283,27 +285,20 @@ impl Btf {
         if at == 0 { None } else { type_at(&self.bytes, usize::try_from(at).ok()?) }
     }
 
-    /// Compares bytes in place: a kernel has more than a hundred thousand types.
-    fn find(&self, name: &str, kind: u32) -> Option<u32> {
-        let strings = self.bytes.get(self.strings.clone())?;
-        let is_named = |offset: u32| {
-            let rest = strings.get(offset as usize..).unwrap_or_default();
-            rest.strip_prefix(name.as_bytes()).is_some_and(|after| after.first() == Some(&0))
+    /// The first of these types that has the name.
+    fn find(&self, name: &str, among: &[u32]) -> Option<u32> {
+        let is_named = |id: &&u32| {
+            let at = self.types.get(**id as usize).and_then(|at| u32_at(&self.bytes, *at as usize));
+            at.is_some_and(|at| self.is_string(at, name))
         };
-        let index = self.types.iter().skip(1).position(|at| {
-            // One word rules most of them out.
-            let at = *at as usize;
-            u32_at(&self.bytes, at + 4).is_some_and(|info| kind_in(info) == kind)
-                && u32_at(&self.bytes, at).is_some_and(is_named)
-        })?;
-        u32::try_from(index + 1).ok()
+        among.iter().find(is_named).copied()
     }
 
-    fn string(&self, offset: u32) -> Option<&str> {
-        let strings = self.bytes.get(self.strings.clone())?;
-        let rest = strings.get(usize::try_from(offset).ok()?..)?;
-        let length = rest.iter().position(|byte| *byte == 0)?;
-        std::str::from_utf8(&rest[..length]).ok()
+    /// Compares bytes in place: a kernel has more than a hundred thousand types, and a task more than two hundred fields.
+    fn is_string(&self, offset: u32, expected: &str) -> bool {
+        let start = self.strings.start.saturating_add(offset as usize);
+        let rest = self.bytes.get(start..self.strings.end).unwrap_or_default();
+        rest.get(expected.len()) == Some(&0) && rest.starts_with(expected.as_bytes())
     }
 }
 
@@ -312,16 +307,11 @@ fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
 }
 
 fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
-    Some(u32::from_ne_bytes(bytes.get(at..at.checked_add(4)?)?.try_into().ok()?))
+    bytes.get(at..)?.first_chunk().map(|word| u32::from_ne_bytes(*word))
 }
 
 fn type_at(bytes: &[u8], at: usize) -> Option<Type> {
-    Some(Type {
-        name: u32_at(bytes, at)?,
-        info: u32_at(bytes, at + 4)?,
-        size_or_target: u32_at(bytes, at + 8)?,
-        tail: at + DESCRIPTOR_BYTES,
-    })
+    Some(Type { info: u32_at(bytes, at + 4)?, size_or_target: u32_at(bytes, at + 8)?, tail: at + DESCRIPTOR_BYTES })
 }
 
 /// Bytes that follow a descriptor, by its kind.

@@ -40,7 +40,6 @@ impl Daemon {
             self.prepared.notes.push(format!("collectors get no metrics: {error}"));
         }
         self.measures.set_policies(&self.prepared.policies);
-        self.prepared.notes.extend(self.measures.lacks());
         for note in &self.prepared.notes {
             tracing::warn!("{note}");
         }

@@ -86,9 +86,8 @@ pub async fn run(start: Start, orders: mpsc::Receiver<Order>) -> Result<(), Pipe
     degraded.extend(resumed.notes);
     outlets.adopt(&resumed.alarms);
 
-    let mut measures = Measures::new(&prepared.policies);
+    let measures = Measures::new(&prepared.policies);
     degraded.extend(prepared.notes.iter().cloned());
-    degraded.extend(measures.lacks());
     // It may be well after a reload, and is told by itself then.
     let told: Vec<String> = degraded.iter().cloned().chain(http.note()).collect();
     for note in &told {

@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use super::file::{Condition, Draft, Drafts, Names};
 use super::matching::Named;
+use super::needs::Lacks;
 use super::spec::{ActionKind, Group, HostBlock, Job, Log, PolicySet, Response, Selector};
 use crate::diagnostic::{Diagnostic, Diagnostics, Source, Span, nearest, quoted};
 use crate::yaml::decode::listed;
@@ -133,8 +134,15 @@ impl Known<'_> {
     }
 }
 
-/// What is for this host, sorted by name; the reasons why the rest is left out go to `notes`.
-pub(super) fn select(drafts: Drafts<'_>, exists: &dyn Fn(&str) -> bool, notes: &mut Vec<Diagnostic>) -> PolicySet {
+/// What is for this host, sorted by name; the reasons why the rest is left out go to `notes`. What is for it and needs more
+/// than its kernel has is told as wrong.
+pub(super) fn select(
+    drafts: Drafts<'_>,
+    exists: &dyn Fn(&str) -> bool,
+    lacks: &Lacks,
+    diagnostics: &mut Diagnostics,
+    notes: &mut Vec<Diagnostic>,
+) -> PolicySet {
     let mut groups: BTreeMap<Arc<str>, Draft<'_, Group>> = BTreeMap::new();
     for draft in drafts.groups.into_iter().filter(|draft| draft.applies) {
         if is_met(&draft, &draft.item.name, exists, notes) {
@@ -178,6 +186,15 @@ pub(super) fn select(drafts: Drafts<'_>, exists: &dyn Fn(&str) -> bool, notes: &
         if is_met(&draft, "host", exists, notes) {
             host.push(draft);
         }
+    }
+    for draft in groups.values() {
+        tell_lacks(draft, lacks, diagnostics, notes);
+    }
+    for draft in jobs.values() {
+        tell_lacks(draft, lacks, diagnostics, notes);
+    }
+    for draft in &host {
+        tell_lacks(draft, lacks, diagnostics, notes);
     }
     let mut set = PolicySet::default();
     for draft in drafts.destinations.into_iter().filter(|draft| draft.applies) {
@@ -228,6 +245,20 @@ fn is_met<T>(draft: &Draft<'_, T>, name: &str, exists: &dyn Fn(&str) -> bool, no
     let message = format!("`{name}` is not loaded here: {} {what}", listed(&paths));
     notes.push(Diagnostic::at(draft.source, condition.span, message));
     false
+}
+
+/// What it asks of a kernel that does not have it.
+fn tell_lacks<T>(draft: &Draft<'_, T>, lacks: &Lacks, diagnostics: &mut Diagnostics, notes: &mut Vec<Diagnostic>) {
+    for (need, key, span) in &draft.names.needs {
+        if let Some((message, help)) = lacks.refusal(*need, key) {
+            diagnostics.report(draft.source, *span, message, Some(help));
+        }
+    }
+    for (need, key, span) in &draft.names.except_needs {
+        if let Some((message, _)) = lacks.refusal(*need, key) {
+            notes.push(Diagnostic::at(draft.source, *span, format!("takes nothing out: {message}")));
+        }
+    }
 }
 
 /// All groups that could be its parent are left out.

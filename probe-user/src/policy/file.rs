@@ -15,6 +15,7 @@ use super::HostLabels;
 use super::glob::Glob;
 use super::keys::{self, FILE, HOST, NAME, PATH_FORM};
 use super::matching::{Named, valid_name};
+use super::needs::Needed;
 use super::spec::{Action, Destination, Group, HostBlock, Job, Log};
 use crate::diagnostic::{Diagnostic, Diagnostics, Source, Span, quoted};
 use crate::yaml::decode::{found, listed};
@@ -35,7 +36,7 @@ pub(super) struct Draft<'s, T> {
     pub(super) applies: bool,
 }
 
-/// What a draft names, and where: all of it must exist.
+/// What a draft names and needs, and where: all of it must exist.
 #[derive(Debug, Default)]
 pub(super) struct Names {
     /// Groups in `match`; of groups these must not go round in a circle.
@@ -46,6 +47,10 @@ pub(super) struct Names {
     pub(super) notify: Vec<Named>,
     /// Actions in `act`.
     pub(super) act: Vec<Named>,
+    /// What the kernel must have, or it is refused.
+    pub(super) needs: Vec<Needed>,
+    /// What takes nothing out where the kernel lacks it.
+    pub(super) except_needs: Vec<Needed>,
 }
 
 /// One condition of `only_if`: one of these paths exists.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::{HostLabels, Loaded, Place, parse_into};
+use super::{HostLabels, Lacks, Loaded, Place, parse_into};
 use crate::diagnostic::{Diagnostic, Diagnostics, Source};
 use crate::yaml::read::{self, Trust};
 
@@ -14,9 +14,10 @@ const FILES_MAX: usize = 1000;
 /// Reads policy files, and folders of them (`*.yaml`, sorted by name, not the folders inside). All or nothing: every
 /// error of every file is told at once, and then nothing is loaded.
 ///
-/// A path that does not exist is an error; a folder without policy files is a note, for a host may have none yet.
-pub fn load(paths: &[PathBuf], host: &HostLabels, trust: Trust) -> Result<Loaded, Diagnostics> {
-    read_all(paths, Some((host, &|path| Path::new(path).exists())), trust)
+/// A path that does not exist is an error; a folder without policy files is a note, for a host may have none yet. `lacks` is
+/// what the kernel that they are for cannot do.
+pub fn load(paths: &[PathBuf], host: &HostLabels, lacks: &Lacks, trust: Trust) -> Result<Loaded, Diagnostics> {
+    read_all(paths, Some(Place { host, exists: &|path| Path::new(path).exists(), lacks }), trust)
 }
 
 /// The same as for a host that every file and group is for: `hosts` and `only_if` keep nothing out.
@@ -24,7 +25,7 @@ pub fn load_anywhere(paths: &[PathBuf], trust: Trust) -> Result<Loaded, Diagnost
     read_all(paths, None, trust)
 }
 
-fn read_all(paths: &[PathBuf], place: Place<'_>, trust: Trust) -> Result<Loaded, Diagnostics> {
+fn read_all(paths: &[PathBuf], place: Option<Place<'_>>, trust: Trust) -> Result<Loaded, Diagnostics> {
     let mut diagnostics = Diagnostics::new();
     let mut notes = Vec::new();
     let mut files = Vec::new();

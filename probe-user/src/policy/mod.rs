@@ -16,6 +16,7 @@ mod limits;
 pub mod lines;
 mod load;
 mod matching;
+mod needs;
 mod report;
 pub mod schedule;
 pub mod select;
@@ -28,6 +29,7 @@ use std::collections::BTreeMap;
 pub use likeness::comm_of;
 pub use load::{load, load_anywhere};
 pub use matching::regex;
+pub use needs::Lacks;
 pub use report::report;
 
 use crate::diagnostic::{Diagnostic, Diagnostics, Source};
@@ -56,32 +58,42 @@ pub struct Loaded {
     pub trials: Vec<Trial>,
 }
 
-/// Policies from texts. `exists` answers `only_if`: whether a path exists on the host.
+/// Policies from texts, for a host whose kernel lacks nothing. `exists` answers `only_if`: whether a path exists on the host.
 pub fn parse(sources: &[Source], host: &HostLabels, exists: &dyn Fn(&str) -> bool) -> Result<Loaded, Diagnostics> {
-    parse_into(sources, Some((host, exists)), Diagnostics::new(), Vec::new())
+    let place = Place { host, exists, lacks: &Lacks::default() };
+    parse_into(sources, Some(place), Diagnostics::new(), Vec::new())
 }
 
-/// The host that policies are for, and which paths exist on it; `None`: any host, on which everything exists.
-type Place<'h> = Option<(&'h HostLabels, &'h dyn Fn(&str) -> bool)>;
+/// The host that policies are for. Without one they are for any host, on which everything exists.
+#[derive(Clone, Copy)]
+struct Place<'h> {
+    host: &'h HostLabels,
+    /// Whether a path exists on it.
+    exists: &'h dyn Fn(&str) -> bool,
+    /// What its kernel cannot do.
+    lacks: &'h Lacks,
+}
 
 fn parse_into(
     sources: &[Source],
-    place: Place<'_>,
+    place: Option<Place<'_>>,
     mut diagnostics: Diagnostics,
     mut notes: Vec<Diagnostic>,
 ) -> Result<Loaded, Diagnostics> {
     let mut drafts = file::Drafts::default();
     for source in sources {
-        file::read(source, place.map(|(host, _)| host), &mut drafts, &mut diagnostics, &mut notes);
+        file::read(source, place.map(|place| place.host), &mut drafts, &mut diagnostics, &mut notes);
     }
     check::together(&drafts, &mut diagnostics);
     let trials = check::trials(&mut drafts, &mut diagnostics);
     if !diagnostics.is_empty() {
         return Err(diagnostics);
     }
-    let exists = |path: &str| place.is_none_or(|(_, exists)| exists(path));
-    let policies = check::select(drafts, &exists, &mut notes);
-    Ok(Loaded { policies, files: sources.len(), notes, trials })
+    let exists = |path: &str| place.is_none_or(|place| (place.exists)(path) && !place.lacks.hides(path));
+    let nothing = Lacks::default();
+    let lacks = place.map_or(&nothing, |place| place.lacks);
+    let policies = check::select(drafts, &exists, lacks, &mut diagnostics, &mut notes);
+    diagnostics.or(Loaded { policies, files: sources.len(), notes, trials })
 }
 
 /// JSON Schema (2020-12) of a policy file, for editors.

@@ -10,6 +10,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
+use super::arch::Arch;
 use crate::host;
 use crate::step::{output_of, run, step};
 
@@ -51,18 +52,16 @@ impl Part {
     }
 }
 
-/// The machines'.
-const ARCHITECTURE: &str = "amd64";
-
 /// apt with its own sources, lists and packages.
 pub(crate) struct Archive {
     folder: PathBuf,
+    arch: Arch,
 }
 
 impl Archive {
     /// Nothing is fetched yet.
-    pub(crate) fn new(folder: &Path) -> Self {
-        Self { folder: folder.join("apt") }
+    pub(crate) fn new(folder: &Path, arch: Arch) -> Self {
+        Self { folder: folder.join("apt"), arch }
     }
 
     /// Fetches the lists of packages.
@@ -105,6 +104,28 @@ impl Archive {
         Ok(unpacked)
     }
 
+    /// Unpacks these packages and all that they need into one folder; nothing of it is installed.
+    pub(crate) fn unpack_with_dependencies(&self, packages: &[&str], into: &Path) -> Result<()> {
+        // As on a system that has no package yet.
+        let status = self.folder.join("status");
+        std::fs::write(&status, "")?;
+        let mut fetch = self.command("apt-get");
+        fetch.arg("-o").arg(format!("Dir::State::status={}", status.display()));
+        run(fetch.args(["-qq", "--yes", "--download-only", "--no-install-recommends", "install"]).args(packages))?;
+        // Under its name only when it is whole.
+        let part = self.folder.join("part");
+        let _ = std::fs::remove_dir_all(&part);
+        std::fs::create_dir_all(&part).with_context(|| format!("making {}", part.display()))?;
+        for entry in std::fs::read_dir(self.folder.join("cache/archives"))? {
+            let file = entry?.path();
+            if file.extension().is_some_and(|kind| kind == "deb") {
+                run(Command::new("dpkg-deb").arg("-x").arg(&file).arg(&part))?;
+                std::fs::remove_file(&file)?;
+            }
+        }
+        std::fs::rename(&part, into).with_context(|| format!("making {}", into.display()))
+    }
+
     fn command(&self, program: &str) -> Command {
         let mut command = Command::new(program);
         let at = |name: &str| self.folder.join(name).display().to_string();
@@ -113,8 +134,8 @@ impl Archive {
             "Dir::Etc::sourceparts=/dev/null".to_owned(),
             format!("Dir::State::lists={}", at("lists")),
             format!("Dir::Cache={}", at("cache")),
-            format!("APT::Architecture={ARCHITECTURE}"),
-            format!("APT::Architectures={ARCHITECTURE}"),
+            format!("APT::Architecture={}", self.arch.debian()),
+            format!("APT::Architectures={}", self.arch.debian()),
             // apt would fetch as a user of its own, who may not write here.
             "APT::Sandbox::User=root".to_owned(),
             "Acquire::http::Timeout=20".to_owned(),

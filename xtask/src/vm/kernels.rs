@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 
+use super::arch::Arch;
 use super::archive::Archive;
 use crate::step::step;
 
@@ -20,8 +21,6 @@ pub(crate) const TESTED: [&str; 3] = ["5.10", "6.12", NEWEST];
 /// Whatever is the highest version in the archive.
 pub(crate) const NEWEST: &str = "newest";
 
-/// Cloud images have what a virtual machine needs built in, and little else.
-const END: &str = "-cloud-amd64";
 /// The first kernel with a release that Debian keeps images of.
 const OLDEST_NUMBERS: [u64; 2] = [5, 10];
 
@@ -46,16 +45,21 @@ impl Kernel {
 }
 
 /// The wanted kernels, fetched where they are not here yet.
-pub(crate) fn fetch(folder: &Path, wanted: &[String]) -> Result<Vec<Kernel>> {
+pub(crate) fn fetch(arch: Arch, wanted: &[String]) -> Result<Vec<Kernel>> {
+    let folder = &arch.folder();
     let missing: Vec<&String> = wanted.iter().filter(|wanted| kept(folder, wanted).is_none()).collect();
     if !missing.is_empty() {
-        let archive = Archive::new(folder);
-        archive.update()?;
+        let archive = Archive::new(folder, arch);
+        let names: Vec<&str> = missing.iter().map(|wanted| wanted.as_str()).collect();
+        let kernels = folder.join("kernels");
+        archive.update().with_context(|| {
+            format!("{} has no kernel {}, and Debian's archive gives none", kernels.display(), names.join(", "))
+        })?;
         let mut names = archive.names("linux-image-")?;
         names.extend(archive.names("linux-binary-")?);
         for wanted in missing {
-            let (package, release) =
-                choose(&names, wanted).with_context(|| format!("Debian's archive has no cloud kernel {wanted}"))?;
+            let (package, release) = choose(&names, arch, wanted)
+                .with_context(|| format!("Debian's archive has no cloud kernel {wanted} for {}", arch.debian()))?;
             step(&format!("kernel {wanted}"), package, || keep(folder, wanted, release, &archive.unpack(package)?))?;
         }
     }
@@ -91,7 +95,9 @@ fn keep(folder: &Path, wanted: &str, release: &str, unpacked: &Path) -> Result<(
 }
 
 /// The package with the newest kernel that is wanted, and that kernel's release.
-fn choose<'a>(names: &'a [String], wanted: &str) -> Option<(&'a str, &'a str)> {
+fn choose<'a>(names: &'a [String], arch: Arch, wanted: &str) -> Option<(&'a str, &'a str)> {
+    // Cloud images have what a virtual machine needs built in, and little else.
+    let end = format!("-cloud-{}", arch.debian());
     let wanted_numbers = numbers(wanted);
     let fits = |version: &[u64]| match wanted {
         NEWEST => version >= &OLDEST_NUMBERS,
@@ -105,7 +111,7 @@ fn choose<'a>(names: &'a [String], wanted: &str) -> Option<(&'a str, &'a str)> {
                 Some(release) => (1, release),
                 None => (0, name.strip_prefix("linux-image-")?),
             };
-            let version = numbers(release.strip_suffix(END)?);
+            let version = numbers(release.strip_suffix(&*end)?);
             // `linux-image-cloud-amd64` and `linux-image-6.1-cloud-amd64` only name others; `linux-binary-unsigned-...` is
             // the same once more.
             let is_release = release.starts_with(|c: char| c.is_ascii_digit()) && version.len() > 2;
@@ -168,10 +174,11 @@ mod tests {
             "linux-binary-unsigned-7.3.4+deb13-cloud-amd64",
             "linux-binary-7.0.12+deb13-cloud-amd64",
             "linux-image-4.19.0-27-cloud-amd64",
+            "linux-image-6.12.5-cloud-arm64",
         ]
         .map(str::to_owned);
         let check = |wanted: &str, expected: Option<&str>| {
-            assert_eq!(choose(&names, wanted).map(|(package, _)| package), expected, "{wanted}");
+            assert_eq!(choose(&names, Arch::X86_64, wanted).map(|(package, _)| package), expected, "{wanted}");
         };
         check("5.10", Some("linux-image-5.10.0-46-cloud-amd64"));
         check("6.1", Some("linux-image-6.1.0-50-cloud-amd64"));
@@ -180,6 +187,10 @@ mod tests {
         check("7.0", Some("linux-binary-7.0.12+deb13-cloud-amd64"));
         check("newest", Some("linux-binary-7.3.4+deb13-cloud-amd64"));
         check("6.18", None);
+        assert_eq!(
+            choose(&names, Arch::Aarch64, "6.12"),
+            Some(("linux-image-6.12.5-cloud-arm64", "6.12.5-cloud-arm64"))
+        );
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! One virtual machine: boots a kernel with a file system that has the checks, and hears what became of them.
 //!
-//! qemu emulates in software: /dev/kvm is missing in many machines that are virtual themselves, and half there in some.
-//! Everything the machine says is kept in a log; the lines of
-//! its first process (`tests/src/bin/guest.rs`) are the result. The machine is ended when its time is over: what it had
+//! Where the processor can run machines of its own qemu lets it, else it emulates: /dev/kvm is missing in many machines that
+//! are virtual themselves, and half there in some. Everything the machine says is kept in a log; the lines of its first
+//! process (`tests/src/bin/guest.rs`) are the result. The machine is ended when its time is over: what it had
 //! not told by then is missing, and missing is failed.
 
 use std::collections::BTreeMap;
@@ -16,11 +16,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result};
 use serde_json::Value;
 
+use super::arch::Arch;
+
 /// Before each line of the first process; see there.
 const MARK: &str = "@procprobe ";
-
-/// The emulator.
-const QEMU: &str = "qemu-system-x86_64";
 
 /// What became of one test.
 #[derive(Clone, Debug, PartialEq)]
@@ -75,14 +74,17 @@ impl Told {
 const SILENCE: Duration = Duration::from_mins(7);
 
 /// Boots and listens until the machine is off, or `bound` has passed.
-pub(crate) fn boot(kernel: &Path, initramfs: &Path, log: &Path, bound: Duration) -> Result<Told> {
-    let mut command = Command::new(QEMU);
-    command.args(["-machine", "q35", "-accel", "tcg,thread=multi", "-cpu", "max", "-m", "1024", "-smp", "2"]);
+pub(crate) fn boot(arch: Arch, kernel: &Path, initramfs: &Path, log: &Path, bound: Duration) -> Result<Told> {
+    let mut command = Command::new(arch.qemu());
+    command.args(arch.machine()).args(["-m", "1024", "-smp", "2"]);
+    let accelerators: &[&str] =
+        if arch.is_host() && has_kvm() { &["-accel", "kvm", "-accel", "tcg"] } else { &["-accel", "tcg,thread=multi"] };
+    command.args(accelerators);
     // A kernel that panics resets the machine; then this is its end.
     command.args(["-display", "none", "-no-reboot", "-nodefaults", "-serial", "stdio"]);
     command.arg("-kernel").arg(kernel).arg("-initrd").arg(initramfs).arg("-append");
     // Level 2 leaves panics and BUGs on the console, and nothing that could come in between our lines.
-    command.arg("console=ttyS0 panic=-1 loglevel=2 mitigations=off");
+    command.arg(format!("console={} panic=-1 loglevel=2 mitigations=off nowatchdog", arch.console()));
     let mut file = File::create(log).with_context(|| format!("cannot write {}", log.display()))?;
     let stderr = file.try_clone()?;
     let mut child = command
@@ -90,12 +92,19 @@ pub(crate) fn boot(kernel: &Path, initramfs: &Path, log: &Path, bound: Duration)
         .stdout(Stdio::piped())
         .stderr(stderr)
         .spawn()
-        .with_context(|| format!("cannot start {QEMU}"))?;
+        .with_context(|| format!("cannot start {}", arch.qemu()))?;
     let told = listen(&mut child, &mut file, bound);
     // It may be off already; both are right.
     let _ = child.kill();
     let _ = child.wait();
     told
+}
+
+/// The device alone says little: it can be there in a machine whose processor hides what it takes.
+fn has_kvm() -> bool {
+    let cpu = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let can = cpu.split_whitespace().any(|flag| flag == "vmx" || flag == "svm");
+    can && File::options().read(true).write(true).open("/dev/kvm").is_ok()
 }
 
 fn listen(child: &mut Child, log: &mut File, bound: Duration) -> Result<Told> {

@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use super::Row;
-use super::checks::{CHECKS, Check, VERIFIER};
+use super::checks::{self, CHECKS, Check, Test, VERIFIER};
+use super::{Arch, Row};
 
 /// Most instructions that the verifier may go through for one program. The kernel's own limit is a million: this leaves
 /// room for kernels that are more thorough.
@@ -13,12 +13,12 @@ const VERIFIER_BOUND: u64 = 200_000;
 /// How much of a failed test's output is shown.
 const SHOWN_LINES: usize = 40;
 
-fn name((binary, test): (&str, &str)) -> String {
+fn name((binary, test): Test) -> String {
     format!("{binary}::{test}")
 }
 
 /// Why this test is no success on that kernel.
-fn failure(row: &Row, test: (&str, &str)) -> Option<String> {
+fn failure(row: &Row, test: Test) -> Option<String> {
     match row.told.outcomes.get(&name(test)) {
         None => Some("it did not run".to_owned()),
         Some(outcome) => outcome.failure.clone(),
@@ -27,8 +27,8 @@ fn failure(row: &Row, test: (&str, &str)) -> Option<String> {
 
 /// How many tests passed, and how many there are.
 pub(crate) fn count(row: &Row) -> (usize, usize) {
-    let tests: Vec<_> = CHECKS.iter().flat_map(|check| check.tests).collect();
-    (tests.iter().filter(|test| failure(row, ***test).is_none()).count(), tests.len())
+    let tests: Vec<Test> = checks::tests(row.extent).collect();
+    (tests.iter().filter(|test| failure(row, **test).is_none()).count(), tests.len())
 }
 
 /// Instructions that the verifier went through, by program.
@@ -52,10 +52,10 @@ pub(crate) fn failures(rows: &[Row]) -> Vec<String> {
         if row.told.release != row.kernel.release {
             found.push(format!("{kernel}: it calls itself {:?}, not {}", row.told.release, row.kernel.release));
         }
-        for test in CHECKS.iter().flat_map(|check| check.tests) {
-            let Some(why) = failure(row, *test) else { continue };
-            let output = row.told.outcomes.get(&name(*test)).map_or("", |outcome| outcome.output.as_str());
-            found.push(format!("{kernel}: {}: {why}\n{}", name(*test), end_of(output)));
+        for test in checks::tests(row.extent) {
+            let Some(why) = failure(row, test) else { continue };
+            let output = row.told.outcomes.get(&name(test)).map_or("", |outcome| outcome.output.as_str());
+            found.push(format!("{kernel}: {}: {why}\n{}", name(test), end_of(output)));
         }
         let programs = verified(row);
         if programs.is_empty() {
@@ -80,20 +80,21 @@ fn end_of(output: &str) -> String {
     })
 }
 
-/// What stands in a cell: how long it took, or what failed.
+/// What stands in a cell.
 fn cell(row: &Row, check: &Check) -> String {
-    let failed = check.tests.iter().filter(|test| failure(row, **test).is_some()).count();
-    if failed > 0 {
-        return format!("FAILED {failed}/{}", check.tests.len());
+    let tests = check.tests(row.extent);
+    match tests.iter().filter(|test| failure(row, **test).is_some()).count() {
+        0 => "ok".to_owned(),
+        failed => format!("FAILED {failed}/{}", tests.len()),
     }
-    "ok".to_owned()
 }
 
 /// The heads and the lines of one table: a kernel in each column.
 fn lines(rows: &[Row]) -> Vec<Vec<String>> {
     let mut lines = vec![head("check", rows)];
     for check in &CHECKS {
-        let mut line = vec![format!("{} ({})", check.what, check.tests.len())];
+        let tests = rows.first().map_or(0, |row| check.tests(row.extent).len());
+        let mut line = vec![format!("{} ({tests})", check.what)];
         line.extend(rows.iter().map(|row| cell(row, check)));
         lines.push(line);
     }
@@ -138,24 +139,51 @@ fn aligned(lines: &[Vec<String>]) -> String {
     text
 }
 
-/// The page of the documentation.
-pub(crate) fn document(rows: &[Row]) -> String {
-    let mut text = String::from(
-        "# Kernels\n\n\
-         Written by `cargo xtask vm all --write` from what ran: Debian's cloud kernels, each in a virtual machine with the \
-         same\ndaemon, the same kernel object and the same tests. In brackets how many tests a row stands for; which they \
-         are is in\n`xtask/src/vm/checks.rs`. A test that did not run is a failure.\n\n",
+/// The page of the documentation. Only what ran is in it.
+pub(crate) fn document(arch: Arch, rows: &[Row]) -> String {
+    let mut text = format!(
+        "# Kernels on {}\n\n\
+         One object, one daemon, and the same tests on each of these kernels. They are Debian's, booted by `cargo xtask vm all\n\
+         --write`, which wrote this page from what ran: no cell was filled in by hand, and a test that did not run is a failure.\n\n",
+        arch.name()
     );
     text.push_str(&markdown(&lines(rows)));
+    text.push_str("\nIn brackets how many tests a row stands for; `xtask/src/vm/checks.rs` names them.\n\n## What the rows mean\n\n");
+    for check in &CHECKS {
+        let _ = writeln!(text, "- **{}.** {}", check.what, check.means);
+    }
+    text.push_str("\n## What the verifier goes through\n\n");
     let _ = write!(
         text,
-        "\n## What the verifier goes through\n\n\
-         Instructions of each program, as the kernel counts them when it is loaded. The kernel refuses at 1,000,000; the \
+        "Instructions of each program, as the kernel counts them when it is loaded. The kernel refuses at 1,000,000; the \
          matrix\nfails at {VERIFIER_BOUND}.\n\n"
     );
     text.push_str(&markdown(&verifier_lines(rows)));
+    text.push_str(REPEAT);
     text
 }
+
+/// How to make the page again.
+const REPEAT: &str = "
+## What kernels can lack
+
+Fields and tracepoints that the programs need are looked up in the kernel's own types before anything is attached; a kernel
+without one of them (or without BTF) is refused by name. Two things can be missing and the daemon runs all the same:
+
+- pressure figures (PSI: not compiled in, or switched off on the command line);
+- cgroups that could be matched (nobody ever mounted the unified hierarchy).
+
+`procprobe doctor` says so, and `procprobe check`, `run` and a reload refuse what asks for them, at its place and with the
+reason. `only_if` keeps a policy out of hosts that it is not meant for.
+
+## How to repeat it
+
+`cargo xtask vm all` boots all of them, `cargo xtask vm 6.1` one; `cargo xtask test` ends with the first test of each row on
+the oldest, on 6.12 and on the newest. Debian is needed, or another system with apt, dpkg-deb and Debian's keys; qemu is
+installed when it is missing (as root). Kernels come from the mirrors in the host's own apt sources and stay in
+`target/vm/kernels`, logs in `target/vm/VERSION.log`. The machines have two processors and 1 GiB; they are emulated where
+/dev/kvm is not of use, which makes them ten to twenty times slower.
+";
 
 fn markdown(lines: &[Vec<String>]) -> String {
     let mut text = String::new();

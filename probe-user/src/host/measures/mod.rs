@@ -101,25 +101,6 @@ impl Measures {
         HostSample { at, until, cpu, load, memory, disks, interfaces, pressure }
     }
 
-    /// What policies ask for and this kernel does not measure: one sentence for each.
-    pub fn lacks(&mut self) -> Vec<String> {
-        let asked = [
-            ("pressure_cpu", self.wanted.pressure_cpu, &mut self.pressure_cpu),
-            ("pressure_memory", self.wanted.pressure_memory, &mut self.pressure_memory),
-            ("pressure_io", self.wanted.pressure_io, &mut self.pressure_io),
-        ];
-        let mut lacks = Vec::new();
-        for (name, wanted, kept) in asked {
-            if wanted && let Err(error) = kept.head(&mut self.buffer) {
-                lacks.push(format!(
-                    "host: {name} is not measured by this kernel ({error}): bounds on it are not judged; it needs \
-                     CONFIG_PSI, and on some distributions psi=1 on the kernel's command line"
-                ));
-            }
-        }
-        lacks
-    }
-
     fn interfaces(&mut self) -> Option<Vec<HostInterface>> {
         let bounds = &self.wanted.interfaces;
         let text = self.net_dev.all(&mut self.buffer).ok()?;

@@ -6,6 +6,7 @@ use super::{Draft, Names, Origin, body, conditions, response};
 use crate::policy::keys::{self, GROUP};
 use crate::policy::limits;
 use crate::policy::matching::selector;
+use crate::policy::needs::{Need, Needed};
 use crate::policy::spec::{Group, Measure, Response, Selector};
 use crate::yaml::{Decoder, Entry, Fields};
 
@@ -48,6 +49,7 @@ pub(super) fn selectors(d: &mut Decoder<'_>, fields: &Fields<'_>, names: &mut Na
     let mut select = Selector::default();
     if let Some(fields) = fields.get("match").and_then(|node| d.fields(node, &keys::MATCH)) {
         (select, names.parents) = selector(d, &fields);
+        names.needs.extend(cgroups(&fields));
         if fields.iter().all(|(key, _)| key.name == "kernel_threads") && !fields.is_empty() && !select.kernel_threads {
             let help = "to match every process write comm: \"*\"";
             d.error_help(fields.span, "`match` says only what is not matched", help);
@@ -60,6 +62,13 @@ pub(super) fn selectors(d: &mut Decoder<'_>, fields: &Fields<'_>, names: &mut Na
         selector.kernel_threads = select.kernel_threads;
         except = Some(selector);
         names.except_parents = parents;
+        names.except_needs.extend(cgroups(&fields));
     }
     (select, except)
+}
+
+/// The fields of a selector that are about cgroups.
+fn cgroups(fields: &Fields<'_>) -> impl Iterator<Item = Needed> {
+    let given = |name| fields.entry(name).map(|entry| (Need::Cgroups, name, entry.span));
+    ["cgroup", "unit", "container"].into_iter().filter_map(given)
 }

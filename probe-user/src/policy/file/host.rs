@@ -5,6 +5,7 @@ use crate::diagnostic::Span;
 use crate::policy::glob::Glob;
 use crate::policy::keys::{HOST_BLOCK, INTERFACE, MOUNT, bound_table};
 use crate::policy::limits::{self, Placed};
+use crate::policy::needs::Need;
 use crate::policy::spec::{Bound, HostBlock, HostBound, Measure, Response};
 use crate::yaml::{Decoder, Fields, Node};
 
@@ -24,6 +25,10 @@ pub(super) fn read<'s>(
     for measure in Measure::HOST {
         if let Some(node) = fields.get(measure.as_str()) {
             bounds(d, measure, node, &mut draft.item.bounds);
+        }
+        let is_pressure = matches!(measure, Measure::PressureCpu | Measure::PressureMemory | Measure::PressureIo);
+        if let Some(entry) = fields.entry(measure.as_str()).filter(|_| is_pressure) {
+            draft.names.needs.push((Need::Pressure, measure.as_str(), entry.span));
         }
     }
     draft.item.response = response::read(d, &fields, &mut draft.names);

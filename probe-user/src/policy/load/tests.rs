@@ -21,7 +21,7 @@ fn folder(files: &[(&str, &str)]) -> TempDir {
 fn loaded(folder: &TempDir, paths: &[&str], trust: Trust) -> Result<(Vec<String>, Vec<String>), String> {
     let paths: Vec<PathBuf> = paths.iter().map(|path| folder.path().join(path)).collect();
     let clean = |text: String| text.replace(&format!("{}/", folder.path().display()), "");
-    match load(&paths, &HostLabels::default(), trust) {
+    match load(&paths, &HostLabels::default(), &Lacks::default(), trust) {
         Ok(loaded) => Ok((
             loaded.policies.groups.iter().map(|group| group.name.to_string()).collect(),
             loaded.notes.iter().map(|note| clean(note.to_string())).collect(),

@@ -104,3 +104,71 @@ fn parents_may_be_in_other_files_and_of_oneself_only_to_be_taken_out() {
 fn a_file_without_groups() {
     check_loaded(&["version: 1\n", "version: 1\ngroups:\n"], &[], &[]);
 }
+
+/// A kernel that has neither.
+fn bare() -> Lacks {
+    Lacks { pressure: Some("it was left out".to_owned()), cgroups: Some("nobody mounted them".to_owned()) }
+}
+
+/// What is refused on a kernel that has neither, as `line:column: message`, and what is noted.
+#[track_caller]
+fn check_refused(text: &str, refused: &[&str], noted: &[&str]) {
+    let told = |diagnostic: &Diagnostic| {
+        assert!(diagnostic.help.is_some() || noted.len() > refused.len(), "{diagnostic}");
+        format!("{}:{}: {}", diagnostic.line, diagnostic.column, diagnostic.message)
+    };
+    let sources = [Source::new("a.yaml", text)];
+    let (host, lacks) = (host(), bare());
+    let place = Place { host: &host, exists: &|_| true, lacks: &lacks };
+    let found = match parse_into(&sources, Some(place), Diagnostics::new(), Vec::new()) {
+        Ok(loaded) => {
+            let left_out: Vec<String> = loaded.notes.iter().map(told).collect();
+            assert_eq!(left_out, noted);
+            Vec::new()
+        }
+        Err(wrong) => wrong.iter().map(told).collect(),
+    };
+    assert_eq!(found, refused);
+    assert!(read(&[text]).is_ok(), "a kernel that has both takes it");
+}
+
+#[test]
+fn what_the_kernel_lacks_is_refused_where_it_is_asked_for() {
+    check_refused(
+        "version: 1\nhost:\n  load: { max: 9 }\n  pressure_cpu: { max: 9% }\n",
+        &["4:3: `pressure_cpu` cannot be judged on this kernel: it was left out"],
+        &[],
+    );
+    check_refused(
+        "version: 1\ngroups:\n  g:\n    match: { comm: x, unit: nginx }\njobs:\n  j: { match: { cgroup: /a/** } }\n  \
+         k: { match: { container: 0123456789ab } }\n",
+        &[
+            "4:23: `unit` matches nothing on this kernel: nobody mounted them",
+            "6:17: `cgroup` matches nothing on this kernel: nobody mounted them",
+            "7:17: `container` matches nothing on this kernel: nobody mounted them",
+        ],
+        &[],
+    );
+    // What is taken out may be nothing.
+    check_refused(
+        "version: 1\ngroups: { g: { match: { comm: x }, except: { cgroup: /a } } }\n",
+        &[],
+        &["2:46: takes nothing out: `cgroup` matches nothing on this kernel: nobody mounted them"],
+    );
+}
+
+#[test]
+fn what_the_kernel_lacks_is_no_matter_where_it_is_not_loaded() {
+    let not_here = "0123.yaml:2:1: not for this host: no pattern matches its name \"web-1\" or its labels";
+    check_refused(
+        "version: 1\nhosts: other\nhost: { pressure_io: { max: 9% } }\n",
+        &[],
+        &[&not_here["0123.yaml:".len()..]],
+    );
+    // Some kernels have the file, and refuse to read it.
+    check_refused(
+        "version: 1\nhost:\n- only_if: { path: /proc/pressure/memory }\n  pressure_io: { max: 9% }\n",
+        &[],
+        &["3:12: `host` is not loaded here: `/proc/pressure/memory` does not exist"],
+    );
+}
