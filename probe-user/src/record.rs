@@ -366,6 +366,8 @@ pub enum Outcome {
         pids: Vec<u32>,
         /// Which of these needed SIGKILL.
         killed: Vec<u32>,
+        /// Which of these were alive when the daemon ended, before SIGKILL was due: it was not sent.
+        left: Vec<u32>,
         /// Those that were gone or somebody else by then.
         gone: Vec<u32>,
     },

@@ -46,6 +46,7 @@ pub struct Setup {
     http: Option<String>,
     pins: Option<PathBuf>,
     limits: Option<[String; 2]>,
+    binary: Option<PathBuf>,
 }
 
 impl Setup {
@@ -101,6 +102,12 @@ impl Setup {
         self
     }
 
+    /// Another daemon than that under test.
+    pub fn binary(mut self, path: &Path) -> Self {
+        self.binary = Some(path.to_owned());
+        self
+    }
+
     /// A command that starts the daemon in its place, such as `setpriv`.
     pub fn under<A: Into<OsString>>(mut self, wrapper: impl IntoIterator<Item = A>) -> Self {
         self.wrapper.extend(wrapper.into_iter().map(Into::into));
@@ -114,7 +121,7 @@ impl Setup {
     }
 
     fn command(&self, folder: &Path) -> Command {
-        let daemon = binary();
+        let daemon = self.binary.clone().unwrap_or_else(binary);
         let mut command = if let Some((program, before)) = self.wrapper.split_first() {
             let mut command = Command::new(program);
             command.args(before).arg(daemon);

@@ -8,8 +8,9 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::account::id_in;
-use crate::daemon::{Daemon, Setup, stretched};
+use crate::daemon::{Daemon, Setup, end_of_patience, stretched};
 use crate::event::Event;
+use crate::pins::PinDir;
 
 /// State and configuration.
 #[derive(Debug)]
@@ -42,6 +43,55 @@ impl Home {
         let config = self.folder.path().join("procprobe.yaml");
         Setup::new().state(&self.state()).args(["--config".as_ref(), config.as_os_str()])
     }
+}
+
+/// The same for a daemon that is killed: pins as well.
+#[derive(Debug)]
+pub struct PinnedHome {
+    // Dropped first: state is of no use without pins.
+    /// What lives on in the kernel.
+    pub pins: PinDir,
+    /// State and configuration.
+    pub home: Home,
+}
+
+impl PinnedHome {
+    /// Nothing is pinned yet.
+    pub fn new() -> Self {
+        Self { pins: PinDir::new(), home: Home::new("start_grace: 0s\n") }
+    }
+
+    /// A daemon with all of it.
+    pub fn setup(&self) -> Setup {
+        self.home.setup().pins(self.pins.path())
+    }
+}
+
+impl Default for PinnedHome {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// The history once so much of it fits, or what there is when nothing more is to be hoped for.
+pub fn history_when(daemon: &Daemon, count: usize, fits: impl Fn(&Event) -> bool) -> Vec<Event> {
+    let deadline = end_of_patience();
+    loop {
+        let found = history(daemon, None);
+        let fitting = found.iter().filter(|event| fits(event)).count();
+        if fitting >= count || Instant::now() >= deadline {
+            return found;
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+/// The history, once enough of it fits.
+pub fn history_with(daemon: &Daemon, what: &str, count: usize, fits: impl Fn(&Event) -> bool) -> Vec<Event> {
+    let found = history_when(daemon, count, &fits);
+    let fitting = found.iter().filter(|event| fits(event)).count();
+    assert!(fitting >= count, "{fitting} of {count} {what}\n{}", daemon.stream.describe());
+    found
 }
 
 /// What the local history holds, in order; `since` such as `2s`.

@@ -14,6 +14,7 @@ pub mod actor;
 pub mod alertmanager;
 pub mod cgroup;
 pub mod collector;
+pub mod container;
 pub mod cputime;
 pub mod daemon;
 pub mod event;

@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use aya::maps::{Map, MapData, MapError, PerCpuArray};
 use nix::mount::{MsFlags, mount};
+use probe_common::maps::{LOSS_REASONS, LossReason};
 use rustix::fs::statfs;
 
 use crate::daemon::binary;
@@ -52,6 +54,17 @@ impl PinDir {
         let output = Command::new(binary()).arg("unload").arg("--pin-dir").arg(&self.0).output();
         output.unwrap_or_else(|error| panic!("unload: {error}"))
     }
+}
+
+/// What the programs of this version could not deliver for want of room, as they count it.
+pub fn lost_in_kernel(version: &Path) -> u64 {
+    let read = || {
+        let map = Map::from_map_data(MapData::from_pin(version.join("CPU_STATE"))?)?;
+        let states: PerCpuArray<MapData, [u64; 1 + LOSS_REASONS + 1]> = map.try_into()?;
+        let values = states.get(&0, 0)?;
+        Ok::<u64, MapError>(values.iter().map(|state| state[1 + LossReason::RingFull as usize]).sum())
+    };
+    read().unwrap_or_else(|error| panic!("{}: {error}", version.display()))
 }
 
 impl Default for PinDir {

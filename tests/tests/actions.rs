@@ -179,6 +179,29 @@ fn who_does_not_listen_is_killed() {
 }
 
 #[test]
+fn a_daemon_that_ends_first_kills_nobody_and_says_so() {
+    let mark = mark();
+    let folder = tempfile::tempdir().unwrap();
+    let heard = folder.path().join("heard");
+    let mut command = Command::new("/bin/sh");
+    command.args(["-c", "trap 'echo heard >&2' TERM; while :; do sleep 0.1; done", &mark]);
+    command.stderr(fs::File::create(&heard).unwrap());
+    let policy = format!(
+        "groups:\n  app:\n    match: {{ exe: \"*sh\", args: {mark} }}\n    count: {{ max: 0 }}\n    act: [it]\n    \
+         mode: enforce\nactions:\n  it: {{ signal: TERM, then_kill_after: 1h }}\n"
+    );
+    let mut daemon = Setup::new().policy(&policy).start();
+    let mut stubborn = Actor::of(&mut command);
+    until("TERM arrived", || fs::metadata(&heard).unwrap().len() > 0);
+    assert_eq!(daemon.stop(), Some(0));
+    let event = daemon.wait_for("the action", ran);
+    let pid = Value::from(vec![stubborn.pid()]);
+    assert_eq!((event.attribute("pids"), event.attribute("left")), (&pid, &pid));
+    assert!(event.0.to_string().contains("procprobe ended before it was due"), "{}", event.0);
+    assert!(stubborn.is_running());
+}
+
+#[test]
 fn who_comes_under_the_number_of_the_one_that_was_to_be_killed_lives() {
     let (mark, other) = (mark(), mark());
     let trap = "trap 'echo heard >&2' TERM; while :; do sleep 0.1; done";
@@ -225,10 +248,10 @@ fn another_process_of_the_same_number_is_left_alone() {
     let stat = fs::read_to_string(format!("/proc/{}/stat", actor.pid())).unwrap();
     let ticks: u64 = stat.rsplit_once(')').unwrap().1.split_whitespace().nth(19).unwrap().parse().unwrap();
     let tick_ns = 1_000_000_000 / rustix::param::clock_ticks_per_second();
-    let gone = serde_json::json!([7, {"Signalled": {"pids": [], "killed": [], "gone": [actor.pid()]}}]);
+    let gone = serde_json::json!([7, {"Signalled": {"pids": [], "killed": [], "left": [], "gone": [actor.pid()]}}]);
     assert_eq!(order(actor.pid(), (ticks - 1) * tick_ns), gone);
     assert_eq!(alive(&mark), [actor.pid()]);
-    let hit = serde_json::json!([7, {"Signalled": {"pids": [actor.pid()], "killed": [], "gone": []}}]);
+    let hit = serde_json::json!([7, {"Signalled": {"pids": [actor.pid()], "killed": [], "left": [], "gone": []}}]);
     assert_eq!(order(actor.pid(), ticks * tick_ns + tick_ns / 2), hit);
     actor.wait();
     assert_eq!(order(actor.pid(), ticks * tick_ns), gone, "nor is one that is no more");

@@ -5,6 +5,7 @@ use std::process::Command;
 
 use procprobe_tests::actor::Actor;
 use procprobe_tests::cgroup::PlainCgroup;
+use procprobe_tests::container::Container;
 use procprobe_tests::daemon::Setup;
 use procprobe_tests::event::Event;
 use procprobe_tests::mark;
@@ -62,4 +63,39 @@ fn the_container_is_named_and_can_be_matched() {
     assert_eq!(firing.evidence()[0]["process.pid"], actor.pid(), "{}", firing.0);
     drop(actor);
     daemon.wait_for("healthy again", |event| event.is_alarm("resolved", "contained.count.max"));
+}
+
+#[test]
+fn a_real_container_is_told_by_the_hosts_numbers_and_by_its_id() {
+    let mark = mark();
+    let mut container = Container::prepare();
+    let policy = format!(
+        "{}  contained:\n    match: {{ container: \"{}\", args: \" {mark}$\" }}\n    count: {{ max: 0 }}\n",
+        marked(&mark),
+        &container.id()[..12]
+    );
+    let daemon = Setup::new().policy(&policy).start();
+    // In there the shell is 1; its child is killed by the number that it has in there.
+    let line = format!("/actor sleep 600000 -- {mark} & read line; kill -KILL $!; wait; exit 7");
+    container.start(ACTOR, &line);
+
+    let start = daemon.wait_for("its start", |event| event.is_start() && event.text("container.id") == container.id());
+    let pid = start.pid().unwrap_or_else(|| panic!("{}", start.0));
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_else(|error| panic!("{pid}: {error}"));
+    let numbers = status.lines().find_map(|line| line.strip_prefix("NSpid:")).unwrap_or_default();
+    let numbers: Vec<&str> = numbers.split_whitespace().collect();
+    assert!(numbers.len() > 1 && numbers[0] == pid.to_string(), "{numbers:?}: {}", start.0);
+    let first = container.pid();
+    assert_eq!(start.number("process.parent_pid"), Some(first), "{}", start.0);
+    assert!(start.text("process.linux.cgroup").ends_with(&format!("/{}", container.id())), "{}", start.0);
+    let firing = daemon.wait_for("the alarm", |event| event.is_alarm("firing", "contained.count.max"));
+    assert_eq!(firing.evidence()[0]["process.pid"], pid, "{}", firing.0);
+
+    container.say("kill it");
+    let exit = daemon.wait_for("its end", |event| event.is_exit_of(pid));
+    assert_eq!(exit.text("process.exit.signal"), "SIGKILL", "{}", exit.0);
+    assert_eq!(exit.number("killer.pid"), Some(first), "{}", exit.0);
+    assert_eq!(exit.text("container.id"), container.id(), "{}", exit.0);
+    daemon.wait_for("healthy again", |event| event.is_alarm("resolved", "contained.count.max"));
+    assert_eq!(container.wait(), Some(7));
 }

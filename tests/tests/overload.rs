@@ -12,9 +12,11 @@ use probe_user::kernel::loader::{LoadSettings, attach};
 use probe_user::record::{Body, Lost, Record};
 use procprobe_tests::actor::{Actor, group};
 use procprobe_tests::cgroup::LimitedCgroup;
-use procprobe_tests::daemon::{Daemon, Setup, at_most, end_of_patience, require_host};
+use procprobe_tests::daemon::{Daemon, PATIENCE, Setup, at_most, end_of_patience, require_host};
 use procprobe_tests::event::Event;
+use procprobe_tests::home::wait_until;
 use procprobe_tests::mark;
+use procprobe_tests::pins::{PinDir, lost_in_kernel};
 use rustix::process::Signal;
 
 const ACTOR: &str = env!("CARGO_BIN_EXE_actor");
@@ -50,12 +52,7 @@ fn starts_are_lost_before_the_ends_of_watched_processes() {
         .filter(|(_, record)| matches!(record.body, Body::Exit { .. }) && pids.contains(&record.key.tgid));
     assert_eq!(ended.count(), pids.len(), "each end of a watched process is among {} records", records.len());
 
-    // What is lost at the end of the numbers is no gap yet: another record closes it, on each processor.
-    for cpu in 0..thread::available_parallelism().unwrap().get() {
-        let mut last = Command::new("taskset");
-        last.args(["--cpu-list", &cpu.to_string(), "true"]).stdin(Stdio::null());
-        assert!(last.status().unwrap().success(), "{last:?}");
-    }
+    a_record_on_each_cpu();
     let deadline = end_of_patience();
     loop {
         records.clear();
@@ -72,6 +69,15 @@ fn starts_are_lost_before_the_ends_of_watched_processes() {
     }
 }
 
+/// What is lost at the end of the numbers is no gap yet: another record closes it, on each processor.
+fn a_record_on_each_cpu() {
+    for cpu in 0..thread::available_parallelism().unwrap().get() {
+        let mut last = Command::new("taskset");
+        last.args(["--cpu-list", &cpu.to_string(), "true"]).stdin(Stdio::null());
+        assert!(last.status().unwrap().success(), "{last:?}");
+    }
+}
+
 fn is_lost(event: &Event) -> bool {
     event.name() == "procprobe.agent.lost"
 }
@@ -83,32 +89,43 @@ fn heap_kib(daemon: &Daemon) -> u64 {
     line.trim().trim_end_matches(" kB").parse().unwrap()
 }
 
-/// A shell's fork bomb, for ten seconds, beside processes that are watched.
+/// How long the bomb goes off.
+const BOMB: Duration = Duration::from_secs(30);
+
+/// A shell's fork bomb beside processes that are watched, held by a limit on tasks. The ring is so small that it overflows
+/// all the time.
 #[test]
 fn a_fork_bomb_leaves_the_daemon_small_and_right() {
-    let (mark, bomb_mark) = (mark(), mark());
+    let (mark, bomb_mark, pins) = (mark(), mark(), PinDir::new());
     let mut herd = Actor::start(ACTOR, "herd 3 sleep 600000", &mark);
     herd.told();
     let mut daemon = Setup::new()
         .policy(&group("herd", "sleep", &mark, "count: { min: 3, max: 3 }"))
         .policy(&format!("groups:\n  bomb:\n    match: {{ args: \"{bomb_mark}$\" }}\n    count: {{ max: 1000000 }}\n"))
         .events("none")
+        .args(["--ring-bytes", "65536"])
+        .pins(pins.path())
         .start();
     let before = heap_kib(&daemon);
 
     let cgroup = LimitedCgroup::of_tasks(&format!("procprobe-{bomb_mark}"), 150);
+    // A shell that cannot fork gives up, and soon all of them have: somebody outside the limit throws the next bomb then.
     let line = format!("echo $$ > {}; bomb() {{ bomb | bomb & }}; bomb", cgroup.procs().display());
-    let mut shell = Command::new("/bin/sh");
-    let mut shell = shell.args(["-c", &line, &bomb_mark]).stdin(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    let until = Instant::now() + Duration::from_secs(10);
+    let line = format!("while :; do /bin/sh -c '{line}' {bomb_mark}; done");
+    let mut thrower = Command::new("/bin/sh");
+    thrower.args(["-c", &line]).stdin(Stdio::null()).stderr(Stdio::null());
+    let mut throwers: Vec<_> = (0..4).map(|_| thrower.spawn().unwrap()).collect();
+    let until = Instant::now() + BOMB;
     let mut most = before;
     while Instant::now() < until {
         thread::sleep(Duration::from_millis(100));
         most = most.max(heap_kib(&daemon));
     }
+    for thrower in &mut throwers {
+        thrower.kill().unwrap();
+        thrower.wait().unwrap();
+    }
     cgroup.kill_all();
-    shell.wait().unwrap();
-    assert!(most < before + (8 << 10), "the daemon grew from {before} to {most} KiB");
 
     // The table is right again: of the bomb nothing is left, and a fourth in the herd is one too many.
     let deadline = end_of_patience();
@@ -127,9 +144,32 @@ fn a_fork_bomb_leaves_the_daemon_small_and_right() {
     fourth.signal(Signal::KILL);
     fourth.wait();
     daemon.wait_for("healthy again", |event| event.is_alarm("resolved", "herd.count.max"));
-    if daemon.stream.events().iter().any(|event| is_lost(event) && event.text("reason") == "ring_full") {
-        daemon.wait_for("the mending", |event| is_lost(event) && event.attribute("reconciled") == true);
-    }
+    daemon.wait_for("the mending", |event| is_lost(event) && event.attribute("reconciled") == true);
+
+    // What was told as lost is what the programs counted, and what was sent and never came.
+    let version = pins.version();
+    let deadline = end_of_patience();
+    let (told, missing, records) = loop {
+        a_record_on_each_cpu();
+        let status = daemon.status();
+        let of_ring = |loss: &&serde_json::Value| loss["reason"] == "ring_full";
+        let told: u64 =
+            status["lost"].as_array().unwrap().iter().filter(of_ring).filter_map(|loss| loss["count"].as_u64()).sum();
+        let kernel = &status["agent"]["kernel"];
+        let missing = kernel["missing"].as_u64().unwrap();
+        let counted = lost_in_kernel(&version);
+        let records = kernel["records"].clone();
+        if told == counted && told == missing {
+            break (told, missing, records);
+        }
+        assert!(Instant::now() < deadline, "{told} are told as lost, {counted} were, {missing} never came");
+        thread::sleep(Duration::from_millis(100));
+    };
+    println!("{records}, {told} lost; {before} KiB before, {most} at most, {} now", heap_kib(&daemon));
+    assert!(told > 0, "the ring never overflowed: {records}, {missing} missing");
+    assert!(most < before + (8 << 10), "the daemon grew from {before} to {most} KiB");
+    // What the storm took for a moment is given back.
+    wait_until("memory as before", PATIENCE, || heap_kib(&daemon) < before + (1 << 10));
     assert_eq!(daemon.stop(), Some(0));
     daemon.assert_none("three were alive all the time", |event| event.is_alarm("firing", "herd.count.min"));
     herd.finish();

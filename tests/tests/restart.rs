@@ -5,71 +5,24 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Output;
 use std::time::{Duration, Instant};
 
-use aya::maps::{Map, MapData, PerCpuArray};
 use jiff::Timestamp;
 use procprobe_tests::actor::{Actor, group};
 use procprobe_tests::cgroup::PlainCgroup;
-use procprobe_tests::daemon::{Daemon, Setup, at_most};
+use procprobe_tests::daemon::{Daemon, Setup, at_most, binary};
 use procprobe_tests::event::Event;
+use procprobe_tests::home::{PinnedHome, history, history_when, history_with};
 use procprobe_tests::mark;
-use procprobe_tests::pins::PinDir;
+use procprobe_tests::pins::lost_in_kernel;
 use rustix::process::Signal;
-use tempfile::TempDir;
 
 const ACTOR: &str = env!("CARGO_BIN_EXE_actor");
 
 /// How often the daemon is killed in a storm.
 const KILLS: u32 = 20;
-
-/// What outlives a daemon.
-struct Home {
-    // Dropped first: state is of no use without pins.
-    pins: PinDir,
-    state: TempDir,
-}
-
-impl Home {
-    fn new() -> Self {
-        Self { pins: PinDir::new(), state: tempfile::tempdir().unwrap() }
-    }
-
-    fn setup(&self) -> Setup {
-        Setup::new().state(self.state.path()).pins(self.pins.path())
-    }
-}
-
-/// What the local history holds, in order.
-fn history(daemon: &Daemon) -> Vec<Event> {
-    let output = daemon.command(&["events", "--format", "json"]);
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let lines = output.stdout.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
-    lines.map(|line| Event(serde_json::from_slice(line).unwrap())).collect()
-}
-
-/// The history once so much of it fits, or what there is when nothing more is to be hoped for.
-fn history_when(daemon: &Daemon, count: usize, fits: impl Fn(&Event) -> bool) -> Vec<Event> {
-    let deadline = Instant::now() + Duration::from_secs(30);
-    loop {
-        let found = history(daemon);
-        let fitting = found.iter().filter(|event| fits(event)).count();
-        if fitting >= count || Instant::now() >= deadline {
-            return found;
-        }
-        std::thread::sleep(Duration::from_millis(100));
-    }
-}
-
-/// The history, once enough of it fits.
-fn history_with(daemon: &Daemon, what: &str, count: usize, fits: impl Fn(&Event) -> bool) -> Vec<Event> {
-    let found = history_when(daemon, count, &fits);
-    let fitting = found.iter().filter(|event| fits(event)).count();
-    assert!(fitting >= count, "{fitting} of {count} {what}\n{}", daemon.stream.describe());
-    found
-}
 
 fn since(event: &Event) -> Timestamp {
     event.text("since").parse().unwrap()
@@ -85,7 +38,7 @@ fn about(told: &[Event], pids: impl Iterator<Item = u32>) -> String {
 }
 
 fn storm(processes: u32, lasting: Duration) {
-    let (home, mark) = (Home::new(), mark());
+    let (home, mark) = (PinnedHome::new(), mark());
     let policy = group("storm", "exit", &mark, "count: { max: 100000 }");
     // What else happens on the host must not fill the ring while nobody reads it.
     let mut daemon = home.setup().policy(&policy).args(["--ring-bytes", "67108864"]).start();
@@ -107,7 +60,7 @@ fn storm(processes: u32, lasting: Duration) {
     assert!(count > processes as usize / 3, "{count} processes are no storm");
     let of_storm = |event: &Event| event.has_arg(&mark) && event.has_arg("exit");
     let in_kernel = |event: &Event| event.text("where") == "kernel";
-    let lost: Vec<Event> = history(&daemon).into_iter().filter(in_kernel).collect();
+    let lost: Vec<Event> = history(&daemon, None).into_iter().filter(in_kernel).collect();
     assert!(lost.is_empty(), "the ring is large enough: {lost:?}");
     let told_of = history_when(&daemon, count, |event| event.is_exit() && of_storm(event));
     let mut by_pid: BTreeMap<u32, (u32, u32)> = BTreeMap::new();
@@ -156,7 +109,7 @@ fn the_same_with_10_000_processes_over_a_minute() {
 
 #[test]
 fn an_alarm_outlives_the_daemon() {
-    let (home, mark) = (Home::new(), mark());
+    let (home, mark) = (PinnedHome::new(), mark());
     let mut herd = Actor::start(ACTOR, "herd 3 sleep 600000", &mark);
     herd.told();
     let policy = group("herd", "sleep", &mark, "count: { max: 2 }");
@@ -191,7 +144,7 @@ fn an_alarm_outlives_the_daemon() {
 
 #[test]
 fn what_ended_while_nobody_looked_is_told_by_name() {
-    let (home, mark) = (Home::new(), mark());
+    let (home, mark) = (PinnedHome::new(), mark());
     let mut herd = Actor::start(ACTOR, "herd 3 sleep 600000", &mark);
     herd.told();
     let policy = group("herd", "sleep", &mark, "count: { max: 2 }");
@@ -226,9 +179,10 @@ fn what_ended_while_nobody_looked_is_told_by_name() {
     assert_eq!(daemon.stop(), Some(0));
 }
 
-#[test]
-fn another_version_takes_over_what_the_last_one_left() {
-    let (home, mark) = (Home::new(), mark());
+/// A daemon is killed, and the next one is of another version by what `change` does. What happened meanwhile, and while it
+/// took over, is told once; the alarm goes on.
+fn upgrade(change: impl FnOnce(&PinnedHome, Setup) -> Setup) {
+    let (home, mark) = (PinnedHome::new(), mark());
     let mut herd = Actor::start(ACTOR, "herd 3 sleep 600000", &mark);
     herd.told();
     let policy = group("herd", "sleep", &mark, "count: { max: 2 }");
@@ -244,12 +198,9 @@ fn another_version_takes_over_what_the_last_one_left() {
     let mut short = Actor::start(ACTOR, "sleep 1", &mark);
     let brief = short.pid();
     short.finish();
-    // What is loaded with another setting is another version.
-    let config = home.state.path().join("procprobe.yaml");
-    fs::write(&config, "events: { args_max: 2KiB }\n").unwrap();
     // All the while processes come and go.
     let mut busy = Actor::start(ACTOR, "pace 100 3000", &mark);
-    let mut daemon = home.setup().policy(&policy).args(["--config".as_ref(), config.as_os_str()]).events("all").start();
+    let mut daemon = change(&home, home.setup().policy(&policy).events("all")).start();
     let lives = usize::try_from(Actor::told_number(&busy.told(), "count")).unwrap();
     busy.finish();
     assert_ne!(home.pins.version(), old);
@@ -270,16 +221,74 @@ fn another_version_takes_over_what_the_last_one_left() {
     assert_eq!(daemon.stop(), Some(0));
 }
 
-/// What the programs could not deliver, as they count it.
-fn lost_in_kernel(version: &Path) -> u64 {
-    let map = Map::from_map_data(MapData::from_pin(version.join("CPU_STATE")).unwrap()).unwrap();
-    let states: PerCpuArray<MapData, [u64; 5]> = map.try_into().unwrap();
-    states.get(&0, 0).unwrap().iter().map(|state| state[1]).sum()
+#[test]
+fn another_version_takes_over_what_the_last_one_left() {
+    // What is loaded with another setting is another version.
+    upgrade(|home, setup| {
+        home.home.configure("events: { args_max: 2KiB }\n");
+        setup
+    });
+}
+
+/// The daemon with another kernel object in it: one that differs in a byte that nobody reads.
+fn with_another_object(folder: &Path) -> PathBuf {
+    /// `EM_BPF`, and where a header has it.
+    const MACHINE: (usize, [u8; 2]) = (18, 247_u16.to_le_bytes());
+    /// The last byte of the header's first sixteen is padding.
+    const PADDING: usize = 15;
+    let mut bytes = fs::read(binary()).unwrap();
+    let is_object = |at: &usize| {
+        bytes[*at..].starts_with(b"\x7fELF\x02\x01\x01") && bytes[at + MACHINE.0..].starts_with(&MACHINE.1)
+    };
+    let objects: Vec<usize> = (0..bytes.len()).filter(is_object).collect();
+    let [object] = objects[..] else { panic!("{} kernel objects in the daemon", objects.len()) };
+    bytes[object + PADDING] ^= 1;
+    let other = folder.join("procprobe");
+    fs::write(&other, bytes).unwrap();
+    fs::set_permissions(&other, fs::Permissions::from_mode(0o755)).unwrap();
+    other
+}
+
+#[test]
+fn another_object_takes_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let other = with_another_object(folder.path());
+    upgrade(|_, setup| setup.binary(&other));
+}
+
+#[test]
+fn what_another_wire_left_is_told_as_lost_and_removed() {
+    let (home, mark) = (PinnedHome::new(), mark());
+    let mut herd = Actor::start(ACTOR, "herd 3 sleep 600000", &mark);
+    herd.told();
+    let policy = group("herd", "sleep", &mark, "count: { max: 2 }");
+    let daemon = home.setup().policy(&policy).start();
+    daemon.wait_for("the alarm", |event| event.is_alarm("firing", "herd.count.max"));
+    daemon.signal(Signal::KILL);
+    drop(daemon);
+    // A version whose records mean something else.
+    let version = home.pins.version();
+    let old = home.pins.path().join("v0-0123456789abcdef");
+    fs::rename(&version, &old).unwrap();
+    let mut daemon = home.setup().policy(&policy).start_unready();
+    let started = daemon.wait_for("its start", |event| event.name() == "procprobe.agent.started");
+    let degraded = started.attribute("degraded").to_string();
+    assert!(degraded.contains(old.to_str().unwrap()) && degraded.contains("its wire is another one"), "{degraded}");
+    assert_eq!(home.pins.versions(), [version]);
+    let mut fourth = Actor::start(ACTOR, "sleep 600000", &mark);
+    daemon.wait_for("what starts then", |event| event.is_start() && event.pid() == Some(fourth.pid()));
+    let groups = daemon.status()["engine"]["groups"].clone();
+    assert_eq!(groups[0]["members"], 4, "{groups}");
+    fourth.signal(Signal::KILL);
+    fourth.wait();
+    herd.finish();
+    daemon.wait_for("the alarm's end", |event| event.is_alarm("resolved", "herd.count.max"));
+    assert_eq!(daemon.stop(), Some(0));
 }
 
 #[test]
 fn a_daemon_that_stays_dead_costs_a_full_ring_and_the_next_one_counts() {
-    let (home, mark) = (Home::new(), mark());
+    let (home, mark) = (PinnedHome::new(), mark());
     let policy = group("short", "exit", &mark, "count: { max: 100000 }");
     let mut daemon = home.setup().policy(&policy).args(["--ring-bytes", "65536"]).start();
     let version = home.pins.version();
@@ -311,7 +320,7 @@ fn code_and_text(output: &Output) -> (Option<i32>, String) {
 
 #[test]
 fn unload_removes_everything_but_not_under_a_daemon() {
-    let home = Home::new();
+    let home = PinnedHome::new();
     let mut daemon = home.setup().start();
     let name = home.pins.path().to_str().unwrap();
     let (code, text) = code_and_text(&home.pins.unload());
@@ -331,22 +340,22 @@ fn unload_removes_everything_but_not_under_a_daemon() {
 
 #[test]
 fn without_pins_nothing_is_left_behind() {
-    let (home, before) = (Home::new(), fs::read_dir("/sys/fs/bpf").unwrap().count());
+    let (home, before) = (PinnedHome::new(), fs::read_dir("/sys/fs/bpf").unwrap().count());
     let own = |entry: &fs::DirEntry| !entry.file_name().to_string_lossy().contains("mark-");
     let count = || fs::read_dir("/sys/fs/bpf").unwrap().flatten().filter(own).count();
     let others = count();
     assert!(before >= others);
-    let mut daemon = Setup::new().state(home.state.path()).start();
+    let mut daemon = Setup::new().state(&home.home.state()).start();
     assert_eq!(count(), others, "--no-pin pins nothing");
     assert_eq!(daemon.stop(), Some(0));
     assert_eq!((count(), home.pins.path().exists()), (others, false));
-    assert!(!home.state.path().join("known").exists());
+    assert!(!home.home.state().join("known").exists());
 }
 
 #[test]
 fn a_directory_that_is_not_ours_is_refused_by_name() {
     let check = |make: &dyn Fn(&Path), why: &str| {
-        let home = Home::new();
+        let home = PinnedHome::new();
         let path = home.pins.path();
         make(path);
         let (code, text) = code_and_text(&home.setup().refuse());

@@ -1,5 +1,5 @@
 //! Programs of others that the tests run against: the real logrotate, the real Alertmanager, the real Prometheus, a real
-//! OpenTelemetry collector; and the emulator of machines.
+//! OpenTelemetry collector, the real runc; and the emulator of machines.
 //!
 //! What is on PATH is taken as it is. Else Debian's package is fetched: installed where that only adds a program, and
 //! unpacked under target/ where installing would start a service that nobody asked for. Without apt or root the error
@@ -28,7 +28,7 @@ enum How {
     Unpack,
 }
 
-const FOR_TESTS: [Program; 3] = [
+const FOR_TESTS: [Program; 4] = [
     Program { name: "logrotate", package: "logrotate", why: "rotates what is read meanwhile", how: How::Install },
     Program {
         name: "prometheus-alertmanager",
@@ -37,6 +37,7 @@ const FOR_TESTS: [Program; 3] = [
         how: How::Unpack,
     },
     Program { name: "prometheus", package: "prometheus", why: "scrapes metrics", how: How::Unpack },
+    Program { name: "runc", package: "runc", why: "makes a real container", how: How::Install },
 ];
 
 const FOR_MACHINES: [Program; 2] = [

@@ -15,7 +15,8 @@ use rustix::process::{Pid, PidfdFlags, Signal, getpid, getppid, pidfd_open, pidf
 use super::run::poll_for;
 use super::wire::{Aim, Answer};
 
-/// Signals, and kills what still lives after the time for it. The end of `stop` leaves out the killing.
+/// Signals, and kills what still lives after the time for it. The end of `stop` leaves out the killing: nobody gets less
+/// time than the policy gives, and nothing that the daemon began goes on without it. Who is left so is told.
 pub(super) fn signal(aim: &Aim, stop: BorrowedFd<'_>) -> Result<Answer, String> {
     let Some(signal) = Signal::from_named_raw(i32::from(aim.signal)) else {
         return Err(format!("{} cannot be sent", crate::signal::name(aim.signal)));
@@ -36,16 +37,19 @@ pub(super) fn signal(aim: &Aim, stop: BorrowedFd<'_>) -> Result<Answer, String> 
         return Err(why);
     }
     let pids = hit.iter().map(|(pid, _)| *pid).collect();
-    let mut killed = Vec::new();
+    let (mut killed, mut left) = (Vec::new(), Vec::new());
     if let Some(after) = aim.then_kill_after {
-        outlive(&mut hit, after, stop);
-        for (pid, process) in hit {
-            if pidfd_send_signal(&process, Signal::KILL).is_ok() {
-                killed.push(pid);
+        if outlive(&mut hit, after, stop) {
+            for (pid, process) in hit {
+                if pidfd_send_signal(&process, Signal::KILL).is_ok() {
+                    killed.push(pid);
+                }
             }
+        } else {
+            left.extend(hit.into_iter().map(|(pid, _)| pid));
         }
     }
-    Ok(Answer::Signalled { pids, killed, gone })
+    Ok(Answer::Signalled { pids, killed, left, gone })
 }
 
 /// The process, if it is the one that is meant. Never pid 1, this process or the daemon.
@@ -70,14 +74,14 @@ fn is_it(stat: &str, start_ticks: u64) -> bool {
     lives && fields.get(START).is_some_and(|start| start.parse() == Ok(start_ticks))
 }
 
-/// Leaves those that live so long; nobody if `stop` ends before.
-fn outlive(processes: &mut Vec<(u32, OwnedFd)>, at_least: Duration, stop: BorrowedFd<'_>) {
+/// Leaves those that live so long. False if `stop` ends before that: it leaves those that live until then.
+fn outlive(processes: &mut Vec<(u32, OwnedFd)>, at_least: Duration, stop: BorrowedFd<'_>) -> bool {
     let deadline = Instant::now() + at_least;
     loop {
         let mut places: Vec<PollFd<'_>> =
             processes.iter().map(|(_, process)| PollFd::from_borrowed_fd(process.as_fd(), PollFlags::IN)).collect();
         if places.is_empty() {
-            return;
+            return true;
         }
         places.push(PollFd::from_borrowed_fd(stop, PollFlags::IN));
         let left = deadline.saturating_duration_since(Instant::now());
@@ -86,11 +90,11 @@ fn outlive(processes: &mut Vec<(u32, OwnedFd)>, at_least: Duration, stop: Borrow
         let stopped = ready.pop().unwrap_or(false);
         let mut ended = ready.into_iter();
         processes.retain(|_| !ended.next().unwrap_or(false));
-        if stopped || polled.is_err() {
-            processes.clear();
-        }
         if left.is_zero() {
-            return;
+            return true;
+        }
+        if stopped || polled.is_err() {
+            return processes.is_empty();
         }
     }
 }

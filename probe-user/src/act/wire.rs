@@ -51,7 +51,7 @@ pub(super) struct Aim {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Answer {
     Ran { code: Option<u8>, signal: Option<u8>, core_dumped: bool, timed_out: bool, took_ns: u64, output: String },
-    Signalled { pids: Vec<u32>, killed: Vec<u32>, gone: Vec<u32> },
+    Signalled { pids: Vec<u32>, killed: Vec<u32>, left: Vec<u32>, gone: Vec<u32> },
     Failed { why: String },
 }
 
@@ -90,7 +90,7 @@ pub(super) fn answer(line: &str) -> serde_json::Result<Acted> {
                 code.map(ExitStatus::Code).or_else(|| signal.map(|number| ExitStatus::Signal { number, core_dumped }));
             Outcome::Ran { status, timed_out, took_ns, output: output.into() }
         }
-        Answer::Signalled { pids, killed, gone } => Outcome::Signalled { pids, killed, gone },
+        Answer::Signalled { pids, killed, left, gone } => Outcome::Signalled { pids, killed, left, gone },
         Answer::Failed { why } => Outcome::Failed { why: why.into() },
     };
     Ok(Acted { order, outcome })

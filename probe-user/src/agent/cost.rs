@@ -27,6 +27,9 @@ pub struct KernelCost {
     pub programs: Vec<ProgramCost>,
     /// Records received, by kind.
     pub records: Vec<(String, u64)>,
+    /// Numbers of records that never came: what was sent and not received, seen from this side.
+    #[serde(default)]
+    pub missing: u64,
 }
 
 /// One program's cost, as the kernel counts it.

@@ -340,8 +340,11 @@ mod tests {
     #[test]
     fn a_heartbeat_carries_what_the_probe_costs() {
         let program = |name: &str, run_time_ns| ProgramCost { name: name.into(), run_count: 2, run_time_ns };
-        let kernel =
-            KernelCost { programs: vec![program("exec", 1_000_000), program("exit", 500_000)], records: Vec::new() };
+        let kernel = KernelCost {
+            programs: vec![program("exec", 1_000_000), program("exit", 500_000)],
+            records: Vec::new(),
+            missing: 0,
+        };
         let cost = Cost { cpu_seconds: 0.25, rss_bytes: 3 << 20, peak_rss_bytes: 4 << 20, wakeups: 12 };
         let facts = Heartbeat {
             uptime: Duration::from_mins(1),

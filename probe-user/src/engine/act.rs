@@ -275,13 +275,13 @@ impl Engine {
                 let severity = if well && !timed_out { Severity::Info } else { Severity::Warning };
                 (name::ACTION_RAN, severity, format!("{cause}{ended} after {}", text::span(took)))
             }
-            Outcome::Signalled { pids, killed, gone } if pids.is_empty() => {
+            Outcome::Signalled { pids, gone, .. } if pids.is_empty() => {
                 let why = "identity changed";
                 attributes.put("why", why).put("would", would_signal(&action, &named(gone)));
                 let said = format!("not done ({why}): {} gone, or another process by now", named(gone));
                 (name::ACTION_SKIPPED, Severity::Warning, said)
             }
-            Outcome::Signalled { pids, killed, gone } => {
+            Outcome::Signalled { pids, killed, left, gone } => {
                 if let ActionKind::Signal { signal, .. } = action.kind {
                     attributes.put("signal", signal::name(signal));
                 }
@@ -290,10 +290,15 @@ impl Engine {
                 if !killed.is_empty() {
                     let _ = write!(said, "; SIGKILL for {}", named(killed));
                 }
+                if !left.is_empty() {
+                    attributes.put("left", left.clone());
+                    let _ = write!(said, "; no SIGKILL for {}: procprobe ended before it was due", named(left));
+                }
                 if !gone.is_empty() {
                     let _ = write!(said, "; {} gone, or another process by now", named(gone));
                 }
-                (name::ACTION_RAN, Severity::Info, said)
+                let severity = if left.is_empty() { Severity::Info } else { Severity::Warning };
+                (name::ACTION_RAN, severity, said)
             }
             Outcome::Failed { why } => {
                 attributes.put("why", "failed").put("error", clean(why));

@@ -1,6 +1,7 @@
 //! Scenarios: a script of what happens, and the story that the engine must tell about it.
 
 mod actions;
+mod clock;
 mod counts;
 mod events;
 mod index;

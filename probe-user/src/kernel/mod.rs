@@ -6,6 +6,7 @@
 
 pub mod btf;
 pub(crate) mod convert;
+mod handover;
 pub mod layout;
 pub mod left_out;
 pub mod loader;

@@ -11,19 +11,19 @@ use aya::pin::PinError;
 use aya::programs::links::FdLink;
 use aya::programs::{BtfTracePoint, Iter, ProgramError, ProgramFd};
 use probe_common::ABI_VERSION;
-use probe_common::decode::decode;
 use probe_common::maps::{self as map_names, LossReason};
 use rustix::time::{ClockId, clock_gettime};
 
+use super::handover::Handover;
 use super::left_out::LeftOut;
 use super::loader::{Attached, ITERATORS, LoadError, LoadSettings, Loaded, PROGRAMS, fd_of, load, typed};
 use super::losses::{CpuWords, Losses};
 use super::object::OBJECT;
 use super::pins::{LINK, PROGRAM, Pins, PinsError, Removed, failed, is_readable, remove};
-use super::records::{Records, last_record};
+use super::records::Records;
 use super::sampler::{Iterators, Sampler};
 use super::shared::{Shared, SharedError};
-use super::tail::{About, Damaged, HEAD, Kind, Tail};
+use super::tail::{About, Damaged, HEAD, Tail};
 use super::texts::hash;
 use super::watched::Watched;
 
@@ -178,24 +178,13 @@ impl Predecessor {
                 _ => {}
             }
         }
-        let mut last = last_record(&self.tail);
-        let mut at = self.tail.settled().position;
-        while let Some((frame, next)) = self.tail.read(at)? {
-            tail.append(frame.kind, &frame.bytes);
-            at = next;
-        }
-        let mut missed = 0;
+        let mut handover = Handover::begin(&self.tail, tail, since)?;
         while let Some(item) = self.ring.next() {
-            if last.take().is_some_and(|last| *last == *item) {
-                continue;
-            }
-            // What comes after that the new programs tell.
-            let told = decode(&item).is_ok_and(|raw| raw.header().time <= since);
-            missed += u64::from(told && !tail.append(Kind::Record, &item));
+            handover.take(&item, tail);
         }
         let mut totals =
             self.losses.totals().map_err(|source| PinnedError::Map { what: map_names::CPU_STATE, source })?;
-        totals[LossReason::RingFull as usize] += missed;
+        totals[LossReason::RingFull as usize] += handover.missed();
         tail.go_on(since, totals);
         Ok(())
     }

@@ -9,10 +9,10 @@
 use std::io;
 
 use aya::maps::{MapData, RingBuf};
-use probe_common::decode::decode;
-use probe_common::record::{ARGS_CAP, COMPONENT_CAP, EXE_CAP, Exec, FILENAME_CAP, Header, RecordKind};
+use probe_common::record::{ARGS_CAP, COMPONENT_CAP, EXE_CAP, Exec, FILENAME_CAP, RecordKind};
 
 use super::convert::Converter;
+use super::handover::{last_record, was_told};
 use super::shared::Shared;
 use super::tail::{self, Kind, Tail};
 use crate::readable::Readable;
@@ -24,9 +24,6 @@ const KINDS: usize = RecordKind::Cgroup as usize;
 
 /// No record is larger.
 const RECORD_MAX: usize = size_of::<Exec>() + EXE_CAP + FILENAME_CAP + ARGS_CAP + COMPONENT_CAP;
-
-/// Two programs at one tracepoint tell of the same thing within so long.
-const AROUND_NS: u64 = 1_000_000;
 
 /// A tail as it is pinned.
 pub type PinnedTail = Tail<Shared>;
@@ -134,7 +131,8 @@ impl Records {
                 Ok((header, record)) => {
                     self.stats.count(header.kind);
                     self.stats.bytes += item.len() as u64;
-                    self.stats.gaps += gap(&mut self.sequences, header.cpu, header.seq);
+                    let missing = gap(&mut self.sequences, header.cpu, header.seq);
+                    self.stats.gaps = self.stats.gaps.saturating_add_signed(missing);
                     records.push((position, record));
                 }
                 Err(error) => {
@@ -165,44 +163,10 @@ impl Records {
     }
 }
 
-/// Whether the programs before these have told the same: everything up to the moment that these took over, and of what
-/// happened around that moment an exec, which is the one thing that means something twice.
-fn was_told(tail: &PinnedTail, item: &[u8]) -> bool {
-    let since = tail.about().since;
-    let Some(header) = decode(item).ok().map(|raw| *raw.header()).filter(|_| since > 0) else { return false };
-    if header.time <= since || header.kind != RecordKind::Exec as u16 || header.time > since + AROUND_NS {
-        return header.time <= since;
-    }
-    let same = |frame: &tail::Frame| {
-        let other = decode(&frame.bytes).ok().map(|raw| *raw.header());
-        let near = |other: Header| other.tgid == header.tgid && other.time <= since && other.time + AROUND_NS > since;
-        frame.kind == Kind::Record
-            && other.is_some_and(near)
-            && frame.bytes.get(size_of::<Header>()..) == item.get(size_of::<Header>()..)
-    };
-    let mut at = tail.settled().position;
-    while let Ok(Some((frame, next))) = tail.read(at) {
-        if same(&frame) {
-            return true;
-        }
-        at = next;
-    }
-    false
-}
-
-pub(super) fn last_record(tail: &PinnedTail) -> Option<Vec<u8>> {
-    let (mut at, mut last) = (tail.settled().position, None);
-    while let Ok(Some((frame, next))) = tail.read(at) {
-        if frame.kind == Kind::Record {
-            last = Some(frame.bytes);
-        }
-        at = next;
-    }
-    last
-}
-
-/// How many numbers of this CPU were left out before `seq`. A repeated number is no gap: see `probe-ebpf`'s `emit`.
-fn gap(sequences: &mut Vec<u64>, cpu: u32, seq: u64) -> u64 {
+/// By how many more, or fewer, numbers of this CPU are missing with this one. A record that was interrupted by another
+/// after it got its number comes after that one, and is not missing any more. A repeated number is no gap: see
+/// `probe-ebpf`'s `emit`.
+fn gap(sequences: &mut Vec<u64>, cpu: u32, seq: u64) -> i64 {
     let cpu = cpu as usize;
     if sequences.len() <= cpu {
         // Far more CPUs than Linux has: a number beyond them is a damaged record.
@@ -211,6 +175,39 @@ fn gap(sequences: &mut Vec<u64>, cpu: u32, seq: u64) -> u64 {
         }
         sequences.resize(cpu + 1, 0);
     }
-    let last = std::mem::replace(&mut sequences[cpu], seq);
-    seq.saturating_sub(last.saturating_add(1))
+    let last = sequences[cpu];
+    sequences[cpu] = last.max(seq);
+    match seq.checked_sub(last) {
+        Some(ahead) => i64::try_from(ahead.saturating_sub(1)).unwrap_or(i64::MAX),
+        None => -1,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Numbers by CPU in the order in which they come, and how many are missing after all of them.
+    fn check(numbers: &[(u32, u64)], missing: u64) {
+        let (mut sequences, mut stats) = (Vec::new(), RecordStats::default());
+        for (cpu, seq) in numbers {
+            stats.gaps = stats.gaps.saturating_add_signed(gap(&mut sequences, *cpu, *seq));
+        }
+        assert_eq!(stats.gaps, missing, "{numbers:?}");
+    }
+
+    #[test]
+    fn what_is_missing_is_what_was_sent_and_did_not_come() {
+        check(&[], 0);
+        check(&[(0, 1), (0, 2), (1, 1), (0, 3), (1, 2)], 0);
+        check(&[(0, 1), (0, 5), (3, 2), (0, 6)], 4);
+        // One that came late, two that did, one that came late among lost ones.
+        check(&[(0, 1), (0, 3), (0, 2), (0, 4)], 0);
+        check(&[(0, 3), (0, 2), (0, 1), (0, 4)], 0);
+        check(&[(0, 1), (0, 9), (0, 4), (0, 10)], 6);
+        // A number for two.
+        check(&[(0, 1), (0, 2), (0, 2), (0, 3)], 0);
+        // No such processor, no such number.
+        check(&[(u32::MAX, 7), (0, u64::MAX), (0, 1)], i64::MAX as u64 - 1);
+    }
 }

@@ -170,8 +170,8 @@ impl Files {
         })
     }
 
-    /// One round: looks round if that is due, reads what has changed, and lets go of what is over.
-    pub(super) fn round(&mut self, now: KTime, sink: &mut dyn FnMut(LogLines)) {
+    /// Opens what has a wanted name now, where names may have changed or were not looked at for long.
+    pub(super) fn look_if_due(&mut self, now: KTime) {
         if self.look_at <= now {
             // Not only because of a name: what the kernel does not tell is read too.
             if self.look_at > KTime::default() {
@@ -180,6 +180,11 @@ impl Files {
             self.look(now);
             self.look_at = now.after(LOOK_EVERY);
         }
+    }
+
+    /// One round: looks round if that is due, reads what has changed, and lets go of what is over.
+    pub(super) fn round(&mut self, now: KTime, sink: &mut dyn FnMut(LogLines)) {
+        self.look_if_due(now);
         if self.poll_at.is_some_and(|at| at <= now) {
             self.tracked
                 .values_mut()

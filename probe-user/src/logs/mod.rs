@@ -72,7 +72,8 @@ pub struct Source {
 }
 
 enum Order {
-    Watch(Vec<Log>),
+    /// From now on; the second says, by being dropped, that their files are open.
+    Watch(Vec<Log>, oneshot::Sender<()>),
     Stop,
 }
 
@@ -120,9 +121,12 @@ impl Source {
         Ok((Self { orders: send, wake, report, ended }, note.into_iter().collect()))
     }
 
-    /// These logs from now on.
-    pub fn watch(&self, logs: &[Log]) {
-        self.order(Order::Watch(logs.to_vec()));
+    /// These logs from now on. What comes back ends once their files are open and watched, or when the thread has ended:
+    /// a line written after that is seen.
+    pub fn watch(&self, logs: &[Log]) -> oneshot::Receiver<()> {
+        let (open, opened) = oneshot::channel();
+        self.order(Order::Watch(logs.to_vec(), open));
+        opened
     }
 
     /// How it stands.
@@ -148,7 +152,7 @@ impl Follow {
     fn run(&mut self) -> io::Result<()> {
         // Without having been told what to watch it would forget the places of the last run.
         match self.orders.recv() {
-            Ok(Order::Watch(logs)) => self.files.want(&logs),
+            Ok(Order::Watch(logs, open)) => self.want(&logs, open),
             Ok(Order::Stop) | Err(_) => return Ok(()),
         }
         loop {
@@ -173,7 +177,7 @@ impl Follow {
             }
             loop {
                 match self.orders.try_recv() {
-                    Ok(Order::Watch(logs)) => self.files.want(&logs),
+                    Ok(Order::Watch(logs, open)) => self.want(&logs, open),
                     Ok(Order::Stop) | Err(orders::TryRecvError::Disconnected) => {
                         // What was written until now is told by this run.
                         self.round(clock::now())?;
@@ -184,6 +188,14 @@ impl Follow {
                 }
             }
         }
+    }
+
+    /// Opens what these logs name before anything is read: reading may have to wait for who takes the lines.
+    fn want(&mut self, logs: &[Log], open: oneshot::Sender<()>) {
+        self.files.want(logs);
+        self.files.look_if_due(clock::now());
+        self.publish();
+        drop(open);
     }
 
     /// Looks at what is new. False when nobody wants to hear of it any more.

@@ -217,6 +217,7 @@ fn the_daemon_shows_its_own_cost_and_losses() {
             kernel: KernelCost {
                 programs: vec![program("exec", 3), program("never", 0)],
                 records: vec![("start".into(), 5)],
+                missing: 0,
             },
             ..AgentReport::default()
         },

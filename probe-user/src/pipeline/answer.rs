@@ -24,7 +24,8 @@ impl Daemon {
             run_count: cost.runs,
             run_time_ns: cost.run_time_ns,
         });
-        KernelCost { programs: programs.collect(), records: kernel.records.stats().by_kind() }
+        let received = kernel.records.stats();
+        KernelCost { programs: programs.collect(), records: received.by_kind(), missing: received.gaps }
     }
 
     fn status(&self) -> StatusReport {

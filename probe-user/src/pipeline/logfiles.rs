@@ -16,13 +16,15 @@ use crate::policy::spec::PolicySet;
 
 /// How long the thread may take to end.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How long the daemon's start waits for them to be opened.
+const OPEN_WITHIN: Duration = Duration::from_secs(2);
 
 /// The thread, if there is one.
 #[derive(Debug, Default)]
 pub(super) struct LogFiles(Option<Source>);
 
 impl LogFiles {
-    /// Starts the thread if some policy wants it; it waits for [`LogFiles::watch`]. What is degraded goes to `notes`.
+    /// Starts the thread if some policy wants it; it waits for [`LogFiles::begin`]. What is degraded goes to `notes`.
     pub(super) fn prepare(
         policies: &PolicySet,
         state_dir: &Path,
@@ -44,6 +46,16 @@ impl LogFiles {
         }
     }
 
+    /// These policies from the start on. Returns when their files are open, so that whatever is written to one after the
+    /// daemon has said that it watches is seen; a file system that does not answer is waited for no longer than a moment.
+    pub(super) async fn begin(&self, policies: &PolicySet) {
+        if let Self(Some(source)) = self
+            && tokio::time::timeout(OPEN_WITHIN, source.watch(&policies.logs)).await.is_err()
+        {
+            tracing::warn!("log files take longer than {OPEN_WITHIN:?} to be opened: lines are taken in from then on");
+        }
+    }
+
     /// These policies from now on.
     pub(super) fn watch(&mut self, policies: &PolicySet, state_dir: &Path, feed: &mpsc::Sender<Input>) -> Vec<String> {
         let mut notes = Vec::new();
@@ -51,7 +63,7 @@ impl LogFiles {
             *self = Self::prepare(policies, state_dir, feed, &mut notes);
         }
         if let Self(Some(source)) = self {
-            source.watch(&policies.logs);
+            drop(source.watch(&policies.logs));
         }
         notes
     }

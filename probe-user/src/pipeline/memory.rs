@@ -10,8 +10,11 @@
 
 use std::collections::BTreeSet;
 use std::ffi::c_void;
+use std::time::Duration;
 
 use rustix::mm::{Advice, madvise};
+
+use crate::time::KTime;
 
 /// Makes the C library's heap one that stays small. To be called before anything else of the daemon.
 ///
@@ -50,35 +53,64 @@ pub(super) fn trim() -> Storm {
     for (range, _) in &clean {
         return_pages(*range);
     }
-    Storm { records: STORM, code: of_code(&smaps, clean) }
+    Storm { records: STORM, ..Storm::new(of_code(&smaps, clean)) }
 }
 
 /// Records that a storm has at least. Walking the heap takes less than reading a hundred of them.
 const STORM: usize = 10_000;
 
-/// A look that finds no more records than this finds it quiet: some hosts always have something to tell.
+/// A look that finds no more records than this finds it quiet.
 const QUIET: usize = 16;
+
+/// Some hosts always have something to tell: a storm is over as well when a second brings so many times less than its
+/// worst one did.
+const CALMER: usize = 16;
+const SECOND: Duration = Duration::from_secs(1);
 
 /// Gives memory back when a storm is over: what it held for a moment lies between what stays.
 #[derive(Debug)]
 pub(super) struct Storm {
+    /// Since memory was given back the last time.
     records: usize,
+    /// When the present second began, what it brought so far, and what the worst one brought since then.
+    second: KTime,
+    of_second: usize,
+    worst: usize,
     /// Where the code of executable and libraries lies.
     code: Vec<Range>,
 }
 
 impl Storm {
-    /// A wake-up by the kernel side brought so many records: however few, it is not yet quiet.
-    pub(super) fn woken(&mut self, records: usize) {
-        self.records = self.records.saturating_add(records);
+    const fn new(code: Vec<Range>) -> Self {
+        Self { records: 0, second: KTime(0), of_second: 0, worst: 0, code }
     }
 
-    /// A look at the ring by itself found so many records. True when memory was given back.
-    pub(super) fn drained(&mut self, records: usize) -> bool {
+    /// A wake-up by the kernel side brought so many records: however few, others may be on their way. True when memory was
+    /// given back.
+    pub(super) fn woken(&mut self, now: KTime, records: usize) -> bool {
         self.records = self.records.saturating_add(records);
-        let over = records <= QUIET && self.records >= STORM;
+        self.of_second = self.of_second.saturating_add(records);
+        let passed = now.since(self.second);
+        if passed < SECOND {
+            return false;
+        }
+        let millis = usize::try_from(passed.as_millis()).unwrap_or(usize::MAX).max(1);
+        let rate = self.of_second.saturating_mul(1_000) / millis;
+        let is_calm = rate.saturating_mul(CALMER) <= self.worst;
+        self.worst = self.worst.max(rate);
+        (self.second, self.of_second) = (now, 0);
+        self.is_over(is_calm)
+    }
+
+    /// A look at the ring by itself found so many records: nobody was woken for them. True likewise.
+    pub(super) fn drained(&mut self, now: KTime, records: usize) -> bool {
+        self.woken(now, records) || self.is_over(records <= QUIET)
+    }
+
+    fn is_over(&mut self, is_calm: bool) -> bool {
+        let over = is_calm && self.records >= STORM;
         if over {
-            self.records = 0;
+            (self.records, self.worst) = (0, 0);
             return_heap();
             self.code.iter().copied().for_each(return_pages);
         }
@@ -186,9 +218,11 @@ nonsense
 
     #[test]
     fn memory_is_given_back_once_after_each_storm() {
-        let mut storm = Storm { records: STORM, code: Vec::new() };
+        let mut storm = Storm { records: STORM, ..Storm::new(Vec::new()) };
+        // All within one second.
+        let now = KTime(1);
         let check = |storm: &mut Storm, records: usize, expected: bool| {
-            assert_eq!(storm.drained(records), expected, "{records}");
+            assert_eq!(storm.drained(now, records), expected, "{records}");
         };
         check(&mut storm, QUIET + 1, false);
         check(&mut storm, 0, true);
@@ -197,16 +231,46 @@ nonsense
         check(&mut storm, 0, false);
         check(&mut storm, QUIET + 1, false);
         check(&mut storm, QUIET, true);
-        storm.woken(STORM);
-        assert!(storm.drained(0));
+        assert!(!storm.woken(now, STORM));
+        assert!(storm.drained(now, 0));
         check(&mut storm, 0, false);
         check(&mut storm, STORM, false);
         check(&mut storm, 0, true);
     }
 
     #[test]
+    fn a_host_that_is_never_quiet_has_its_memory_back_when_it_is_calmer() {
+        /// Records of each quarter of a second, and whether memory is given back in the last.
+        fn check(storm: &mut Storm, now: &mut KTime, quarters: usize, records: usize, expected: &[usize]) {
+            let mut given = Vec::new();
+            for quarter in 0..quarters {
+                *now = now.after(Duration::from_millis(250));
+                if storm.woken(*now, records) {
+                    given.push(quarter);
+                }
+            }
+            assert_eq!(given, expected, "{quarters} with {records}");
+        }
+        let (mut storm, mut now) = (Storm::new(Vec::new()), KTime::from_secs(100));
+        let mut check =
+            |quarters, records, expected: &[usize]| check(&mut storm, &mut now, quarters, records, expected);
+        // Always so busy: there is nothing to give back but what it needs again.
+        check(4_000, 100, &[]);
+        // A storm, and again as before: once, within two seconds.
+        check(40, 4_000, &[]);
+        check(400, 100, &[4]);
+        // Not while the storm only slackens.
+        check(40, 4_000, &[]);
+        check(40, 1_000, &[]);
+        check(40, 0, &[4]);
+        // Nor for so few records.
+        check(8, 1_000, &[]);
+        check(40, 0, &[]);
+    }
+
+    #[test]
     fn this_process_lives_on() {
-        assert!(trim().drained(0));
+        assert!(trim().drained(KTime(1), 0));
         assert_eq!("still here".to_uppercase(), "STILL HERE");
     }
 }

@@ -185,7 +185,7 @@ impl Daemon {
                 ready = self.core.kernel().records.ready() => {
                     ready?;
                     let drained = self.drain()?;
-                    self.storm.woken(drained.records);
+                    self.storm.woken(clock::now(), drained.records);
                     self.times.drain = Some(self.look_after(drained));
                     others().await;
                 }
@@ -231,7 +231,7 @@ impl Daemon {
         let is_due = |at: Option<KTime>| at.is_some_and(|at| at <= now);
         if is_due(self.times.drain) {
             let drained = self.drain()?;
-            self.storm.drained(drained.records);
+            self.storm.drained(now, drained.records);
             self.times.drain = (drained.records > 0).then(|| self.look_after(drained));
         }
         if is_due(self.core.wake_at()) {
@@ -281,7 +281,7 @@ impl Daemon {
         loop {
             self.tell_events();
             let drained = self.core.drain();
-            self.storm.woken(drained.records);
+            self.storm.woken(clock::now(), drained.records);
             if !drained.more || drained.last.is_some_and(|last| last > began) {
                 return;
             }

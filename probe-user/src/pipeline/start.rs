@@ -67,7 +67,7 @@ pub async fn run(start: Start, orders: mpsc::Receiver<Order>) -> Result<(), Pipe
     // The helper has to have its capabilities from a daemon that still has them.
     degraded.extend(start_helper(&prepared, &mut acting, &mut engine));
     // So has the thread that reads log files.
-    let mut logs = LogFiles::prepare(&prepared.policies, &config.state_dir, &feed, &mut degraded);
+    let logs = LogFiles::prepare(&prepared.policies, &config.state_dir, &feed, &mut degraded);
     if let Err(error) = privileges::drop_loading() {
         degraded.push(format!("privileges are kept: {error}"));
     }
@@ -98,6 +98,7 @@ pub async fn run(start: Start, orders: mpsc::Receiver<Order>) -> Result<(), Pipe
         tracing::info!("{note}");
     }
     let kernel = kernel_release();
+    logs.begin(&prepared.policies).await;
     outlets.tell_gap(resumed.resumed);
     let sequence = outlets.sequence();
     outlets.tell(agent::started(
@@ -111,7 +112,6 @@ pub async fn run(start: Start, orders: mpsc::Receiver<Order>) -> Result<(), Pipe
         },
     ));
     let times = Times::new(clock::now());
-    logs.watch(&prepared.policies, &config.state_dir, &feed);
     let wake_gap = settings.wake_gap;
     let daemon = Daemon {
         pins,

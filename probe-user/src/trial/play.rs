@@ -273,6 +273,7 @@ impl Player {
                     ActionKind::Signal { .. } => Outcome::Signalled {
                         pids: order.targets.iter().map(|target| target.key.tgid).collect(),
                         killed: Vec::new(),
+                        left: Vec::new(),
                         gone: Vec::new(),
                     },
                 };

@@ -187,6 +187,16 @@ fn of_too_many_the_youngest_are_signalled() {
 }
 
 #[test]
+fn a_kill_that_was_not_due_at_the_end_is_told() {
+    let sets = vec![policies(max(Measure::Age, 10.0), &[STOP], Mode::Enforce, None)];
+    let script = "0 scan
+                  1 run 10 /bin/app
+                  15 acted 1 hit=10 left=10";
+    let told = ["15 ran stop sent to 10; no SIGKILL for 10: procprobe ended before it was due; app.age.max"];
+    check(sets, script, &["11 order 1 stop 10"], &told);
+}
+
+#[test]
 fn one_process_in_breach_is_signalled_alone() {
     let sets = vec![policies(max(Measure::Age, 10.0), &[STOP], Mode::Enforce, None)];
     let script = "0 scan

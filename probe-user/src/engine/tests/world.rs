@@ -17,7 +17,7 @@
 //! | `setuid PID UID` | it becomes another user |
 //! | `policies N` | the other policies are loaded |
 //! | `clock TIME` | the clock on the wall shows this (RFC 3339) |
-//! | `acted ORDER` | an order has ended: `code=N`, option `ms=N`; `why=TEXT`; `hit=PID` and/or `gone=PID`, option `killed=PID` |
+//! | `acted ORDER` | an order has ended: `code=N`, option `ms=N`; `why=TEXT`; `hit=PID` and/or `gone=PID`, options `killed=PID`, `left=PID` |
 
 mod deeds;
 
@@ -364,7 +364,8 @@ fn outcome(options: &Options<'_>) -> Outcome {
         return Outcome::Failed { why: why.into() };
     }
     let Some(code) = options.number("code") else {
-        return Outcome::Signalled { pids: pids("hit"), killed: pids("killed"), gone: pids("gone") };
+        let (pids, killed, left, gone) = (pids("hit"), pids("killed"), pids("left"), pids("gone"));
+        return Outcome::Signalled { pids, killed, left, gone };
     };
     let took_ns = options.number::<u64>("ms").unwrap_or(10) * 1_000_000;
     Outcome::Ran { status: Some(ExitStatus::Code(code)), timed_out: false, took_ns, output: "done\n".into() }

@@ -92,8 +92,23 @@ static RATE_BOUND: Table = bound(
 );
 static WINDOW_BOUND: Table =
     bound("a bound on a counted measure", "{ max: 5, within: 1m }", &bound_keys(COUNT, WITHIN, NO_PER));
-static AGE_BOUND: Table =
-    bound("a bound on `age`", "{ max: 1d }", &bound_keys(Kind::Form(&units::DURATION), NO_WITHIN, AGE_PER));
+const ONLY_GROWS: &str = "an age only grows: the alarm is over when the process ends, and not before";
+
+static AGE_BOUND: Table = bound(
+    "a bound on `age`",
+    "{ max: 1d }",
+    &[
+        Key::new("min", Kind::Form(&units::DURATION), MIN),
+        Key::new("max", Kind::Form(&units::DURATION), MAX),
+        FOR,
+        AGE_PER,
+        SEVERITY,
+        NO_WITHIN,
+        Key::elsewhere("keep_firing_for", ONLY_GROWS),
+        Key::elsewhere("clear_below", ONLY_GROWS),
+        Key::elsewhere("clear_above", ONLY_GROWS),
+    ],
+);
 
 /// A limit on `cpu` and `cpu_wait`.
 pub const CORES: Form = Form {

@@ -88,7 +88,7 @@ pub static ACTION: Table = Table {
         Key::new(
             "then_kill_after",
             Kind::Form(&units::DURATION),
-            "Of `signal`: SIGKILL after so long for those that still live (default: never).",
+            "Of `signal`: SIGKILL after so long for those that still live, if procprobe runs until then (default: never).",
         ),
         Key::new("max_runs", Kind::Form(&RATE), "At most so often within a time (default: at every alarm)."),
         Key::elsewhere("mode", "it belongs to the group, job, log or host whose alarm is acted on"),
