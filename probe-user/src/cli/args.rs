@@ -1,16 +1,20 @@
 //! What can be typed. Values are checked here one by one; what they mean together is decided where they are used.
 
+mod typed;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
 
+pub use self::typed::{Format, SchemaOf, Sent, Told};
+use self::typed::{
+    cpu_limit, endpoint, max_size, memory_limit, name_glob, past, pin_dir, ring_bytes, sample_interval, socket,
+};
 use crate::config::{DEFAULT_SOCKET, values};
-use crate::engine::Processes;
-use crate::forward::{Endpoint, Protocol};
-use crate::policy::glob::Glob;
+use crate::forward::Endpoint;
 use crate::telemetry::LogFormat;
-use crate::{output, yaml};
+use crate::yaml;
 
 /// Knows every process of this host and holds it against policies.
 #[derive(Debug, Parser)]
@@ -299,114 +303,4 @@ pub struct SchemaArgs {
 pub struct ManArgs {
     /// Of one command instead of the whole program
     pub command: Option<String>,
-}
-
-/// Which file a schema is of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum SchemaOf {
-    /// Policy files
-    Policies,
-    /// The configuration file
-    Config,
-}
-
-/// How an answer looks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Format {
-    /// For people
-    Text,
-    /// For programs
-    Json,
-}
-
-impl From<Format> for output::Format {
-    fn from(format: Format) -> Self {
-        match format {
-            Format::Text => Self::Text,
-            Format::Json => Self::Json,
-        }
-    }
-}
-
-/// For which processes start and exit are told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Told {
-    /// Those that belong to a group
-    Matched,
-    /// Every one
-    All,
-    /// None
-    None,
-}
-
-/// `--protocol`
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Sent {
-    /// POST of application/x-ndjson
-    Ndjson,
-    /// OTLP/HTTP: logs and metrics
-    Otlp,
-}
-
-impl From<Sent> for Protocol {
-    fn from(sent: Sent) -> Self {
-        match sent {
-            Sent::Ndjson => Self::Ndjson,
-            Sent::Otlp => Self::Otlp,
-        }
-    }
-}
-
-impl From<Told> for Processes {
-    fn from(told: Told) -> Self {
-        match told {
-            Told::Matched => Self::Matched,
-            Told::All => Self::All,
-            Told::None => Self::None,
-        }
-    }
-}
-
-fn endpoint(text: &str) -> Result<Endpoint, String> {
-    Endpoint::parse(text).map_err(|error| error.to_string())
-}
-
-fn socket(text: &str) -> Result<PathBuf, String> {
-    values::socket(PathBuf::from(text))
-}
-
-fn pin_dir(text: &str) -> Result<PathBuf, String> {
-    values::pins(text)?.ok_or_else(|| "expected an absolute path; --no-pin pins nothing".into())
-}
-
-fn past(text: &str) -> Result<String, String> {
-    yaml::units::duration(text).map(|_| text.to_owned())
-}
-
-fn name_glob(text: &str) -> Result<String, String> {
-    Glob::name(text).map(|_| text.to_owned()).map_err(|error| error.to_string())
-}
-
-fn sample_interval(text: &str) -> Result<Duration, String> {
-    values::sample_interval(yaml::units::duration(text)?)
-}
-
-fn cpu_limit(text: &str) -> Result<f64, String> {
-    values::cpu_limit(yaml::units::percent(text)?)
-}
-
-fn memory_limit(text: &str) -> Result<u64, String> {
-    values::memory_limit(yaml::units::size(text)?)
-}
-
-fn max_size(text: &str) -> Result<u64, String> {
-    let bytes = yaml::units::size(text)?;
-    if bytes >= 1 << 16 { Ok(bytes) } else { Err("a recording needs 64KiB at least".into()) }
-}
-
-fn ring_bytes(text: &str) -> Result<u32, String> {
-    match text.parse::<u32>() {
-        Ok(bytes) if bytes.is_power_of_two() && (4096..=1 << 30).contains(&bytes) => Ok(bytes),
-        _ => Err("expected a power of two from 4096 to 1073741824".into()),
-    }
 }

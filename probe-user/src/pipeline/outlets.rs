@@ -5,31 +5,32 @@
 //! and tells as an event of its own.
 
 mod last;
+mod turns;
+mod ways;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::Notify;
 
 use super::clock::{self, Steady};
 use super::couriers::Couriers;
-use super::snapshots;
-use crate::agent::{self, Disk, Paths, Seen, Stand};
+use crate::agent::{self, Disk, Paths};
 use crate::config::Config;
 use crate::engine::Standing;
 use crate::event::{Event, Severity, Stamped, name};
-use crate::forward::{self, Client, DeadLetters, Forwarder, Reporter, StartError};
+use crate::forward::{self, DeadLetters, Reporter};
 use crate::notify::{self, Notifier};
 use crate::outlet::Dropped;
 use crate::output::{Format, Sink};
 use crate::policy::spec::PolicySet;
 use crate::resume::Numbers;
-use crate::serve::Query;
 use crate::spool::{self, Class, Entry, Limits, Spool, View};
 use crate::stamp::{Gap, Lines, Stamper, line};
 use crate::time::KTime;
 
 use super::PipelineError;
+use ways::{Way, wanted};
 
 /// All ways out.
 pub(super) struct Outlets {
@@ -53,21 +54,6 @@ pub(super) struct Outlets {
     bell: Arc<Notify>,
     paths: Paths,
     disk: Disk,
-}
-
-/// The way to one collector.
-struct Way {
-    name: String,
-    settings: forward::Settings,
-    forwarder: Forwarder,
-}
-
-/// A collector that is to have a way of its own, or that has it already.
-pub(super) struct Wanted {
-    name: String,
-    settings: forward::Settings,
-    /// `None`: nothing about it changes.
-    client: Option<Client>,
 }
 
 impl Outlets {
@@ -103,67 +89,6 @@ impl Outlets {
         outlets.spool.ring(&outlets.bell);
         outlets.open_ways(wanted);
         Ok((outlets, notes))
-    }
-
-    /// Sends collectors metrics, where they take some; in the place of those that were sent them before. Where nothing about
-    /// them changes, what waits for them stays.
-    pub(super) fn report_metrics(
-        &mut self,
-        collectors: &[forward::Settings],
-        queries: &mpsc::Sender<Query>,
-    ) -> Result<(), StartError> {
-        if collectors == self.reported {
-            return Ok(());
-        }
-        let host = self.stamper.host();
-        let _there = (!collectors.is_empty()).then(|| self.couriers.enter());
-        let mut reporters = Vec::new();
-        for (name, settings) in forward::Settings::names(collectors).into_iter().zip(collectors) {
-            let ask = snapshots::ask(queries.clone(), Arc::clone(host));
-            reporters.extend(Reporter::spawn(settings, ask)?.map(|reporter| (name, reporter)));
-        }
-        self.reporters = reporters;
-        self.reported = collectors.to_vec();
-        Ok(())
-    }
-
-    /// What it takes to send events to these collectors; nothing changes yet.
-    pub(super) fn want(&self, collectors: &[forward::Settings]) -> Result<Vec<Wanted>, StartError> {
-        wanted(&self.ways, collectors)
-    }
-
-    /// These collectors from now on. What is under way to one that changes is sent again by its new way.
-    pub(super) fn set_collectors(&mut self, wanted: Vec<Wanted>) {
-        if !wanted.iter().map(|wanted| &wanted.name).eq(self.ways.iter().map(|way| &way.name)) {
-            self.spool.set_sinks(wanted.iter().map(|wanted| wanted.name.clone()).collect());
-        }
-        self.open_ways(wanted);
-    }
-
-    fn open_ways(&mut self, wanted: Vec<Wanted>) {
-        let _there = (!wanted.is_empty()).then(|| self.couriers.enter());
-        let mut old = std::mem::take(&mut self.ways);
-        for Wanted { name, settings, client } in wanted {
-            let before = old.iter().position(|way| way.name == name).map(|place| old.swap_remove(place));
-            let way = match (before, client) {
-                (Some(way), None) => way,
-                (before, Some(client)) => {
-                    if let Some(way) = before {
-                        way.forwarder.abort();
-                    }
-                    let dead = Arc::clone(&self.dead);
-                    let forwarder = Forwarder::spawn(settings.clone(), client, &self.spool, &name, dead);
-                    forwarder.ring(&self.bell);
-                    Way { name, settings, forwarder }
-                }
-                // What has no way gets a client.
-                (None, None) => continue,
-            };
-            self.ways.push(way);
-        }
-        for way in old {
-            way.forwarder.abort();
-        }
     }
 
     /// Gives an event its place and sends it off.
@@ -251,53 +176,6 @@ impl Outlets {
         }
     }
 
-    /// Waits until a collector goes out of reach or comes back, or the disk does.
-    pub(super) async fn turns(&self) {
-        self.bell.notified().await;
-    }
-
-    /// When [`Self::tell_turns`] has something to tell, unless something turns before.
-    pub(super) fn next_turn(&self) -> Option<KTime> {
-        [self.paths.next_look(), self.disk.next_look()].into_iter().flatten().min()
-    }
-
-    /// Tells which collectors have been out of reach for long, and which are back; the same of the disk.
-    pub(super) fn tell_turns(&mut self) {
-        self.tell_disk();
-        self.tell_paths();
-    }
-
-    fn tell_disk(&mut self) {
-        let now = clock::now();
-        let spool::Status { unwritten, failing, failing_seconds, dropped, .. } = self.spool.status();
-        let lasting = Duration::try_from_secs_f64(failing_seconds.unwrap_or_default()).unwrap_or_default();
-        let lost = dropped.iter().filter(|dropped| dropped.reason == spool::NO_MEMORY).map(|dropped| dropped.count);
-        let stand = Stand {
-            failing: failing.map(|why| (now.before(lasting), why)),
-            waiting: unwritten as u64,
-            lost: lost.sum(),
-        };
-        if let Some(event) = self.disk.look(now, &stand) {
-            self.tell(event);
-        }
-    }
-
-    fn tell_paths(&mut self) {
-        let now = clock::now();
-        let collectors = self.collectors();
-        let seen = collectors.into_iter().map(|status| {
-            let collector = status.name;
-            let why = status.last_error.unwrap_or_default();
-            let why = why.strip_prefix(&format!("{collector}: ")).unwrap_or(&why).to_owned();
-            let lasting = status.unreached_seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-            let unreached = lasting.map(|lasting| now.before(lasting));
-            Seen { collector, unreached, why, waiting: status.queued_events, sent: status.sent_events }
-        });
-        for event in self.paths.look(now, &seen.collect::<Vec<_>>()) {
-            self.tell(event);
-        }
-    }
-
     /// Other destinations from now on; the notes say what is degraded.
     pub(super) fn set_destinations(&mut self, policies: &PolicySet) -> Vec<String> {
         self.notifier.reload(policies)
@@ -351,34 +229,6 @@ impl Outlets {
         &self.stamper.host().name
     }
 
-    /// How many events wait for the collector that is furthest behind.
-    pub(super) fn queued(&self) -> u64 {
-        self.collectors().iter().map(|status| status.queued_events).max().unwrap_or_default()
-    }
-
-    /// Seconds since the oldest event happened that waits for a collector.
-    pub(super) fn queued_age(&self) -> Option<f64> {
-        self.collectors().iter().filter_map(|status| status.queued_age).max_by(f64::total_cmp)
-    }
-
-    /// How delivery to each collector stands.
-    pub(super) fn collectors(&self) -> Vec<forward::Status> {
-        let now = clock::read().wall;
-        let of = |way: &Way| {
-            let mut status = way.forwarder.status(now);
-            if let Some((_, reporter)) = self.reporters.iter().find(|(name, _)| *name == way.name) {
-                let (metrics, notes) = reporter.status();
-                status.metrics = Some(metrics);
-                // Both read the same files.
-                status.notes.extend(notes);
-                status.notes.sort_unstable();
-                status.notes.dedup();
-            }
-            status
-        };
-        self.ways.iter().map(of).collect()
-    }
-
     /// How the spool stands.
     pub(super) fn spool(&self) -> spool::Status {
         self.spool.status()
@@ -407,20 +257,6 @@ impl Outlets {
         dropped.extend(self.notifier.dropped());
         dropped
     }
-}
-
-/// The collectors that are to be fed, with a client for each that is new or changes.
-fn wanted(ways: &[Way], collectors: &[forward::Settings]) -> Result<Vec<Wanted>, StartError> {
-    let names = forward::Settings::names(collectors);
-    let known =
-        |name: &str, settings: &forward::Settings| ways.iter().any(|way| way.name == name && way.settings == *settings);
-    let pairs = names.into_iter().zip(collectors.iter().cloned());
-    pairs
-        .map(|(name, settings)| {
-            let client = if known(&name, &settings) { None } else { Some(Client::new(&settings)?) };
-            Ok(Wanted { name, settings, client })
-        })
-        .collect()
 }
 
 fn cannot_write(event: &Stamped, error: &serde_json::Error) {

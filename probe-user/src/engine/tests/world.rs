@@ -20,6 +20,7 @@
 //! | `acted ORDER` | an order has ended: `code=N`, option `ms=N`; `why=TEXT`; `hit=PID` and/or `gone=PID`, options `killed=PID`, `left=PID` |
 
 mod deeds;
+mod shown;
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
@@ -28,8 +29,9 @@ use std::time::Duration;
 
 use probe_common::maps::LossReason;
 
+pub(super) use self::shown::shown;
 use super::super::{Effect, Engine, Input, KnownTable, Order, Processes, Restored, Settings, Standing, Watch};
-use crate::event::{Attribute, Event};
+use crate::event::Event;
 use crate::policy::spec::{Group, HostFacts, PolicySet, Users};
 use crate::record::{
     Account, Acted, Body, ExitStatus, Identity, Loss, Lost, Outcome, ProcessKey, Program, Record, Reread, Scan,
@@ -384,20 +386,4 @@ fn program(exe: &str, args: &str) -> Arc<Program> {
     let args = args.replace(' ', "\0");
     let args_count = u32::try_from(args.split('\0').count()).unwrap();
     Arc::new(Program { exe: exe.into(), filename: exe.into(), args: args.into(), args_count, args_cut: false })
-}
-
-/// An attribute as JSON, with times as seconds.
-pub(super) fn shown(attribute: &Attribute) -> String {
-    match attribute {
-        Attribute::Json(value) => value.to_string(),
-        Attribute::Time(at) => secs(*at),
-        Attribute::BootTime(ns) => secs(KTime(*ns)),
-        Attribute::List(list) => {
-            let list = list.iter().map(|attributes| {
-                let pairs = attributes.0.iter().map(|(name, value)| format!("{name}={}", shown(value)));
-                pairs.collect::<Vec<_>>().join(" ")
-            });
-            format!("[{}]", list.collect::<Vec<_>>().join(" | "))
-        }
-    }
 }
