@@ -105,7 +105,7 @@ fn a_fork_bomb_leaves_the_daemon_small_and_right() {
         .policy(&group("herd", "sleep", &mark, "count: { min: 3, max: 3 }"))
         .policy(&format!("groups:\n  bomb:\n    match: {{ args: \"{bomb_mark}$\" }}\n    count: {{ max: 1000000 }}\n"))
         .events("none")
-        .args(["--ring-bytes", "65536"])
+        .args(["--ring-bytes", "16384"])
         .pins(pins.path())
         .start();
     let before = heap_kib(&daemon);
