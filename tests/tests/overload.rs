@@ -21,6 +21,9 @@ use rustix::process::Signal;
 
 const ACTOR: &str = env!("CARGO_BIN_EXE_actor");
 
+/// Two records can share a number where one interrupts the other; that is as rare as it is short.
+const SHARED: u64 = 2;
+
 /// The kernel programs without a daemon that empties their ring: it fills up with starts, and the ends of watched processes
 /// still find room.
 #[test]
@@ -60,8 +63,7 @@ fn starts_are_lost_before_the_ends_of_watched_processes() {
         kernel.losses.new_losses(&mut losses);
         let full = losses.iter().filter(|loss| loss.reason == Lost::Kernel(LossReason::RingFull));
         let (lost, gaps) = (full.map(|loss| loss.count).sum::<u64>(), kernel.records.stats().gaps);
-        // Two records can share a number where one interrupts the other.
-        if lost > 0 && (gaps..=gaps + 2).contains(&lost) {
+        if lost > 0 && (gaps..=gaps + SHARED).contains(&lost) {
             break;
         }
         assert!(Instant::now() < deadline, "{lost} records are counted as lost, {gaps} numbers are missing");
@@ -103,7 +105,7 @@ fn a_fork_bomb_leaves_the_daemon_small_and_right() {
         .policy(&group("herd", "sleep", &mark, "count: { min: 3, max: 3 }"))
         .policy(&format!("groups:\n  bomb:\n    match: {{ args: \"{bomb_mark}$\" }}\n    count: {{ max: 1000000 }}\n"))
         .events("none")
-        .args(["--ring-bytes", "65536"])
+        .args(["--ring-bytes", "16384"])
         .pins(pins.path())
         .start();
     let before = heap_kib(&daemon);
@@ -159,7 +161,8 @@ fn a_fork_bomb_leaves_the_daemon_small_and_right() {
         let missing = kernel["missing"].as_u64().unwrap();
         let counted = lost_in_kernel(&version);
         let records = kernel["records"].clone();
-        if told == counted && told == missing {
+        // Of two records that share a number, for one interrupts the other, one can be lost and none be missing.
+        if told == counted && (missing..=missing + SHARED).contains(&told) {
             break (told, missing, records);
         }
         assert!(Instant::now() < deadline, "{told} are told as lost, {counted} were, {missing} never came");

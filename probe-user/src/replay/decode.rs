@@ -5,6 +5,7 @@
 //! stand where they are ([`crate::record::Comm`]). Of programs, which are shared, a batch lists each once and records say
 //! which of the list they mean: what both threads count would be passed from core to core for every record.
 
+use std::collections::VecDeque;
 use std::io::Read;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
@@ -30,6 +31,10 @@ const PIECES_FULL: usize = 256;
 
 /// Places of programs that a batch lists; a power of two. Where two want the same, one is listed again.
 const PLACES: usize = 128;
+
+/// Programs that this thread holds on to for some time longer than batches are on their way: most are let go by the engine
+/// before that, and are then freed where they were made, not on the thread that is waited for.
+const HELD: usize = 8192;
 
 /// What the engine is to do next.
 #[derive(Debug)]
@@ -147,6 +152,7 @@ pub(super) fn spawn<R: Read + Send + 'static>(mut reader: Reader<R>) -> std::io:
             converter: Converter::with_pages(reader.facts().page_bytes),
             batch: Batch::default(),
             listed: Vec::new(),
+            held: VecDeque::with_capacity(HELD),
             sender,
             empty,
         };
@@ -163,6 +169,8 @@ struct Decoder {
     batch: Batch,
     /// Where programs lie in memory that the batch lists, and their places there.
     listed: Vec<(usize, usize)>,
+    /// The last programs that were listed.
+    held: VecDeque<Arc<Program>>,
     sender: SyncSender<Delivery>,
     empty: Receiver<Batch>,
 }
@@ -224,8 +232,8 @@ impl Decoder {
             let before = self.batch.records.len();
             let mut outcome = Ok(());
             while !bytes.is_empty() && !self.batch.is_full() {
-                let Self { converter, batch, listed, .. } = self;
-                match converter.next(bytes, |program| list(listed, &mut batch.programs, program)) {
+                let Self { converter, batch, listed, held, .. } = self;
+                match converter.next(bytes, |program| list(listed, held, &mut batch.programs, program)) {
                     Ok((record, rest)) => {
                         bytes = rest;
                         batch.records.push(record);
@@ -263,7 +271,12 @@ fn damaged(why: impl std::fmt::Display) -> Halt {
 }
 
 /// The place of a program in the list of a batch.
-fn list(listed: &mut Vec<(usize, usize)>, programs: &mut Vec<Arc<Program>>, program: &Arc<Program>) -> usize {
+fn list(
+    listed: &mut Vec<(usize, usize)>,
+    held: &mut VecDeque<Arc<Program>>,
+    programs: &mut Vec<Arc<Program>>,
+    program: &Arc<Program>,
+) -> usize {
     if listed.is_empty() {
         listed.resize(PLACES, (0, 0));
     }
@@ -274,6 +287,10 @@ fn list(listed: &mut Vec<(usize, usize)>, programs: &mut Vec<Arc<Program>>, prog
         return *known;
     }
     programs.push(Arc::clone(program));
+    if held.len() == HELD {
+        held.pop_front();
+    }
+    held.push_back(Arc::clone(program));
     if let Some(place) = place {
         *place = (address, programs.len() - 1);
     }
