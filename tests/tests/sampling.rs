@@ -149,21 +149,37 @@ fn one_that_never_rests_is_seen_at_each_look() {
     }
 }
 
+/// On some virtual machines the end of a batch of threads goes unseen (see [`procprobe_tests::cputime`]); not of so many
+/// batches in a row.
+const BATCHES: usize = 6;
+
 #[test]
 fn threads_that_end_are_not_forgotten() {
     let mut sampling = Sampling::start(LoadSettings::default());
-    let mut burner = Actor::start(ACTOR, "burn 60 6", &mark());
-    let burning = sampling.watch(burner.pid());
-    let mut most = 0;
-    let deadline = end_of_patience();
-    while burner.is_running() {
+    let mut unseen = Vec::new();
+    while unseen.len() < BATCHES {
+        let mut burner = Actor::start(ACTOR, "burn 30 6 stay", &mark());
+        let burning = sampling.watch(burner.pid());
         sampling.look();
-        most = most.max(sampling.rows.get(&burning).map_or(0, |row| row.cpu_ns));
-        assert!(Instant::now() < deadline, "it does not end");
-        thread::sleep(Duration::from_millis(2));
+        let used = Actor::told_number(&burner.told(), "cpu_ns");
+        // The scheduler's ledger has at least what the actor read of itself. Five of its threads are gone, and are freed
+        // within moments.
+        let deadline = Instant::now() + Duration::from_secs(2);
+        loop {
+            sampling.look();
+            let told = sampling.rows[&burning].cpu_ns;
+            if told >= used {
+                burner.finish();
+                return;
+            }
+            if Instant::now() > deadline {
+                unseen.push((told, used));
+                break;
+            }
+            thread::sleep(EVERY);
+        }
     }
-    // All six but for what the last looks missed.
-    assert!(most > 200_000_000, "{most} ns of 360 ms");
+    panic!("told and used, ns: {unseen:?}");
 }
 
 #[test]
@@ -216,24 +232,28 @@ fn an_account_whose_threads_found_no_room_says_so() {
 #[test]
 fn accounts_that_found_room_are_exact() {
     let mut sampling = Sampling::start(LoadSettings::default());
-    let mut actors: Vec<_> = (0..8).map(|_| Actor::start(ACTOR, "burn 5 4", &mark())).collect();
-    let pids: Vec<u32> = actors.iter().map(Actor::pid).collect();
-    actors.iter_mut().for_each(Actor::finish);
-    let mut records = Vec::new();
-    let deadline = end_of_patience();
-    // On some virtual machines not quite every account comes: see `procprobe_tests::cputime`.
+    let (mut pids, mut records) = (Vec::new(), Vec::new());
     let accounts = loop {
-        sampling.kernel.records.drain(4096, &mut records);
-        let of_ours = records.iter().filter_map(|(_, record)| match record.body {
-            Body::Account(account) if pids.contains(&record.key.tgid) => Some(account),
-            _ => None,
-        });
-        let of_ours: Vec<_> = of_ours.collect();
-        if of_ours.len() >= 6 {
+        let mut actors: Vec<_> = (0..8).map(|_| Actor::start(ACTOR, "burn 5 4", &mark())).collect();
+        pids.extend(actors.iter().map(Actor::pid));
+        actors.iter_mut().for_each(Actor::finish);
+        let deadline = Instant::now() + Duration::from_secs(2);
+        let of_ours = loop {
+            sampling.kernel.records.drain(4096, &mut records);
+            let of_ours = records.iter().filter_map(|(_, record)| match record.body {
+                Body::Account(account) if pids.contains(&record.key.tgid) => Some(account),
+                _ => None,
+            });
+            let of_ours: Vec<_> = of_ours.collect();
+            if of_ours.len() >= 8 || Instant::now() > deadline {
+                break of_ours;
+            }
+            thread::sleep(EVERY);
+        };
+        if of_ours.len() >= 8 {
             break of_ours;
         }
-        assert!(Instant::now() < deadline, "only {} accounts came", of_ours.len());
-        thread::sleep(EVERY);
+        assert!(pids.len() < 8 * BATCHES, "{} accounts of {} processes came", of_ours.len(), pids.len());
     };
     assert!(accounts.iter().all(|account| account.exact && account.cpu_ns >= 20_000_000), "{accounts:?}");
 }

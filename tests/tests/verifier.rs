@@ -27,7 +27,8 @@ fn each_program_is_far_from_what_the_verifier_can_bear() {
     let types = btf::Btf::read(Path::new(VMLINUX)).unwrap();
     let words = layout::resolve(&types).unwrap().words();
     let types = Btf::parse(&types.outline(&TRACEPOINTS, &["bpf_iter_task"]), Endianness::default()).unwrap();
-    // As the daemon does it: aya would take the types of the whole kernel apart, for nothing.
+    // aya would take the types of the whole kernel apart, for nothing. Nobody else in this process wants a file now, so no
+    // file can be opened for a moment; the daemon, which is not alone, does it otherwise.
     let limit = getrlimit(Resource::Nofile);
     setrlimit(Resource::Nofile, Rlimit { current: Some(0), ..limit }).unwrap();
     let mut loader = EbpfLoader::new();

@@ -9,14 +9,16 @@
 //! why.
 
 use std::path::Path;
+use std::thread;
 use std::time::Duration;
 
 use aya::maps::{Array, HashMap, MapData, PerCpuArray, RingBuf};
 use aya::programs::{BtfTracePoint, Iter, ProgramError, ProgramFd};
 use aya::{Ebpf, EbpfError, EbpfLoader};
+use nix::sched::{CloneFlags, unshare};
+use nix::unistd::chroot;
 use probe_common::layout as names;
 use probe_common::maps as map_names;
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::btf::{Btf, BtfError, VMLINUX};
 use super::layout::{self, LayoutError};
@@ -84,7 +86,7 @@ pub enum LoadError {
     #[error("cannot read the kernel's type information: {0}")]
     AyaBtf(#[from] aya::BtfError),
     /// The object as a whole was refused: maps, mostly.
-    #[error("the kernel refuses the maps of the kernel programs: {source}; {}", remedy())]
+    #[error("the kernel refuses the maps of the kernel programs: {}; {}", describe(source), remedy())]
     Object {
         /// Why.
         source: EbpfError,
@@ -106,7 +108,7 @@ pub enum LoadError {
     )]
     PidNamespace,
     /// A map could not be opened or mapped.
-    #[error("cannot use the map {map}: {source}")]
+    #[error("cannot use the map {map}: {}", describe(source.as_ref()))]
     Map {
         /// Which.
         map: &'static str,
@@ -127,9 +129,9 @@ fn remedy() -> &'static str {
 }
 
 /// The error with its causes; the verifier's log only by its last lines, it can be thousands.
-fn describe(error: &ProgramError) -> String {
+fn describe(error: &(dyn std::error::Error + 'static)) -> String {
     let mut text = error.to_string();
-    let mut source = std::error::Error::source(error);
+    let mut source = error.source();
     while let Some(cause) = source {
         text.push_str(": ");
         text.push_str(&cause.to_string());
@@ -230,18 +232,21 @@ pub(super) fn load(settings: LoadSettings) -> Result<Loaded, LoadError> {
     Ok(Loaded { ebpf, glances })
 }
 
+/// Where nothing can be opened: `/proc` knows no file of the names that aya looks for.
+const NOWHERE: &str = "/proc/self/fdinfo";
+
 /// A loader that has read nothing. aya's constructor reads and takes apart the type information of the whole kernel, 30 MiB
-/// of memory, before it can be given an outline; where the file cannot be opened it goes without. So no file can be opened
-/// while it runs. Only the start calls this, before there are other threads that might want one.
-fn empty_loader<'a>() -> EbpfLoader<'a> {
-    let limit = getrlimit(Resource::Nofile);
-    let lowered = setrlimit(Resource::Nofile, Rlimit { current: Some(0), ..limit }).is_ok();
-    let loader = EbpfLoader::new();
-    if lowered && let Err(error) = setrlimit(Resource::Nofile, limit) {
-        // Who may lower the limit may raise it again; were it not so, the next opening would say which file.
-        tracing::error!(%error, "the limit of open files cannot be set back");
-    }
-    loader
+/// of memory, before it can be given an outline; where it does not find the file it goes without. So it runs in a thread
+/// that has another root directory, of its own and not of the process. Who may not change that (CAP_SYS_CHROOT) starts a
+/// little later, with the same programs.
+fn empty_loader() -> EbpfLoader<'static> {
+    let elsewhere = || {
+        if let Err(error) = unshare(CloneFlags::CLONE_FS).and_then(|()| chroot(NOWHERE)) {
+            tracing::debug!(%error, "the kernel's types are read twice");
+        }
+        EbpfLoader::new()
+    };
+    thread::Builder::new().spawn(elsewhere).ok().and_then(|thread| thread.join().ok()).unwrap_or_default()
 }
 
 impl Loaded {

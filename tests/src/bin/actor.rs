@@ -43,8 +43,12 @@ fn act(arguments: &[String]) -> Outcome {
             thread::sleep(Duration::from_millis(number(rest, 0)?));
             Ok(ExitCode::SUCCESS)
         }
-        // burn MS [THREADS]: uses so much CPU time in each thread.
-        "burn" => burn(number(rest, 0)?, if rest.len() > 1 { number(rest, 1)? } else { 1 }),
+        // burn MS [THREADS [stay]]: uses so much CPU time in each thread; with `stay` its first thread outlives the others
+        // until our stdin is closed.
+        "burn" => {
+            let threads = if rest.len() > 1 { number(rest, 1)? } else { 1 };
+            burn(number(rest, 0)?, threads, rest.get(2).is_some_and(|word| word == "stay"))
+        }
         // bursts COUNT BURN_MS REST_MS THREADS: one of its threads uses CPU time so often, with rests; tells when it is
         // done, and lives until our stdin is closed.
         "bursts" => bursts(rest),
@@ -98,7 +102,7 @@ fn tell(figures: &[(&str, u64)]) -> Result<(), Box<dyn Error>> {
     Ok(out.flush()?)
 }
 
-fn burn(millis: u64, count: usize) -> Outcome {
+fn burn(millis: u64, count: usize, stay: bool) -> Outcome {
     let wanted = Duration::from_millis(millis);
     thread::scope(|scope| {
         for _ in 1..count {
@@ -107,6 +111,9 @@ fn burn(millis: u64, count: usize) -> Outcome {
         burn_here(wanted);
     });
     tell(&[("cpu_ns", cpu_ns(&getrusage(UsageWho::RUSAGE_SELF)?))])?;
+    if stay {
+        std::io::copy(&mut stdin().lock(), &mut std::io::sink())?;
+    }
     Ok(ExitCode::SUCCESS)
 }
 
