@@ -34,6 +34,7 @@ pub mod serve;
 pub mod signal;
 pub mod spool;
 pub mod stamp;
+pub mod supervisor;
 pub mod telemetry;
 pub mod time;
 pub mod trial;

@@ -43,7 +43,7 @@ impl Held {
     }
 
     /// `2 groups, 1 job`.
-    fn words(self) -> String {
+    pub(crate) fn words(self) -> String {
         let kinds = [(self.groups, "group"), (self.jobs, "job"), (self.logs, "log"), (self.host, "bound")];
         let parts = kinds.into_iter().filter(|(number, _)| *number > 0).map(|(number, what)| match what {
             "bound" => format!("{} on the host", count(number, what)),

@@ -2,7 +2,7 @@
 
 use super::args::CheckArgs;
 use super::{Exit, complain, print};
-use crate::config::load::{Flags, host_labels};
+use crate::config::load::{Flags, host_labels, policy_paths};
 use crate::host::lacks;
 use crate::policy;
 use crate::yaml::read::Trust;
@@ -16,7 +16,8 @@ pub(super) fn check(args: &CheckArgs) -> Exit {
         match flags.config(Trust::Anyone) {
             Ok(config) => {
                 labels = host_labels(&config);
-                named = config.policies.unwrap_or_default();
+                // What a daemon with this configuration would load.
+                named = policy_paths(&config);
                 print("the configuration has no errors\n");
             }
             Err(wrong) => {

@@ -194,7 +194,7 @@ pub fn host_labels(config: &Config) -> HostLabels {
 }
 
 /// The named policies, or the default directory if it is there.
-fn policy_paths(config: &Config) -> Vec<PathBuf> {
+pub(crate) fn policy_paths(config: &Config) -> Vec<PathBuf> {
     match &config.policies {
         Some(paths) => paths.clone(),
         None => Some(PathBuf::from(DEFAULT_POLICIES)).filter(|path| path.exists()).into_iter().collect(),

@@ -268,11 +268,24 @@ mod tests {
         }
     }
 
+    const PAGE: &str = include_str!("../../../docs/troubleshooting.md");
+
+    /// The page for people has a section on the line, and it says what the line's remedy says.
+    fn is_explained(line: &Line) {
+        let in_one_line = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let heading = format!("\n### {}\n", line.what);
+        let (_, rest) = PAGE.split_once(&heading).unwrap_or_else(|| panic!("no section on `{}`", line.what));
+        let section = in_one_line(rest.split("\n##").next().unwrap());
+        let remedy = line.remedy.map(in_one_line).unwrap_or_default();
+        assert!(section.contains(&remedy), "`{}` does not say: {remedy}", line.what);
+    }
+
     /// Which lines are not ok.
     fn check(change: impl FnOnce(&mut Facts), expected: &[(&str, Verdict)]) {
         let mut facts = well();
         change(&mut facts);
         let lines = judge(&facts);
+        lines.iter().for_each(is_explained);
         let odd: Vec<_> = lines
             .iter()
             .filter(|line| line.verdict != Verdict::Ok)
@@ -304,6 +317,7 @@ mod tests {
         check(|facts| facts.lockdown = Some("integrity".into()), &[]);
         check(|facts| facts.unified_cgroup = None, &[]);
         check(|facts| facts.lacks.cgroups = Some("never mounted".into()), &[("cgroups", Warn)]);
+        check(|facts| facts.bpf_stats = false, &[]);
         check(|facts| facts.bpffs = None, &[("bpf file system", Warn)]);
         check(|facts| facts.lacks.pressure = Some("no such file".into()), &[("pressure", Warn)]);
     }
@@ -315,6 +329,7 @@ mod tests {
         let check = |holder, versions: &[&str], verdict, part: &str| {
             let versions = versions.iter().map(|version| (*version).to_owned()).collect();
             let line = pins(Path::new("/p"), Ok(Some(Found { holder, versions })));
+            is_explained(&line);
             assert!(line.verdict == verdict && line.to_string().contains(part), "{line}");
         };
         check(Some(7), &[&own], Well, "of the daemon with pid 7");
@@ -325,7 +340,17 @@ mod tests {
         assert_eq!(pins(Path::new("/p"), Ok(None)).verdict, Well);
         let refused = PinsError::Refused { path: "/p".into(), why: "it belongs to user 33, not to 0".to_owned() };
         let line = pins(Path::new("/p"), Err(refused));
+        is_explained(&line);
         assert!(line.verdict == Fail && line.to_string().contains("user 33"), "{line}");
+    }
+
+    #[test]
+    fn the_other_lines_are_explained_too() {
+        let why = || Err("no answer within 5 s".to_owned());
+        is_explained(&collector("https://collector.example/", why()));
+        is_explained(&super::super::configuration(&why()));
+        is_explained(&super::super::programs(why()));
+        is_explained(&super::super::facts::state_dir(Path::new("/dev/null/state")));
     }
 
     #[test]

@@ -6,6 +6,7 @@
 mod facts;
 mod judge;
 
+use std::fmt::Display;
 use std::time::Duration;
 
 use crate::cli::args::DoctorArgs;
@@ -29,10 +30,7 @@ pub(crate) fn doctor(args: &DoctorArgs) -> Exit {
     };
     let config = flags.config(Trust::OwnerOnly);
     let mut lines = judge(&Facts::gather());
-    lines.push(match &config {
-        Ok(_) => Line::new(Verdict::Ok, "configuration", "no errors".to_owned()),
-        Err(wrong) => Line::new(Verdict::Fail, "configuration", wrong.to_string()).remedy("mend the file"),
-    });
+    lines.push(configuration(&config));
     let config = config.unwrap_or_default();
     lines.push(facts::state_dir(&config.state_dir));
     if let Some(path) = &config.pins {
@@ -46,20 +44,30 @@ pub(crate) fn doctor(args: &DoctorArgs) -> Exit {
         }
     }
     if lines.iter().all(|line| line.verdict != Verdict::Fail) {
-        lines.push(proof());
+        lines.push(programs(proof()));
     }
     print(&lines.iter().map(ToString::to_string).collect::<String>());
     let failed = lines.iter().any(|line| line.verdict == Verdict::Fail);
     if failed { Exit::Kernel } else { Exit::Well }
 }
 
-/// Loads and attaches the programs, and lets go of them at once.
-fn proof() -> Line {
-    let settings = LoadSettings { ring_bytes: 1 << 16, ..LoadSettings::default() };
-    let tried = block_on(async { attach(settings, None).map(drop).map_err(|error| error.to_string()) });
-    match tried {
-        Ok(Ok(())) => Line::new(Verdict::Ok, "programs", "they load and attach".to_owned()),
-        Ok(Err(why)) => Line::new(Verdict::Fail, "programs", why),
-        Err(error) => Line::new(Verdict::Fail, "programs", format!("no runtime to try them in: {error}")),
+fn configuration<C, E: Display>(read: &Result<C, E>) -> Line {
+    match read {
+        Ok(_) => Line::new(Verdict::Ok, "configuration", "no errors".to_owned()),
+        Err(wrong) => Line::new(Verdict::Fail, "configuration", wrong.to_string()).remedy("mend the file"),
     }
+}
+
+fn programs(tried: Result<(), String>) -> Line {
+    match tried {
+        Ok(()) => Line::new(Verdict::Ok, "programs", "they load and attach".to_owned()),
+        Err(why) => Line::new(Verdict::Fail, "programs", why),
+    }
+}
+
+/// Loads and attaches the programs, and lets go of them at once.
+fn proof() -> Result<(), String> {
+    let settings = LoadSettings { ring_bytes: 1 << 16, ..LoadSettings::default() };
+    block_on(async { attach(settings, None).map(drop).map_err(|error| error.to_string()) })
+        .unwrap_or_else(|error| Err(format!("no runtime to try them in: {error}")))
 }

@@ -122,6 +122,15 @@ impl Sink {
         }
     }
 
+    /// Shows a text that is no event, before whatever is offered later.
+    pub fn show(&self, text: &str) {
+        let mut state = lock(&self.shared.state);
+        state.queue.push(Bytes::copy_from_slice(text.as_bytes()));
+        state.waiting = false;
+        drop(state);
+        self.shared.changed.notify_one();
+    }
+
     /// The drops to tell now as `procprobe.agent.lost`.
     pub fn untold(&self, now: KTime) -> Vec<Dropped> {
         lock(&self.shared.state).tally.untold(now)

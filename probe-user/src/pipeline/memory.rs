@@ -67,6 +67,9 @@ const QUIET: usize = 16;
 const CALMER: usize = 16;
 const SECOND: Duration = Duration::from_secs(1);
 
+/// What a storm leads to is over so long after it: the host has been looked at, and events are on disk.
+const SETTLED: Duration = Duration::from_secs(3);
+
 /// Gives memory back when a storm is over: what it held for a moment lies between what stays.
 #[derive(Debug)]
 pub(super) struct Storm {
@@ -76,13 +79,15 @@ pub(super) struct Storm {
     second: KTime,
     of_second: usize,
     worst: usize,
+    /// When the last storm was over, until what followed it is given back as well.
+    over: Option<KTime>,
     /// Where the code of executable and libraries lies.
     code: Vec<Range>,
 }
 
 impl Storm {
     const fn new(code: Vec<Range>) -> Self {
-        Self { records: 0, second: KTime(0), of_second: 0, worst: 0, code }
+        Self { records: 0, second: KTime(0), of_second: 0, worst: 0, over: None, code }
     }
 
     /// A wake-up by the kernel side brought so many records: however few, others may be on their way. True when memory was
@@ -99,18 +104,28 @@ impl Storm {
         let is_calm = rate.saturating_mul(CALMER) <= self.worst;
         self.worst = self.worst.max(rate);
         (self.second, self.of_second) = (now, 0);
-        self.is_over(is_calm)
+        self.is_over(now, is_calm)
     }
 
     /// A look at the ring by itself found so many records: nobody was woken for them. True likewise.
     pub(super) fn drained(&mut self, now: KTime, records: usize) -> bool {
-        self.woken(now, records) || self.is_over(records <= QUIET)
+        self.woken(now, records) || self.is_over(now, records <= QUIET)
     }
 
-    fn is_over(&mut self, is_calm: bool) -> bool {
+    /// To be called now and then: when what followed a storm is over, the heap is given back once more. True then.
+    pub(super) fn settled(&mut self, now: KTime) -> bool {
+        let settled = self.over.is_some_and(|over| now.since(over) >= SETTLED);
+        if settled {
+            self.over = None;
+            return_heap();
+        }
+        settled
+    }
+
+    fn is_over(&mut self, now: KTime, is_calm: bool) -> bool {
         let over = is_calm && self.records >= STORM;
         if over {
-            (self.records, self.worst) = (0, 0);
+            (self.records, self.worst, self.over) = (0, 0, Some(now));
             return_heap();
             self.code.iter().copied().for_each(return_pages);
         }
@@ -266,6 +281,17 @@ nonsense
         // Nor for so few records.
         check(8, 1_000, &[]);
         check(40, 0, &[]);
+    }
+
+    #[test]
+    fn what_follows_a_storm_is_given_back_once_more() {
+        let mut storm = Storm::new(Vec::new());
+        let seconds = KTime::from_secs;
+        assert!(!storm.settled(seconds(9)), "there was none");
+        assert!(storm.drained(seconds(10), STORM) || storm.drained(seconds(10), 0));
+        assert!(!storm.settled(seconds(12)));
+        assert!(storm.settled(seconds(13)));
+        assert!(!storm.settled(seconds(16)), "once");
     }
 
     #[test]

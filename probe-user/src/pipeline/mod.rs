@@ -14,6 +14,7 @@ pub mod clock;
 mod clock_set;
 mod core;
 mod couriers;
+mod greeting;
 mod logfiles;
 mod looks;
 mod memory;
@@ -25,6 +26,7 @@ mod shedding;
 mod snapshots;
 mod start;
 mod stop;
+mod times;
 
 use std::io;
 use std::path::PathBuf;
@@ -46,6 +48,7 @@ use crate::output::Format;
 use crate::serve::http::Http;
 use crate::serve::{BindError, Query};
 use crate::stamp::OpenError;
+use crate::supervisor::Supervisor;
 use crate::time::KTime;
 
 pub use self::memory::arrange;
@@ -56,6 +59,7 @@ use self::clock_set::ClockSet;
 use self::core::{Core, Drained};
 use self::logfiles::LogFiles;
 use self::memory::Storm;
+use self::times::{Times, next_tick};
 use outlets::Outlets;
 
 /// So long after the wake gap the daemon looks for records that woke nobody. While records keep coming the first one after
@@ -145,22 +149,7 @@ struct Daemon {
     times: Times,
     storm: Storm,
     guard: Guard,
-}
-
-/// When what is to be done next.
-struct Times {
-    /// The ring may hold records that woke nobody.
-    drain: Option<KTime>,
-    /// Usage, the host or both are sampled; `None` while nobody asks for it.
-    sample: Option<KTime>,
-    heartbeat: KTime,
-}
-
-impl Times {
-    /// The scan at the start may have taken a while: the ring has something in it.
-    fn new(now: KTime) -> Self {
-        Self { drain: Some(now), sample: None, heartbeat: now.after(HEARTBEAT_EVERY) }
-    }
+    supervisor: Supervisor,
 }
 
 impl Daemon {
@@ -178,7 +167,11 @@ impl Daemon {
             alarm.set(self.next_moment())?;
             tokio::select! {
                 order = orders.recv() => match order {
-                    Some(Order::Reload) => self.reload()?,
+                    Some(Order::Reload) => {
+                        self.supervisor.reloading();
+                        self.reload()?;
+                        self.tell_ready();
+                    }
                     Some(Order::Stop(signal)) => break signal,
                     None => break "nobody gives orders any more",
                 },
@@ -220,7 +213,7 @@ impl Daemon {
             // What was to come after a longer interval comes earlier when the interval has become shorter.
             self.times.sample.map_or_else(clock::now, |at| at.min(clock::now().after(every)))
         });
-        let others = [self.outlets.next_orphan(), self.outlets.next_turn(), self.guard.next_look()];
+        let others = [self.times.alive, self.outlets.next_orphan(), self.outlets.next_turn(), self.guard.next_look()];
         let times = [self.times.drain, self.times.sample, self.core.wake_at(), Some(self.times.heartbeat)];
         times.into_iter().chain(others).flatten().min()
     }
@@ -234,6 +227,7 @@ impl Daemon {
             self.storm.drained(now, drained.records);
             self.times.drain = (drained.records > 0).then(|| self.look_after(drained));
         }
+        self.storm.settled(now);
         if is_due(self.core.wake_at()) {
             self.catch_up();
             self.core.tick()?;
@@ -252,7 +246,17 @@ impl Daemon {
             self.beat()?;
             self.times.heartbeat = next_tick(self.times.heartbeat, HEARTBEAT_EVERY, clock::now());
         }
+        if let Some(at) = self.times.alive.filter(|at| *at <= now) {
+            self.supervisor.alive();
+            let every = self.supervisor.alive_every(HEARTBEAT_EVERY);
+            self.times.alive = every.map(|every| next_tick(at, every, clock::now()));
+        }
         Ok(())
+    }
+
+    /// The service manager hears that the host is held against these policies.
+    fn tell_ready(&self) {
+        self.supervisor.ready(&agent::Held::of(&self.prepared.policies).words());
     }
 
     /// Hands in some batches of records, and does what they lead to. A storm is left for other turns of the loop, so that
@@ -353,29 +357,4 @@ impl Daemon {
 /// asks for the status would wait for its end.
 async fn others() {
     tokio::task::yield_now().await;
-}
-
-/// The next moment after `now` on the beat that `last` was on: what was missed is not made up for.
-fn next_tick(last: KTime, every: Duration, now: KTime) -> KTime {
-    let every = u64::try_from(every.as_nanos()).unwrap_or(u64::MAX).max(1);
-    let missed = now.0.saturating_sub(last.0) / every;
-    KTime(last.0.saturating_add(every.saturating_mul(missed.saturating_add(1))))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ticks_stay_on_their_beat() {
-        let check = |now: u64, expected: u64| {
-            let next = next_tick(KTime::from_secs(10), Duration::from_secs(5), KTime::from_secs(now));
-            assert_eq!(next, KTime::from_secs(expected));
-        };
-        check(10, 15);
-        check(14, 15);
-        check(15, 20);
-        check(33, 35);
-        check(0, 15);
-    }
 }

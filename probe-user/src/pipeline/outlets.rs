@@ -91,6 +91,11 @@ impl Outlets {
         Ok((outlets, notes))
     }
 
+    /// Shows something to whoever started the daemon on a terminal; no event.
+    pub(super) fn greet(&self, text: &str) {
+        self.sink.show(text);
+    }
+
     /// Gives an event its place and sends it off.
     pub(super) fn tell(&mut self, event: Event) {
         self.tell_one(event, false);

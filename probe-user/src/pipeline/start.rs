@@ -3,15 +3,18 @@
 //!
 //! Whatever fails here ends the start with an error; what is merely missing is told as degraded.
 
+use std::io::{IsTerminal as _, stdout};
 use std::path::Path;
 
 use tokio::sync::mpsc;
 
 use super::core::Core;
+use super::greeting::Greeting;
 use super::logfiles::LogFiles;
 use super::memory;
 use super::outlets::Outlets;
-use super::{Daemon, Order, PipelineError, Start, Times, clock, privileges, shedding};
+use super::times::Times;
+use super::{Daemon, Order, PipelineError, Start, clock, privileges, shedding};
 use crate::act::Acting;
 use crate::agent;
 use crate::config::load::Prepared;
@@ -22,20 +25,24 @@ use crate::host::measures::Measures;
 use crate::kernel::loader::{self, LoadSettings};
 use crate::kernel::pins::{Pins, PinsError};
 use crate::notify::Notifier;
+use crate::output::Format;
 use crate::serve;
 use crate::serve::http::Http;
 use crate::stamp::Stamper;
+use crate::supervisor::Supervisor;
 
 /// Inputs of sources that may wait for the daemon; a source waits when there are more.
 pub(super) const INPUTS: usize = 64;
 
 /// Runs until it is told to stop.
+#[expect(clippy::too_many_lines, reason = "one step after the other, in the order that matters")]
 pub async fn run(start: Start, orders: mpsc::Receiver<Order>) -> Result<(), PipelineError> {
     let began = clock::now();
     let Start { prepared, format, ring_bytes, pins } = start;
     let config = &prepared.config;
     let identified = identify(config.node.name.as_deref());
     let mut degraded = identified.notes;
+    let host_name = identified.host.name.clone();
     // First what another daemon on this host would refuse, then the kernel.
     let (stamper, notes) = Stamper::open(identified.host, &config.state_dir, clock::read().boot_ns)?;
     degraded.extend(notes);
@@ -97,6 +104,20 @@ pub async fn run(start: Start, orders: mpsc::Receiver<Order>) -> Result<(), Pipe
         tracing::info!("{note}");
     }
     let kernel = kernel_release();
+    if format == Format::Text && stdout().is_terminal() {
+        let greeting = Greeting {
+            version: agent::VERSION,
+            host: &host_name,
+            kernel: &kernel,
+            attached: (loader::PROGRAMS.len(), attached_after),
+            pins: pins.as_ref().map(Pins::path),
+            policies: &prepared.policies,
+            config,
+            http: http.address(),
+            degraded: told.len(),
+        };
+        outlets.greet(&greeting.text());
+    }
     logs.begin(&prepared.policies).await;
     outlets.tell_gap(resumed.resumed);
     let sequence = outlets.sequence();
@@ -110,7 +131,8 @@ pub async fn run(start: Start, orders: mpsc::Receiver<Order>) -> Result<(), Pipe
             sequence,
         },
     ));
-    let times = Times::new(clock::now());
+    let supervisor = Supervisor::from_environment();
+    let times = Times::new(clock::now(), &supervisor);
     let wake_gap = settings.wake_gap;
     let daemon = Daemon {
         pins,
@@ -129,7 +151,9 @@ pub async fn run(start: Start, orders: mpsc::Receiver<Order>) -> Result<(), Pipe
         wake_gap,
         times,
         storm,
+        supervisor,
     };
+    daemon.tell_ready();
     // Lives as long as the daemon, and is too large to be moved about on the stack.
     let ended = Box::pin(daemon.run(orders, queries, inputs)).await;
     server.close();

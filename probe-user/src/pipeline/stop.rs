@@ -18,6 +18,7 @@ const ACTIONS_WITHIN: Duration = Duration::from_secs(5);
 impl Daemon {
     /// Drains, detaches what is not pinned, says so, and gives the ways out some time.
     pub(super) async fn stop(mut self, reason: &str, mut inputs: mpsc::Receiver<Input>) -> Result<(), PipelineError> {
+        self.supervisor.stopping();
         // Nobody answers its questions any more.
         self.http.close();
         let core = &mut self.core;
