@@ -21,15 +21,28 @@ pub mod event;
 pub mod home;
 pub mod hook;
 pub mod otel;
+pub mod page;
 pub mod pins;
 pub mod prometheus;
 pub mod random;
-pub mod readme;
 pub mod sandbox;
+pub mod section;
+pub mod spare;
 pub mod stream;
 pub mod web;
 
+use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
+
+/// Tests of what would harm a host run in a virtual machine of `cargo xtask vm`, whose first process is ours, and fail
+/// anywhere else.
+pub fn require_own_machine() {
+    let first = std::fs::read_link("/proc/1/exe").unwrap_or_default();
+    assert!(
+        first == Path::new("/init") && Path::new("/plan.json").exists(),
+        "this test takes a whole machine, and this is not one of `cargo xtask vm`"
+    );
+}
 
 /// A word that no other process on this host has among its arguments.
 pub fn mark() -> String {

@@ -89,17 +89,22 @@ impl Plan {
             script.push_str("started=\"$started $!\"\n");
         }
         fs::write(place.join("commands"), script).unwrap_or_else(|error| panic!("{error}"));
-        let own = binary();
-        let path = std::env::var_os("PATH").unwrap_or_default();
-        let paths = own.parent().map(Path::to_owned).into_iter().chain(std::env::split_paths(&path));
         let mut command = Command::new("unshare");
         command.args(["--net", "--mount", "sh", "-c", ENTER, "sh"]).arg(place).arg(hosts);
-        command.env("PATH", std::env::join_paths(paths).unwrap_or_else(|error| panic!("{error}")));
-        for proxy in ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"] {
-            command.env_remove(proxy).env_remove(proxy.to_ascii_lowercase());
-        }
+        settle(&mut command);
         let child = command.stdin(Stdio::piped()).spawn();
         Sandbox { child: child.unwrap_or_else(|error| panic!("cannot start {command:?}: {error}")), folder }
+    }
+}
+
+/// The daemon under test is the one that commands find, and nothing goes by way of a proxy.
+fn settle(command: &mut Command) {
+    let own = binary();
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let paths = own.parent().map(Path::to_owned).into_iter().chain(std::env::split_paths(&path));
+    command.env("PATH", std::env::join_paths(paths).unwrap_or_else(|error| panic!("{error}")));
+    for proxy in ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"] {
+        command.env_remove(proxy).env_remove(proxy.to_ascii_lowercase());
     }
 }
 
@@ -110,6 +115,14 @@ impl Default for Plan {
 }
 
 impl Sandbox {
+    /// A shell in there, to run this. The sandbox must be complete: something that it started has printed something.
+    pub fn shell(&self, script: &str) -> Command {
+        let mut command = Command::new("nsenter");
+        command.arg(format!("--target={}", self.child.id())).args(["--net", "--mount", "sh", "-c", script]);
+        settle(&mut command);
+        command
+    }
+
     /// What the command of this number has printed.
     pub fn printed(&self, number: usize) -> String {
         let bytes = fs::read(self.folder.path().join(format!("{number}.out"))).unwrap_or_default();

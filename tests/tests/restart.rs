@@ -110,14 +110,31 @@ fn the_same_with_10_000_processes_over_a_minute() {
     storm(10_000, Duration::from_mins(1));
 }
 
+/// Three processes where two may be, and a daemon that has said so.
+struct Fired {
+    home: PinnedHome,
+    mark: String,
+    policy: String,
+    herd: Actor,
+    daemon: Daemon,
+    alarm: Event,
+}
+
+impl Fired {
+    fn new() -> Self {
+        let (home, mark) = (PinnedHome::new(), mark());
+        let mut herd = Actor::start(ACTOR, "herd 3 sleep 600000", &mark);
+        herd.told();
+        let policy = group("herd", "sleep", &mark, "count: { max: 2 }");
+        let daemon = home.setup().policy(&policy).start();
+        let alarm = daemon.wait_for("the alarm", |event| event.is_alarm("firing", "herd.count.max"));
+        Self { home, mark, policy, herd, daemon, alarm }
+    }
+}
+
 #[test]
 fn an_alarm_outlives_the_daemon() {
-    let (home, mark) = (PinnedHome::new(), mark());
-    let mut herd = Actor::start(ACTOR, "herd 3 sleep 600000", &mark);
-    herd.told();
-    let policy = group("herd", "sleep", &mark, "count: { max: 2 }");
-    let mut daemon = home.setup().policy(&policy).start();
-    let fired = daemon.wait_for("the alarm", |event| event.is_alarm("firing", "herd.count.max"));
+    let Fired { home, policy, mut herd, mut daemon, alarm: fired, .. } = Fired::new();
     let on_disk = |event: &Event| event.is_alarm("firing", "herd.count.max");
     history_with(&daemon, "alarms", 1, on_disk);
     for _ in 0..3 {
@@ -147,12 +164,7 @@ fn an_alarm_outlives_the_daemon() {
 
 #[test]
 fn what_ended_while_nobody_looked_is_told_by_name() {
-    let (home, mark) = (PinnedHome::new(), mark());
-    let mut herd = Actor::start(ACTOR, "herd 3 sleep 600000", &mark);
-    herd.told();
-    let policy = group("herd", "sleep", &mark, "count: { max: 2 }");
-    let mut daemon = home.setup().policy(&policy).start();
-    daemon.wait_for("the alarm", |event| event.is_alarm("firing", "herd.count.max"));
+    let Fired { home: _home, mark, mut herd, mut daemon, .. } = Fired::new();
     let victim = Actor::start(ACTOR, "sleep 600000", &mark);
     let pid = victim.pid();
     daemon.wait_for("its start", |event| event.is_start() && event.pid() == Some(pid));
@@ -185,12 +197,7 @@ fn what_ended_while_nobody_looked_is_told_by_name() {
 /// A daemon is killed, and the next one is of another version by what `change` does. What happened meanwhile, and while it
 /// took over, is told once; the alarm goes on.
 fn upgrade(change: impl FnOnce(&PinnedHome, Setup) -> Setup) {
-    let (home, mark) = (PinnedHome::new(), mark());
-    let mut herd = Actor::start(ACTOR, "herd 3 sleep 600000", &mark);
-    herd.told();
-    let policy = group("herd", "sleep", &mark, "count: { max: 2 }");
-    let daemon = home.setup().policy(&policy).start();
-    daemon.wait_for("the alarm", |event| event.is_alarm("firing", "herd.count.max"));
+    let Fired { home, mark, policy, mut herd, daemon, .. } = Fired::new();
     let victim = Actor::start(ACTOR, "sleep 600000", &mark);
     let pid = victim.pid();
     history_with(&daemon, "starts", 1, |event| event.is_start() && event.pid() == Some(pid));
@@ -261,12 +268,7 @@ fn another_object_takes_over() {
 
 #[test]
 fn what_another_wire_left_is_told_as_lost_and_removed() {
-    let (home, mark) = (PinnedHome::new(), mark());
-    let mut herd = Actor::start(ACTOR, "herd 3 sleep 600000", &mark);
-    herd.told();
-    let policy = group("herd", "sleep", &mark, "count: { max: 2 }");
-    let daemon = home.setup().policy(&policy).start();
-    daemon.wait_for("the alarm", |event| event.is_alarm("firing", "herd.count.max"));
+    let Fired { home, mark, policy, mut herd, daemon, .. } = Fired::new();
     daemon.signal(Signal::KILL);
     drop(daemon);
     // A version whose records mean something else.

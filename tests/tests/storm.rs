@@ -6,6 +6,7 @@ use procprobe_tests::actor::{Actor, group};
 use procprobe_tests::daemon::{Setup, at_most};
 use procprobe_tests::event::Event;
 use procprobe_tests::mark;
+use rustix::process::Signal;
 
 const ACTOR: &str = env!("CARGO_BIN_EXE_actor");
 
@@ -65,10 +66,17 @@ fn a_ring_that_overflows_is_told_mended_and_raises_no_false_alarm() {
         .args(["--ring-bytes", "4096"])
         .start();
 
-    // A page holds some ten records; eight processes at a time overrun it between two looks of the daemon.
-    let mut parent = Actor::start(ACTOR, &format!("spawn {} 8 exit 0", at_most(3000)), &storm);
-    parent.told();
-    parent.finish();
+    let come_and_go = |count: usize| {
+        let mut parent = Actor::start(ACTOR, &format!("spawn {count} 8 exit 0"), &storm);
+        parent.told();
+        parent.finish();
+    };
+    // A page holds some ten records: it overruns for sure where nobody reads it, and where starting a process takes little,
+    // eight at a time overrun it between two looks of the daemon.
+    daemon.signal(Signal::STOP);
+    come_and_go(50);
+    daemon.signal(Signal::CONT);
+    come_and_go(at_most(3000));
     let lost = daemon.wait_for("the loss", |event| is_lost(event) && event.text("reason") == "ring_full");
     assert_eq!(lost.text("where"), "kernel", "{}", lost.0);
     assert!(lost.number("count") > Some(0), "{}", lost.0);
@@ -78,7 +86,7 @@ fn a_ring_that_overflows_is_told_mended_and_raises_no_false_alarm() {
     let mut fourth = Actor::start(ACTOR, "sleep 600000", &mark);
     let firing = daemon.wait_for("too many", |event| event.is_alarm("firing", "herd.count.max"));
     assert_eq!(firing.number("value"), Some(4), "{}", firing.0);
-    fourth.signal(rustix::process::Signal::KILL);
+    fourth.signal(Signal::KILL);
     fourth.wait();
     daemon.wait_for("healthy again", |event| event.is_alarm("resolved", "herd.count.max"));
     assert_eq!(daemon.stop(), Some(0));

@@ -9,6 +9,7 @@ mod daemon;
 mod host;
 mod linker;
 mod object;
+mod package;
 mod packages;
 mod place;
 mod step;
@@ -57,14 +58,31 @@ enum Command {
         #[arg(long, value_enum, default_value_t = vm::Arch::HOST)]
         arch: vm::Arch,
         /// Only the first test of each row, as `cargo xtask test` runs them
-        #[arg(long, conflicts_with = "write")]
+        #[arg(long)]
         first: bool,
-        /// Writes the table to docs/kernels.md; with `all`
+        /// Writes the table to docs/kernels.md, with `all`; for another processor to a page of its own
         #[arg(long)]
         write: bool,
         /// Of Debian's kernels the newest whose version begins so; also `newest`, and `all` for the whole matrix. None
         /// stands for 5.10, 6.12 and newest
         versions: Vec<String>,
+    },
+    /// Makes what is installed elsewhere: a .deb, an .rpm and a tarball, under target/package
+    Package {
+        /// Built in a quarter of the time and somewhat slower when it runs: to try the packages
+        #[arg(long, conflicts_with = "debug")]
+        quick: bool,
+        /// Around the daemon as the tests use it, not optimised
+        #[arg(long)]
+        debug: bool,
+        /// Which packaging of this version, from 1: an upgrade needs a higher one
+        #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+        revision: u32,
+        #[command(flatten)]
+        compiler: CompilerArgs,
+        /// Only these
+        #[arg(value_enum)]
+        kinds: Vec<package::Kind>,
     },
     /// rustfmt and clippy, on both sides
     Lint(CompilerArgs),
@@ -121,6 +139,14 @@ fn main() -> ExitCode {
         Command::Vm { compiler, arch, first, write, versions } => {
             let extent = if first { vm::Extent::First } else { vm::Extent::All };
             vm::all(compiler.toolchain, arch, extent, &versions, write)
+        }
+        Command::Package { quick, debug, revision, compiler, kinds } => {
+            let profile = match (quick, debug) {
+                (true, _) => Profile::Quick,
+                (_, true) => Profile::Debug,
+                _ => Profile::Release,
+            };
+            package::make(compiler.toolchain, profile, &kinds, revision)
         }
         Command::Lint(compiler) => test::lint(compiler.toolchain),
         Command::Bench { compiler, quick, rows } => bench::measure(compiler.toolchain, quick, &rows),

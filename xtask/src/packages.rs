@@ -30,7 +30,7 @@ enum How {
     Unpack,
 }
 
-const FOR_TESTS: [Program; 4] = [
+const FOR_TESTS: [Program; 7] = [
     Program { name: "logrotate", package: "logrotate", why: "rotates what is read meanwhile", how: How::Install },
     Program {
         name: "prometheus-alertmanager",
@@ -39,7 +39,10 @@ const FOR_TESTS: [Program; 4] = [
         how: How::Unpack,
     },
     Program { name: "prometheus", package: "prometheus", why: "scrapes metrics", how: How::Unpack },
+    Program { name: "systemd-analyze", package: "systemd", why: "judges the unit", how: How::Install },
     Program { name: "runc", package: "runc", why: "makes a real container", how: How::Install },
+    Program { name: "curl", package: "curl", why: "asks what the pages of docs/ ask", how: How::Install },
+    Program { name: "pkill", package: "procps", why: "signals what they signal", how: How::Install },
 ];
 
 const BINUTILS: Program =
@@ -56,6 +59,18 @@ pub(crate) fn for_tests() -> Result<OsString> {
         step("python", "an OpenTelemetry collector, and a decoder of its protocol", || python(&mut updated))?;
     }
     path()
+}
+
+const RPMBUILD: Program =
+    Program { name: "rpmbuild", package: "rpm", why: "makes packages for rpm", how: How::Install };
+
+/// Sees to it that packages can be made, also for rpm.
+pub(crate) fn for_packages(for_rpm: bool) -> Result<()> {
+    see_to(&[BINUTILS])?;
+    if for_rpm {
+        see_to(&[RPMBUILD])?;
+    }
+    Ok(())
 }
 
 /// Sees to it that virtual machines can be booted, and compiled for.

@@ -52,6 +52,11 @@ pub(crate) fn packages_dir() -> PathBuf {
     root().join("target/packages")
 }
 
+/// What is to be installed elsewhere.
+pub(crate) fn package_dir() -> PathBuf {
+    root().join("target/package")
+}
+
 /// Kernels, file systems and logs of virtual machines.
 pub(crate) fn vm_dir() -> PathBuf {
     root().join("target/vm")

@@ -4,6 +4,8 @@
 //! give some dependency other features and compile it a second time. End-to-end tests are never skipped: on a host that
 //! cannot run them the command fails and says what is missing.
 
+mod end_to_end;
+
 use std::process::Command;
 
 use anyhow::Result;
@@ -31,23 +33,13 @@ pub(crate) fn all(choice: Choice, filter: &[String]) -> Result<()> {
     })?;
     step("unit tests", "each crate's own", || run(tests().args(["--lib", "--bins"]).args(to_harness(filter, None))))?;
     step("policy tests", "those of the shipped policies, in virtual time", || {
-        let folders = ["policies", "policies/examples"].map(|folder| place::root().join(folder));
+        let folders = ["policies", "policies/examples", "policies/cookbook"].map(|folder| place::root().join(folder));
         run(Command::new(place::binary(Profile::Debug, "procprobe")).arg("test").args(folders))
     })?;
     step(
         "end-to-end tests",
         "the daemon in the running kernel, with real processes; and the crates' test folders",
-        || {
-            let mut command = tests();
-            command.args(["--test", "*"]).env("PROCPROBE_BIN", place::binary(Profile::Debug, "procprobe"));
-            command.env("PATH", path);
-            if !host::is_root() {
-                let sudo = "sudo --preserve-env=PATH,PROCPROBE_BIN,RUST_LOG,RUST_BACKTRACE --";
-                command.env(format!("CARGO_TARGET_{}_RUNNER", host_triple()?), sudo);
-            }
-            // Each test starts a daemon of its own; more of them at a time than cores only makes them slow.
-            run(command.args(to_harness(filter, Some(2))))
-        },
+        || end_to_end::all(filter, &path),
     )?;
     if filter.is_empty() {
         step("other kernels", "one test of each thing that the kernel does, in virtual machines", vm::some)?;
@@ -98,11 +90,4 @@ fn to_harness(filter: &[String], threads: Option<u32>) -> Vec<String> {
         arguments.push(format!("--test-threads={threads}"));
     }
     arguments
-}
-
-/// As cargo spells it in the names of its variables.
-fn host_triple() -> Result<String> {
-    let text = crate::step::output_of(Command::new("rustc").arg("-vV"))?;
-    let triple = text.lines().find_map(|line| line.strip_prefix("host: ")).unwrap_or_default();
-    Ok(triple.to_uppercase().replace('-', "_"))
 }

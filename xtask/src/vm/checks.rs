@@ -26,6 +26,8 @@ pub(crate) enum Extent {
     First,
     /// Every test.
     All,
+    /// Every test but the one that suspends the machine.
+    Awake,
 }
 
 impl Check {
@@ -34,6 +36,7 @@ impl Check {
         match extent {
             Extent::First => self.tests.get(..1).unwrap_or_default(),
             Extent::All => self.tests,
+            Extent::Awake => self.tests.strip_suffix(&[SLEEP]).unwrap_or(self.tests),
         }
     }
 }
@@ -46,8 +49,11 @@ pub(crate) fn tests(extent: Extent) -> impl Iterator<Item = Test> {
 /// The test that prints lines of `verifier NAME COUNT`.
 pub(crate) const VERIFIER: Test = ("verifier", "each_program_is_far_from_what_the_verifier_can_bear");
 
+/// The test that suspends the machine; in its row the last.
+const SLEEP: Test = ("clock", "a_machine_that_slept_has_no_alarm_for_it");
+
 /// All rows. A later feature of the kernel side adds its own.
-pub(crate) const CHECKS: [Check; 12] = [
+pub(crate) const CHECKS: [Check; 13] = [
     Check {
         what: "programs load, doctor agrees",
         means: "The kernel's verifier takes every program, and far below its limits; `procprobe doctor` finds nothing in the \
@@ -145,6 +151,14 @@ pub(crate) const CHECKS: [Check; 12] = [
                 file, line and column.",
         tests: &[("host", "what_needs_pressure_figures_is_refused_at_its_place_where_the_kernel_has_none")],
     },
+    // The last: a machine that slept is switched off badly by some kernels.
+    Check {
+        what: "a clock that is set, a sleep",
+        means: "The wall clock is set forward and back by hours, days and a year: no alarm comes or goes by that, what lasts \
+                goes on, all is told with the times of the new clock, and jobs are due by it. The machine is suspended: \
+                the time that it sleeps counts for no bound, and who was there before began when it did.",
+        tests: &[("clock", "a_clock_that_is_set_fires_nothing_hides_nothing_and_is_told_by"), SLEEP],
+    },
 ];
 
 #[cfg(test)]
@@ -159,6 +173,8 @@ mod tests {
         all.sort_unstable();
         all.dedup();
         assert_eq!(all.len(), count);
+        assert_eq!(tests(Extent::Awake).count(), count - 1);
+        assert!(!tests(Extent::Awake).any(|test| test == SLEEP));
         assert_eq!(tests(Extent::First).next(), Some(VERIFIER), "what it prints goes into the table");
     }
 }

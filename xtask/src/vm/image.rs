@@ -17,6 +17,7 @@ use super::arch::Arch;
 use super::checks::{self, Extent};
 use super::cpio::Tree;
 use super::programs::Programs;
+use crate::place;
 use crate::step::{run, step};
 
 /// What tests and their scripts call.
@@ -68,7 +69,11 @@ pub(crate) fn write(built: &Built, arch: Arch, extent: Extent, place: &Path) -> 
             programs.push((path.clone(), inside(name)));
         }
         for (path, at) in &programs {
-            tree.program(at, stripped(path, arch)?);
+            let bytes = stripped(path, arch)?;
+            if *path == built.daemon && !carries(&bytes, &read(&place::object())?) {
+                bail!("{} carries other kernel programs than {}", path.display(), place::object().display());
+            }
+            tree.program(at, bytes);
             add_libraries(&found, path, &mut tree)?;
         }
         for name in PROGRAMS {
@@ -102,7 +107,8 @@ fn plan(built: &Built, extent: Extent) -> Result<Value> {
         .map(|(binary, test)| {
             json!({
                 "name": format!("{binary}::{test}"),
-                "run": [inside(binary), test, "--exact", "--test-threads=1", "--nocapture"],
+                // What takes a whole machine is ignored anywhere else.
+                "run": [inside(binary), test, "--exact", "--include-ignored", "--test-threads=1", "--nocapture"],
                 "expect": "test result: ok. 1 passed",
                 "seconds": SECONDS_FOR_A_TEST,
             })
@@ -123,6 +129,11 @@ fn plan(built: &Built, extent: Extent) -> Result<Value> {
         },
         "checks": checks,
     }))
+}
+
+/// Whether these very kernel programs are in that daemon: they are the same file, whatever the daemon is compiled for.
+fn carries(daemon: &[u8], object: &[u8]) -> bool {
+    !object.is_empty() && daemon.windows(object.len()).any(|part| part == object)
 }
 
 /// Without what only debuggers read: it is two thirds of a binary, and all of it would be the machine's memory.
@@ -147,4 +158,17 @@ fn add_libraries(programs: &Programs, program: &Path, tree: &mut Tree) -> Result
 
 fn read(path: &Path) -> Result<Vec<u8>> {
     fs::read(path).with_context(|| format!("cannot read {}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_daemon_carries_the_very_object() {
+        let check = |daemon: &str, object: &str| carries(daemon.as_bytes(), object.as_bytes());
+        assert!(check("before OBJECT after", "OBJECT"));
+        assert!(!check("before OBJEKT after", "OBJECT"));
+        assert!(!check("", "OBJECT") && !check("daemon", ""));
+    }
 }

@@ -2,13 +2,14 @@
 //!
 //! A kernel is wanted by the beginning of its version; the newest one of the archive that begins so is taken. An image
 //! that was fetched stays in target/vm until it is deleted: a run without the network uses it again, and a run tomorrow
-//! tests the same kernel as one today.
+//! tests the same kernel as one today. Where the archive's own lists name one that it does not have any more, the one before
+//! it is taken.
 
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 
 use super::arch::Arch;
 use super::archive::Archive;
@@ -58,9 +59,18 @@ pub(crate) fn fetch(arch: Arch, wanted: &[String]) -> Result<Vec<Kernel>> {
         let mut names = archive.names("linux-image-")?;
         names.extend(archive.names("linux-binary-")?);
         for wanted in missing {
-            let (package, release) = choose(&names, arch, wanted)
-                .with_context(|| format!("Debian's archive has no cloud kernel {wanted} for {}", arch.debian()))?;
-            step(&format!("kernel {wanted}"), package, || keep(folder, wanted, release, &archive.unpack(package)?))?;
+            let mut failure = anyhow!("Debian's archive has no cloud kernel {wanted} for {}", arch.debian());
+            for (package, release) in candidates(&names, arch, wanted) {
+                let fetch = || keep(folder, wanted, release, &archive.unpack(package)?);
+                match step(&format!("kernel {wanted}"), package, fetch) {
+                    Ok(()) => break,
+                    // Lists of releases that are not updated any more name files that are not there any more.
+                    Err(error) => failure = error,
+                }
+            }
+            if kept(folder, wanted).is_none() {
+                return Err(failure);
+            }
         }
     }
     wanted
@@ -94,8 +104,8 @@ fn keep(folder: &Path, wanted: &str, release: &str, unpacked: &Path) -> Result<(
     Ok(())
 }
 
-/// The package with the newest kernel that is wanted, and that kernel's release.
-fn choose<'a>(names: &'a [String], arch: Arch, wanted: &str) -> Option<(&'a str, &'a str)> {
+/// The packages with a kernel that is wanted, and that kernel's release; the newest first.
+fn candidates<'a>(names: &'a [String], arch: Arch, wanted: &str) -> Vec<(&'a str, &'a str)> {
     // Cloud images have what a virtual machine needs built in, and little else.
     let end = format!("-cloud-{}", arch.debian());
     let wanted_numbers = numbers(wanted);
@@ -103,7 +113,7 @@ fn choose<'a>(names: &'a [String], arch: Arch, wanted: &str) -> Option<(&'a str,
         NEWEST => version >= &OLDEST_NUMBERS,
         _ => version.starts_with(&wanted_numbers),
     };
-    names
+    let mut found: Vec<_> = names
         .iter()
         .filter_map(|name| {
             // Where both are there, the first only depends on the second, and the image is in that.
@@ -117,8 +127,9 @@ fn choose<'a>(names: &'a [String], arch: Arch, wanted: &str) -> Option<(&'a str,
             let is_release = release.starts_with(|c: char| c.is_ascii_digit()) && version.len() > 2;
             (is_release && fits(&version)).then_some((version, rank, name.as_str(), release))
         })
-        .max()
-        .map(|(_, _, name, release)| (name, release))
+        .collect();
+    found.sort_unstable_by(|one, other| other.cmp(one));
+    found.into_iter().map(|(_, _, name, release)| (name, release)).collect()
 }
 
 /// All numbers in a version, which is what it is compared by.
@@ -178,7 +189,8 @@ mod tests {
         ]
         .map(str::to_owned);
         let check = |wanted: &str, expected: Option<&str>| {
-            assert_eq!(choose(&names, Arch::X86_64, wanted).map(|(package, _)| package), expected, "{wanted}");
+            let found = candidates(&names, Arch::X86_64, wanted);
+            assert_eq!(found.first().map(|(package, _)| *package), expected, "{wanted}");
         };
         check("5.10", Some("linux-image-5.10.0-46-cloud-amd64"));
         check("6.1", Some("linux-image-6.1.0-50-cloud-amd64"));
@@ -188,9 +200,12 @@ mod tests {
         check("newest", Some("linux-binary-7.3.4+deb13-cloud-amd64"));
         check("6.18", None);
         assert_eq!(
-            choose(&names, Arch::Aarch64, "6.12"),
-            Some(("linux-image-6.12.5-cloud-arm64", "6.12.5-cloud-arm64"))
+            candidates(&names, Arch::Aarch64, "6.12"),
+            [("linux-image-6.12.5-cloud-arm64", "6.12.5-cloud-arm64")]
         );
+        let releases: Vec<&str> =
+            candidates(&names, Arch::X86_64, "5.10").iter().map(|(_, release)| *release).collect();
+        assert_eq!(releases, ["5.10.0-46-cloud-amd64", "5.10.0-30-cloud-amd64"]);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::checks::{self, CHECKS, Check, Test, VERIFIER};
-use super::{Arch, Row};
+use super::{Arch, Extent, Row};
 
 /// Most instructions that the verifier may go through for one program. The kernel's own limit is a million: this leaves
 /// room for kernels that are more thorough.
@@ -139,18 +139,42 @@ fn aligned(lines: &[Vec<String>]) -> String {
     text
 }
 
-/// The page of the documentation. Only what ran is in it.
-pub(crate) fn document(arch: Arch, rows: &[Row]) -> String {
+/// Where the page of the documentation is, in the tree.
+pub(crate) fn page(arch: Arch) -> &'static str {
+    match arch {
+        Arch::X86_64 => "docs/kernels.md",
+        Arch::Aarch64 => "docs/kernels-aarch64.md",
+    }
+}
+
+/// The page of the documentation. Only what ran is in it. What is the same for all processors stands on the page of
+/// PCs alone.
+pub(crate) fn document(arch: Arch, rows: &[Row], object_hash: &str) -> String {
+    let (call, more) = match arch {
+        Arch::X86_64 => ("all --write", "\nKernels on 64-bit ARM are on [a page of their own](kernels-aarch64.md).\n"),
+        Arch::Aarch64 if rows.iter().any(|row| row.extent == Extent::First) => ("--arch aarch64 --first --write", ""),
+        Arch::Aarch64 => ("--arch aarch64 --write", ""),
+    };
     let mut text = format!(
         "# Kernels on {}\n\n\
-         One object, one daemon, and the same tests on each of these kernels. They are Debian's, booted by `cargo xtask vm all\n\
-         --write`, which wrote this page from what ran: no cell was filled in by hand, and a test that did not run is a failure.\n\n",
+         One object, one daemon, and the same tests on each of these kernels. They are Debian's, booted by\n\
+         `cargo xtask vm {call}`, which wrote this page from what ran: no cell was filled in by hand, and a test that did\n\
+         not run is a failure. The object with the kernel programs is the same file on every kernel and every processor;\n\
+         the SHA-256 of this one is `{object_hash}`.\n{more}\n",
         arch.name()
     );
     text.push_str(&markdown(&lines(rows)));
-    text.push_str("\nIn brackets how many tests a row stands for; `xtask/src/vm/checks.rs` names them.\n\n## What the rows mean\n\n");
-    for check in &CHECKS {
-        let _ = writeln!(text, "- **{}.** {}", check.what, check.means);
+    text.push_str("\nIn brackets how many tests a row stands for; `xtask/src/vm/checks.rs` names them");
+    if arch == Arch::X86_64 {
+        text.push_str(".\n\n## What the rows mean\n\n");
+        for check in &CHECKS {
+            let _ = writeln!(text, "- **{}.** {}", check.what, check.means);
+        }
+    } else {
+        text.push_str(
+            ", [the page of PCs](kernels.md)\nsays what they mean. `--first` leaves all but the first of each\n\
+             row out. No machine is suspended here: the emulated one only knows a sleep in which its clocks go on.\n",
+        );
     }
     text.push_str("\n## What the verifier goes through\n\n");
     let _ = write!(
@@ -159,7 +183,7 @@ pub(crate) fn document(arch: Arch, rows: &[Row]) -> String {
          matrix\nfails at {VERIFIER_BOUND}.\n\n"
     );
     text.push_str(&markdown(&verifier_lines(rows)));
-    text.push_str(REPEAT);
+    text.push_str(if arch == Arch::X86_64 { REPEAT } else { REPEAT_ELSEWHERE });
     text
 }
 
@@ -183,6 +207,17 @@ the oldest, on 6.12 and on the newest. Debian is needed, or another system with 
 installed when it is missing (as root). Kernels come from the mirrors in the host's own apt sources and stay in
 `target/vm/kernels`, logs in `target/vm/VERSION.log`. The machines have two processors and 1 GiB; they are emulated where
 /dev/kvm is not of use, which makes them ten to twenty times slower.
+";
+
+/// The same for a processor that is not that of PCs.
+const REPEAT_ELSEWHERE: &str = "
+## How to repeat it
+
+On a PC with Debian, as root: `cargo xtask vm --arch aarch64` boots 5.10, 6.12 and the newest kernel, `cargo xtask vm --arch
+aarch64 6.1` one. The daemon and the tests are cross-compiled: gcc-aarch64-linux-gnu and libc6-dev-arm64-cross, the emulator
+(qemu-system-arm) and Rust's standard library for aarch64-unknown-linux-gnu (by rustup) are installed when they are missing.
+What the machines run else, a shell and a few small programs, are Debian's packages for arm64, unpacked under
+`target/vm/aarch64` beside kernels and logs. All of it is emulated (a Cortex-A72, two processors, 1 GiB).
 ";
 
 fn markdown(lines: &[Vec<String>]) -> String {

@@ -1,4 +1,4 @@
-//! What README.md tells people to do, word for word.
+//! What docs/delivery.md tells people to do, word for word.
 
 use std::fs;
 use std::path::Path;
@@ -12,10 +12,10 @@ pub struct Section {
 impl Section {
     /// Of this heading. Panics where there is none.
     pub fn of(heading: &str) -> Self {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md");
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/delivery.md");
         let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         let begins = format!("\n## {heading}\n");
-        let (_, rest) = text.split_once(&begins).unwrap_or_else(|| panic!("README.md has no section {heading}"));
+        let (_, rest) = text.split_once(&begins).unwrap_or_else(|| panic!("the page has no section {heading}"));
         let section = rest.split("\n## ").next().unwrap_or_default();
         let mut blocks = Vec::new();
         // What stands between two fences is a block at every second place.
@@ -41,7 +41,7 @@ impl Section {
                     last.push('\n');
                     last.push_str(line);
                 }
-                (None, None) => panic!("README.md: no prompt before {line}"),
+                (None, None) => panic!("no prompt before {line}"),
             }
         }
         commands
