@@ -33,10 +33,21 @@ fn sources(name: &str) -> Vec<Source> {
         .collect()
 }
 
+/// All that is shipped, folder by folder.
+const FOLDERS: [&str; 3] = ["policies", "policies/examples", "policies/cookbook"];
+
+fn everything() -> Vec<Source> {
+    FOLDERS.into_iter().flat_map(sources).collect()
+}
+
+/// A host that every file applies to.
+fn host() -> HostLabels {
+    HostLabels { name: "node-1".to_owned(), labels: [("role".to_owned(), "pg-primary".to_owned())].into() }
+}
+
 #[track_caller]
 fn loaded(sources: &[Source], exists: bool) -> Loaded {
-    let host = HostLabels { name: "node-1".to_owned(), labels: [].into() };
-    parse(sources, &host, &|_| exists).unwrap_or_else(|diagnostics| panic!("{diagnostics}"))
+    parse(sources, &host(), &|_| exists).unwrap_or_else(|diagnostics| panic!("{diagnostics}"))
 }
 
 fn names(loaded: &Loaded) -> Vec<&str> {
@@ -63,10 +74,10 @@ fn where_everything_is_there_everything_is_loaded() {
             "user-processes"
         ]
     );
-    let all: Vec<Source> = sources("policies").into_iter().chain(sources("policies/examples")).collect();
-    let all = loaded(&all, true);
+    // Names are unique over all of them, so that any of them can be used together.
+    let all = loaded(&everything(), true);
     assert_eq!(all.notes, []);
-    assert_eq!(all.files, 12);
+    assert_eq!(all.files, 36);
 }
 
 /// A fresh container or a build machine: no systemd, no sshd, no cron. Nothing that must be there may be asked for.
@@ -94,13 +105,15 @@ fn the_base_needs_no_sampling_and_tells_no_process_twice() {
 }
 
 #[test]
-fn the_examples_load_one_by_one_and_the_folder_is_not_read_with_the_base() {
-    let host = HostLabels { name: "node-1".to_owned(), labels: [].into() };
-    for example in ["nginx", "postgresql", "docker", "containerd", "backup", "app-log", "responses"] {
-        let path = folder("policies/examples").join(format!("{example}.yaml"));
-        let loaded = load(&[path], &host, &Lacks::default(), Trust::Anyone)
-            .unwrap_or_else(|diagnostics| panic!("{diagnostics}"));
-        assert_eq!(loaded.files, 1);
+fn the_examples_load_one_by_one_and_their_folders_are_not_read_with_the_base() {
+    let host = host();
+    for examples in ["policies/examples", "policies/cookbook"] {
+        for source in sources(examples) {
+            let path = folder(examples).join(&*source.name);
+            let loaded = load(&[path], &host, &Lacks::default(), Trust::Anyone)
+                .unwrap_or_else(|diagnostics| panic!("{diagnostics}"));
+            assert_eq!(loaded.files, 1);
+        }
     }
     let loaded = load(&[folder("policies")], &host, &Lacks::default(), Trust::Anyone)
         .unwrap_or_else(|diagnostics| panic!("{diagnostics}"));
@@ -109,7 +122,7 @@ fn the_examples_load_one_by_one_and_the_folder_is_not_read_with_the_base() {
 
 #[test]
 fn editors_accept_them() {
-    for source in sources("policies").iter().chain(&sources("policies/examples")) {
+    for source in &everything() {
         let mut diagnostics = Diagnostics::new();
         let tree = yaml::parse(source, &mut diagnostics).expect("YAML");
         assert_eq!(schema_check::errors(&schema(), &tree), Vec::<String>::new(), "{}", source.name);
@@ -119,7 +132,7 @@ fn editors_accept_them() {
 /// Each file has tests of its own, and they hold.
 #[test]
 fn their_own_tests_pass() {
-    let all: Vec<Source> = sources("policies").into_iter().chain(sources("policies/examples")).collect();
+    let all = everything();
     let loaded = loaded(&all, true);
     for source in &all {
         let own = loaded.trials.iter().filter(|trial| trial.declared.starts_with(&format!("{}:", source.name))).count();

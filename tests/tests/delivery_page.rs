@@ -1,9 +1,9 @@
-//! README.md's ways to a collector, run word for word: what it tells people to type and to write works.
+//! docs/delivery.md, run word for word: what it tells people to type and to write works.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use procprobe_tests::account::id_in;
-use procprobe_tests::readme::Section;
 use procprobe_tests::sandbox::{Plan, Sandbox};
+use procprobe_tests::section::Section;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 
 const PLAIN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/otlp/plain.py");
