@@ -16,7 +16,9 @@ mod status;
 mod test;
 #[cfg(test)]
 mod tests;
+mod top;
 mod unload;
+mod words;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -67,6 +69,7 @@ pub fn main() -> ExitCode {
         Command::Replay(args) => replay::replay(&args),
         Command::Events(args) => events::events(&args),
         Command::Status(args) => status::status(&args),
+        Command::Top(args) => top::top(&args),
         Command::Unload(args) => unload::unload(&args),
         Command::Doctor(args) => crate::doctor::doctor(&args),
         Command::Schema(args) => produce::schema(&args),
