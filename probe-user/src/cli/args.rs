@@ -42,6 +42,8 @@ pub enum Command {
     Replay(ReplayArgs),
     /// Print what the daemon told, from its local history
     Events(EventsArgs),
+    /// Sum up what the daemon told: alarms, jobs, what used most, losses
+    Report(ReportArgs),
     /// Say how the daemon stands: groups, alarms, losses, its own cost
     Status(StatusArgs),
     /// The same, live in a terminal: groups, alarms, processes, starts and ends, jobs
@@ -262,6 +264,20 @@ pub struct EventsArgs {
     /// How events look on stdout [default: text on a terminal, else json]
     #[arg(long)]
     pub format: Option<Format>,
+    /// Socket of the daemon to ask
+    #[arg(long, value_name = "PATH", value_parser = socket, default_value = DEFAULT_SOCKET)]
+    pub socket: PathBuf,
+}
+
+/// `report`
+#[derive(Debug, Args)]
+pub struct ReportArgs {
+    /// What was told since so long ago
+    #[arg(long, value_name = "DURATION", value_parser = past, default_value = "24h")]
+    pub since: String,
+    /// How the answer looks
+    #[arg(long, value_enum, default_value = "text")]
+    pub format: Format,
     /// Socket of the daemon to ask
     #[arg(long, value_name = "PATH", value_parser = socket, default_value = DEFAULT_SOCKET)]
     pub socket: PathBuf,

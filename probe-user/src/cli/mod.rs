@@ -11,6 +11,7 @@ mod matching;
 mod produce;
 mod record;
 mod replay;
+mod report;
 mod run;
 mod status;
 mod test;
@@ -68,6 +69,7 @@ pub fn main() -> ExitCode {
         Command::Record(args) => record::record(&args),
         Command::Replay(args) => replay::replay(&args),
         Command::Events(args) => events::events(&args),
+        Command::Report(args) => report::report(&args),
         Command::Status(args) => status::status(&args),
         Command::Top(args) => top::top(&args),
         Command::Unload(args) => unload::unload(&args),

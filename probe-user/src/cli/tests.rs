@@ -72,6 +72,7 @@ fn what_is_wrong_is_told_with_exit_code_2() {
     check_refused("match -1", "-1");
     check_refused(&format!("status --socket /{}", "x".repeat(200)), "107 bytes");
     check_refused("top --interval 1ms", "100ms to 1h");
+    check_refused("report --since 7", "unit");
     check_refused("up", "unrecognized subcommand");
 }
 
@@ -84,6 +85,8 @@ fn what_is_right_is_taken() {
         "match 1",
         "match --exe /usr/sbin/nginx --args -x --user www-data --policies /p",
         "status --format json --socket /s",
+        "report",
+        "report --since 7d --format json --socket /s",
         "top",
         "top --interval 500ms --socket /s",
         "doctor",

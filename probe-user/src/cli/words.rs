@@ -47,6 +47,21 @@ pub(super) fn span(seconds: f64) -> String {
     if text.is_empty() { "0s".to_owned() } else { text }
 }
 
+/// Columns as wide as their widest cell.
+pub(super) fn table<const COLUMNS: usize>(page: &mut String, rows: &[[String; COLUMNS]]) {
+    let mut widths = [0; COLUMNS];
+    for row in rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = cell.chars().count().max(*width);
+        }
+    }
+    for row in rows {
+        let cells: Vec<String> = row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+        page.push_str(cells.join("  ").trim_end());
+        page.push('\n');
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
-use crate::cli::words::{amount, bytes, span};
+use crate::cli::words::{amount, bytes, span, table};
 use crate::event::clean;
 
 /// One page: the daemon, its cost, groups and bounds, alarms, what is done about them, ways out, losses.
@@ -163,21 +163,6 @@ fn losses(page: &mut String, report: &Value) {
         .collect();
     let told = if told.is_empty() { "nothing".to_owned() } else { told.join(", ") };
     let _ = writeln!(page, "lost or dropped: {told}");
-}
-
-/// Columns as wide as their widest cell.
-fn table<const COLUMNS: usize>(page: &mut String, rows: &[[String; COLUMNS]]) {
-    let mut widths = [0; COLUMNS];
-    for row in rows {
-        for (width, cell) in widths.iter_mut().zip(row) {
-            *width = cell.chars().count().max(*width);
-        }
-    }
-    for row in rows {
-        let cells: Vec<String> = row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
-        page.push_str(cells.join("  ").trim_end());
-        page.push('\n');
-    }
 }
 
 fn list(value: &Value) -> &[Value] {
