@@ -29,6 +29,7 @@ pub mod sandbox;
 pub mod section;
 pub mod spare;
 pub mod stream;
+pub mod tmux;
 pub mod web;
 
 use std::path::Path;
