@@ -27,7 +27,6 @@ const ANSWER_AGE: Duration = Duration::from_secs(6);
 /// What a witness has done so far.
 #[derive(Debug, Default)]
 pub(super) struct Duty {
-    pub(super) began: KTime,
     pub(super) direct: u8,
     pub(super) indirect: u8,
     /// When the host was asked.
@@ -47,7 +46,7 @@ pub(super) struct Place {
 
 impl Site {
     /// This node's place among the witnesses for a member: the order follows from identities alone.
-    pub(super) fn place_as_witness(&self, subject: Handle) -> Place {
+    pub(super) fn place_as_witness(&self, now: KTime, subject: Handle) -> Place {
         let (Some(silent), Some(me)) = (self.table.get(subject), self.table.get(ME)) else {
             return Place { mates: 0, wave: u32::MAX };
         };
@@ -69,7 +68,8 @@ impl Site {
             if peer.zone == silent.zone && may_live {
                 mates += 1;
             }
-            if peer.standing == Standing::Alive {
+            let missed = peer.case.as_ref().is_some_and(|case| case.is_missed(now));
+            if matches!(peer.standing, Standing::Alive | Standing::Suspect) && !missed {
                 if let Some(count) = in_zones.get_mut(usize::from(peer.zone)) {
                     *count += 1;
                 }
@@ -108,7 +108,7 @@ impl Site {
             if now.since(case.start) < WAVE * case.wave.min(1_000) {
                 return;
             }
-            case.duty = Some(Duty { began: now, ..Duty::default() });
+            case.duty = Some(Duty::default());
         }
         let Some(duty) = case.duty.as_mut() else { return };
         if duty.direct > 0 {
@@ -167,7 +167,7 @@ impl Site {
             || self.score > SCORE_MAX
             || self.is_isolated()
             || !self.has_sample(now)
-            || !answered && self.fell_together(handle)
+            || !answered && self.fell_together(now, handle)
         {
             return;
         }
