@@ -30,8 +30,10 @@ fn told(outcomes: &[Outcome], kind: VerdictKind, what: What) -> usize {
 }
 
 fn median(outcomes: &[Outcome]) -> u64 {
-    let mut detections: Vec<u64> =
-        outcomes.iter().flat_map(|outcome| outcome.detections.iter().chain(&outcome.agent_detections).copied()).collect();
+    let mut detections: Vec<u64> = outcomes
+        .iter()
+        .flat_map(|outcome| outcome.detections.iter().chain(&outcome.agent_detections).copied())
+        .collect();
     assert!(!detections.is_empty());
     permille(&mut detections, 500)
 }

@@ -59,7 +59,9 @@ impl Site {
         if answered {
             // Also what was called down before: one answer is enough.
             self.call(now, handle, What::AgentDown, out);
-        } else if matches!(case.verdict, None | Some(What::Unknown)) && (self.comparing || !self.fell_together(now, handle)) {
+        } else if matches!(case.verdict, None | Some(What::Unknown))
+            && (self.comparing || !self.fell_together(now, handle))
+        {
             self.call(now, handle, What::HostDown, out);
         }
     }
@@ -86,9 +88,10 @@ impl Site {
             peer.standing = Standing::Down;
             peer.since = now;
             if let Some(case) = peer.case.as_mut() {
-                let told = case.statements.iter().map(|(statement, at)| {
-                    at.before(Duration::from_millis(u64::from(statement.evidence.silent_ms)))
-                });
+                let told = case
+                    .statements
+                    .iter()
+                    .map(|(statement, at)| at.before(Duration::from_millis(u64::from(statement.evidence.silent_ms))));
                 case.last_sign = told.chain([peer.heard]).max().filter(|sign| *sign != KTime(0)).unwrap_or(case.start);
                 case.called = now;
                 was = case.verdict.replace(what);
@@ -132,7 +135,9 @@ impl Site {
         let member = &peer.record.member;
         let same_boot = member.boot == before.member.boot;
         let truth = match was {
-            What::HostDown | What::Unknown if same_boot && lived_through(&before.member, member, now.since(learned)) => {
+            What::HostDown | What::Unknown
+                if same_boot && lived_through(&before.member, member, now.since(learned)) =>
+            {
                 let same_run = member.started_ns == before.member.started_ns;
                 Some(if same_run { What::PathDown } else { What::AgentDown })
             }

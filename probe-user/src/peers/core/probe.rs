@@ -160,8 +160,7 @@ impl Site {
                 None => {
                     let accuser = case.accusers.first().copied().unwrap_or(self.id());
                     let (subject, incarnation) = (peer.id, case.incarnation);
-                    Told::Suspect { subject, incarnation, accuser, age_ms: 0 }
-                        .add(&mut message, self.set.packet_bytes);
+                    Told::Suspect { subject, incarnation, accuser, age_ms: 0 }.add(&mut message, self.set.packet_bytes);
                 }
                 Some(_) => {
                     self.obituary(target).add(&mut message, self.set.packet_bytes);
@@ -213,7 +212,8 @@ impl Site {
     /// Asks some members, of several zones where there are several, to probe another one.
     fn ask_helpers(&mut self, target: Handle, id: PeerId, seq: u32, out: Out<'_>) -> u8 {
         let mut candidates = self.some_living(self.set.helpers * 3);
-        candidates.retain(|handle| *handle != target && self.table.get(*handle).is_some_and(|peer| peer.case.is_none()));
+        candidates
+            .retain(|handle| *handle != target && self.table.get(*handle).is_some_and(|peer| peer.case.is_none()));
         let mut chosen: Vec<Handle> = Vec::new();
         // Zones that are not yet there first, then anybody.
         for fresh_zones in [true, false] {
@@ -305,7 +305,7 @@ impl Site {
                 self.path_works(now, probe.target, out);
             }
             Way::Roundabout => {
-                self.heard_roundabout(now, probe.target, out);
+                self.heard_roundabout(now, probe.target);
                 if !probe.reason.is_direct_only() {
                     self.watch_path(now, probe.target);
                 }

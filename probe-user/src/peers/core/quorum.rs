@@ -89,7 +89,8 @@ impl Site {
         }
         self.quorum.next_sample = now.after(SAMPLE_EVERY);
         for handle in self.some_living(2) {
-            let fresh = self.quorum.outcomes.iter().any(|(known, _, at)| *known == handle && now.since(*at) < WINDOW / 2);
+            let fresh =
+                self.quorum.outcomes.iter().any(|(known, _, at)| *known == handle && now.since(*at) < WINDOW / 2);
             if !fresh && self.probes.iter().all(|probe| probe.target != handle) {
                 self.probe(now, handle, Reason::Sample, out);
             }

@@ -87,7 +87,8 @@ impl Site {
             (before_me, own_share)
         } else {
             // One of each zone, then a second of each: the zones in an order of their own for this member.
-            let zone_key = |zone: u16| mix(salt ^ super::random::number_of_bytes(1, self.table.zone_name(zone).as_bytes()));
+            let zone_key =
+                |zone: u16| mix(salt ^ super::random::number_of_bytes(1, self.table.zone_name(zone).as_bytes()));
             let my_zone = zone_key(me.zone);
             let elsewhere = (0..in_zones.len())
                 .filter_map(|zone| u16::try_from(zone).ok())
@@ -201,7 +202,9 @@ impl Site {
         let Some(case) = self.table.get_mut(handle).and_then(|peer| peer.case.as_mut()) else { return };
         match case.statements.iter().position(|(known, _)| known.witness == statement.witness) {
             Some(place) => {
-                let Some(known) = case.statements.get_mut(place).filter(|(known, _)| *known != statement) else { return };
+                let Some(known) = case.statements.get_mut(place).filter(|(known, _)| *known != statement) else {
+                    return;
+                };
                 *known = (statement.clone(), now);
             }
             None if case.statements.len() >= super::judge::STATEMENTS_MAX => return,
@@ -212,7 +215,14 @@ impl Site {
     }
 
     /// Somebody's statement, from the network.
-    pub(super) fn take_statement(&mut self, now: KTime, from: SocketAddr, sender: Option<Handle>, statement: Statement, out: Out<'_>) {
+    pub(super) fn take_statement(
+        &mut self,
+        now: KTime,
+        from: SocketAddr,
+        sender: Option<Handle>,
+        statement: Statement,
+        out: Out<'_>,
+    ) {
         let (Some(handle), Some(witness)) = (self.table.find(&statement.subject), self.table.find(&statement.witness))
         else {
             return;
@@ -235,8 +245,7 @@ impl Site {
             || evidence.direct == 0
             || subject.standing == Standing::Left
             || subject.case.as_ref().is_some_and(|case| {
-                case.statements.iter().any(|(known, _)| *known == statement)
-                    || case.verdict == Some(What::AgentDown)
+                case.statements.iter().any(|(known, _)| *known == statement) || case.verdict == Some(What::AgentDown)
             })
         {
             return;
