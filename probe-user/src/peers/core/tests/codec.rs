@@ -84,10 +84,10 @@ fn every_item_has_the_bytes_that_it_always_had() {
     );
     let record = Record::signed(member(1), &Plain([1; 32]));
     let member = "01".repeat(32) + "0000000500000000" + &"01".repeat(16);
-    let rest = "0000000000000000000000000000000000" + &"0016" + "040a0000011f0a" + "06686f73742d31" + "067a6f6e652d31";
+    let rest = "00".repeat(17) + "0016" + "040a0000011f0a" + "06686f73742d31" + "067a6f6e652d31";
     assert_eq!(
         bytes(Told::Record(&record)),
-        format!("0300b1{member}{rest}0104726f6c6503776562{}", hex(&record.signature))
+        format!("0300aa{member}{rest}0104726f6c6503776562{}", hex(&record.signature))
     );
 }
 
@@ -177,7 +177,8 @@ proptest! {
         prop_assert!(site.members().count() <= 3);
         for effect in effects {
             if let super::Effect::Send { bytes, reliable, .. } = effect {
-                prop_assert!(bytes.len() <= if reliable { RELIABLE_BYTES } else { PACKET_BYTES });
+                let limit = if reliable { RELIABLE_BYTES } else { PACKET_BYTES };
+                prop_assert!(bytes.len() <= limit);
             }
         }
     }
