@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::super::member::RecordBytes;
-use super::super::message::{BUCKETS, Body, Head, Item, Told, begin, item, read};
+use super::super::message::{BUCKETS, Body, Head, Item, Next, Told, begin, item, read};
 use super::super::statement::Statement;
 use super::super::wire::Reader;
 use super::super::{Evidence, Input, PACKET_BYTES, PeerId, RELIABLE_BYTES, Reach, Record, Settings, Site, Why};
@@ -103,7 +103,7 @@ fn items() -> impl Strategy<Value = Vec<u8>> {
             let mut out = Vec::new();
             assert!(Told::Record(&record).add(&mut out, PACKET_BYTES));
             assert_eq!(out.len(), 3 + record.written_bytes());
-            let Some(Some(Item::Record(bytes))) = item(&mut Reader(&out)) else { panic!("no record") };
+            let Next::Item(Item::Record(bytes)) = item(&mut Reader(&out)) else { panic!("no record") };
             assert!(bytes.is_signed(&Plain([0; 32])));
             assert_eq!(bytes.decode(), Some(record));
             out
@@ -116,7 +116,7 @@ proptest! {
     fn records_come_back_as_they_were_and_no_part_of_one_is_one(bytes in items(), cut in 0..400_usize) {
         let part = &bytes[..cut.min(bytes.len() - 1)];
         let read = item(&mut Reader(part));
-        let whole = matches!(read, Some(Some(Item::Record(_))));
+        let whole = matches!(read, Next::Item(Item::Record(_)));
         prop_assert!(!whole);
         prop_assert!(RecordBytes::read(part).and_then(|record| record.decode()).is_none());
     }
