@@ -53,6 +53,8 @@ impl World {
     fn resume(&mut self, host: usize) {
         let Some(resumed) = self.hosts.get_mut(host).filter(|host| host.there && host.paused) else { return };
         resumed.paused = false;
+        // The timer that ended meanwhile was not heard: it is set anew.
+        resumed.wake = u64::MAX;
         resumed.answers = true;
         let waiting = std::mem::take(&mut resumed.waiting);
         // Whether its timer or its socket comes first is chance.
