@@ -213,7 +213,8 @@ pub struct RecordArgs {
     /// Leave the arguments of processes out: they can hold secrets, but policies that match them find nothing
     #[arg(long)]
     pub no_args: bool,
-    /// Policy files and directories whose `logs` say which lines of which files are recorded; nothing else of them matters
+    /// Policy files and directories whose `logs` say which lines of which files are recorded; with `peers` in them what the
+    /// host's daemon knows of other hosts is recorded, too. Nothing else of them matters
     #[arg(long, value_name = "PATH", num_args = 1..)]
     pub policies: Vec<PathBuf>,
     /// Configuration file, for `node`, `sample_interval` and `events.args_max` [default:

@@ -51,6 +51,11 @@ pub async fn status(socket: &Path) -> Result<Value, AskError> {
     get(socket, "/v1/status").await
 }
 
+/// `GET /v1/peers`, as it came.
+pub async fn peers(socket: &Path) -> Result<Value, AskError> {
+    get(socket, "/v1/peers").await
+}
+
 /// `GET /v1/match`.
 pub async fn matches(socket: &Path, subject: &Subject) -> Result<MatchReport, AskError> {
     let mut url = reqwest::Url::parse("http://procprobe/v1/match").map_err(|error| garbled(socket, &error))?;
