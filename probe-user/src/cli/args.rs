@@ -44,6 +44,8 @@ pub enum Command {
     Events(EventsArgs),
     /// Say how the daemon stands: groups, alarms, losses, its own cost
     Status(StatusArgs),
+    /// Say who of the site is there, as this host knows it; or make the key that a site shares
+    Peers(PeersArgs),
     /// Remove what a daemon that has ended left in the kernel, programs and maps
     Unload(UnloadArgs),
     /// Say what this kernel and these capabilities allow, with the remedy
@@ -275,6 +277,36 @@ pub struct StatusArgs {
     /// Socket of the daemon to ask
     #[arg(long, value_name = "PATH", value_parser = socket, default_value = DEFAULT_SOCKET)]
     pub socket: PathBuf,
+}
+
+/// `peers`
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct PeersArgs {
+    /// Something else than the list
+    #[command(subcommand)]
+    pub command: Option<PeersCommand>,
+    /// How the answer looks
+    #[arg(long, value_enum, default_value = "text")]
+    pub format: Format,
+    /// Socket of the daemon to ask
+    #[arg(long, value_name = "PATH", value_parser = socket, default_value = DEFAULT_SOCKET)]
+    pub socket: PathBuf,
+}
+
+/// What else there is.
+#[derive(Debug, Subcommand)]
+pub enum PeersCommand {
+    /// Make a key for a site: one file for all of its hosts
+    Key(PeersKeyArgs),
+}
+
+/// `peers key`
+#[derive(Debug, Args)]
+pub struct PeersKeyArgs {
+    /// File to make, for its owner alone; it must not be there yet [default: print the key]
+    #[arg(value_name = "FILE")]
+    pub file: Option<PathBuf>,
 }
 
 /// `doctor`

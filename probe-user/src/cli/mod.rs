@@ -8,6 +8,7 @@ pub mod args;
 mod check;
 mod events;
 mod matching;
+mod peers;
 mod produce;
 mod record;
 mod replay;
@@ -67,6 +68,7 @@ pub fn main() -> ExitCode {
         Command::Replay(args) => replay::replay(&args),
         Command::Events(args) => events::events(&args),
         Command::Status(args) => status::status(&args),
+        Command::Peers(args) => peers::peers(&args),
         Command::Unload(args) => unload::unload(&args),
         Command::Doctor(args) => crate::doctor::doctor(&args),
         Command::Schema(args) => produce::schema(&args),

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::args::{Format, StatusArgs};
 use super::{Exit, block_on, complain, print};
+pub(super) use render::{list, span, table, word};
 use crate::serve::client;
 
 pub(super) fn status(args: &StatusArgs) -> Exit {

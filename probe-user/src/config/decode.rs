@@ -23,7 +23,9 @@ const REGEX_BYTES: usize = 1 << 20;
 const NAME_MAX: usize = 253;
 /// Longest name or label of a host that has peers, and how many labels it has at most: packets are small.
 const PEER_WORD_MAX: usize = 64;
-const PEER_LABELS_MAX: usize = 8;
+const PEER_LABELS_MAX: usize = 16;
+/// Most that all its labels take together.
+const PEER_LABEL_BYTES_MAX: usize = 400;
 
 /// Reads a whole file's text.
 pub(super) fn decode(source: &Source) -> Result<Config, Diagnostics> {
@@ -121,7 +123,13 @@ fn own_words(decoder: &mut Decoder<'_>, fields: &Fields<'_>, node: &HostNode) {
         let message = format!("a host with `peers` has a name, a zone and labels of at most {PEER_WORD_MAX} bytes each");
         decoder.error(entry.span, message);
     }
-    if node.labels.keys().filter(|key| *key != "zone").count() > PEER_LABELS_MAX {
+    let labels = || node.labels.iter().filter(|(key, _)| *key != "zone");
+    let bytes: usize = labels().map(|(key, value)| key.len() + value.len() + 2).sum();
+    if bytes > PEER_LABEL_BYTES_MAX {
+        let message = format!("the labels of a host with `peers` take at most {PEER_LABEL_BYTES_MAX} bytes together");
+        decoder.error(entry.span, message);
+    }
+    if labels().count() > PEER_LABELS_MAX {
         decoder.error(entry.span, format!("a host with `peers` has at most {PEER_LABELS_MAX} labels"));
     }
 }

@@ -14,6 +14,7 @@ use crate::cli::{Exit, block_on, print};
 use crate::config::load::Flags;
 use crate::kernel::loader::{LoadSettings, attach};
 use crate::kernel::pins::Pins;
+use crate::peers::{bindable, shared_keys};
 use crate::yaml::read::Trust;
 use facts::Facts;
 use judge::{Line, Verdict, judge};
@@ -35,6 +36,11 @@ pub(crate) fn doctor(args: &DoctorArgs) -> Exit {
     lines.push(facts::state_dir(&config.state_dir));
     if let Some(path) = &config.pins {
         lines.push(judge::pins(path, Pins::look(path)));
+    }
+    if let Some(peers) = &config.peers {
+        lines.push(judge::shared_keys(&shared_keys(&peers.key_files)));
+        let running = config.api.socket.exists();
+        lines.push(judge::peers(peers.listen, running, bindable(peers.listen)));
     }
     for collector in &config.collectors {
         for endpoint in &collector.endpoints {

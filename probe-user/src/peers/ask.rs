@@ -5,7 +5,7 @@
 //! is there, and the host with it.
 
 use std::io::ErrorKind;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use ring::rand::{SecureRandom as _, SystemRandom};
@@ -14,34 +14,36 @@ use tokio::time::{Instant, timeout_at};
 
 use super::icmp::Echoes;
 
-/// How long an answer is waited for.
-pub(super) const WITHIN: Duration = Duration::from_millis(1500);
-
-/// Whether the host answers in any way.
-pub(super) async fn ask(echoes: Echoes, daemon: SocketAddr) -> bool {
-    let until = Instant::now() + WITHIN;
+/// Whether the host answers in any way; a port of 0 is none.
+pub(super) async fn ask(echoes: Echoes, host: IpAddr, ports: [u16; 2], patience: Duration) -> bool {
+    let until = Instant::now() + patience;
     let mut token = [0; 16];
     // Without randomness an echo could be taken for another one's; the connection is asked all the same.
     let random = SystemRandom::new().fill(&mut token).is_ok();
     let echo = async {
-        if random && echoes.answers(daemon.ip(), token, until).await {
+        if random && echoes.answers(host, token, until).await {
             return;
         }
         std::future::pending::<()>().await;
     };
-    let connection = async {
-        if let Ok(tried) = timeout_at(until, TcpStream::connect(daemon)).await
-            && is_answer(tried.map(drop))
-        {
-            return;
-        }
-        std::future::pending::<()>().await;
-    };
+    let [daemon, other] = ports.map(|port| connection(SocketAddr::new(host, port), until));
     tokio::select! {
         () = echo => true,
-        () = connection => true,
+        () = daemon => true,
+        () = other => true,
         () = tokio::time::sleep_until(until) => false,
     }
+}
+
+/// Returns when the host has answered, else never.
+async fn connection(to: SocketAddr, until: Instant) {
+    if to.port() != 0
+        && let Ok(tried) = timeout_at(until, TcpStream::connect(to)).await
+        && is_answer(tried.map(drop))
+    {
+        return;
+    }
+    std::future::pending::<()>().await;
 }
 
 /// Whether only a living host makes a connection end so.
@@ -60,9 +62,13 @@ mod tests {
     async fn a_host_without_a_daemon_answers() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        assert!(ask(Echoes::default(), address).await, "it accepts");
+        let asked = |ports| ask(Echoes::default(), address.ip(), ports, Duration::from_secs(5));
+        assert!(asked([address.port(), 0]).await, "it accepts");
         drop(listener);
-        assert!(ask(Echoes::default(), address).await, "it refuses");
+        assert!(asked([address.port(), 0]).await, "it refuses");
+        assert!(asked([0, address.port()]).await, "another port serves as well");
+        let nobody = ask(Echoes::default(), address.ip(), [0, 0], Duration::from_millis(1)).await;
+        assert!(!nobody, "nobody was asked");
     }
 
     #[test]

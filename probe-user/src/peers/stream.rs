@@ -19,13 +19,14 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use super::core::RELIABLE_BYTES;
 use super::keys::Key;
 use super::refused::Refusal;
 use super::seal::{HEADER_BYTES, Header, HeaderError, Kind, SALT_BYTES, SaltKey, TAG_BYTES, TO_BYTES};
 use crate::outlet::lock;
 
-/// Longest message: the whole list of a large site.
-pub(super) const MESSAGE_MAX: usize = 2 << 20;
+/// Longest message.
+pub(super) const MESSAGE_MAX: usize = RELIABLE_BYTES;
 /// How long a connection may take in all.
 pub(super) const WITHIN: Duration = Duration::from_secs(5);
 /// Connections that are accepted at a time, and of one address.
@@ -188,7 +189,7 @@ mod tests {
     #[test]
     fn a_message_arrives_whole_or_not_at_all() {
         check(1, &[1], b"words", Ok(()));
-        check(1, &[2, 1], &vec![7; 300_000], Ok(()));
+        check(1, &[2, 1], &vec![7; MESSAGE_MAX], Ok(()));
         check(1, &[1], b"", Ok(()));
         check(1, &[2], b"words", Err(Refusal::UnknownKey));
         check(1, &[1], &vec![0; MESSAGE_MAX + 1], Err(Refusal::Malformed));

@@ -91,8 +91,12 @@ pub struct PeerVerdict {
     pub verdict: PeerStanding,
     /// Its name.
     pub peer: Arc<str>,
+    /// It is this host: it reaches too few of the others to speak of anybody.
+    pub own: bool,
     /// Its zone.
     pub zone: Arc<str>,
+    /// What it was held for before, where that was something else.
+    pub was: Option<PeerStanding>,
     /// The outage, in hexadecimal digits: the same from every witness.
     pub incident: Arc<str>,
     /// Who says so, and by what.
@@ -127,6 +131,8 @@ pub struct PeerVouch {
     pub sequence: u64,
     /// How long that host has been up.
     pub uptime: Duration,
-    /// Since when it says that it has no way to the collector.
-    pub lost: Option<Duration>,
+    /// How often it has lost the collector since its daemon started.
+    pub losses: u32,
+    /// What it signed, and its signature in the last 64 bytes, in hexadecimal digits.
+    pub proof: Arc<str>,
 }

@@ -3,6 +3,7 @@
 //!
 //! - `GET /v1/status`: [`StatusReport`];
 //! - `GET /v1/events?since=10m&name=GLOB&follow=true`: the local history, one event a line ([`events`]);
+//! - `GET /v1/peers`: everybody of the site, a [`PeersReport`];
 //! - `GET /v1/match?pid=N`, or `?exe=..&args=..&user=..&comm=..&cgroup=..`: a [`MatchReport`].
 //!
 //! The pipeline owns all state: a request becomes a [`Query`] with a place for the answer, and the pipeline answers
@@ -38,6 +39,7 @@ use crate::forward;
 use crate::logs::LogsReport;
 use crate::notify;
 use crate::outlet::Dropped;
+use crate::peers::{self, PeersReport};
 use crate::spool::{self, View};
 use crate::time::Wall;
 
@@ -62,6 +64,11 @@ pub enum Query {
         follow: bool,
         /// Where the way to it goes.
         reply: oneshot::Sender<View>,
+    },
+    /// Everybody of the site.
+    Peers {
+        /// Where the answer goes; `None` where no peers are configured.
+        reply: oneshot::Sender<Option<PeersReport>>,
     },
     /// Which groups a process belongs to.
     Match {
@@ -121,6 +128,9 @@ pub struct StatusReport {
     /// The durable queue.
     #[serde(default)]
     pub spool: spool::Status,
+    /// The other hosts of the site; absent where no peers are configured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub peers: Option<peers::Summary>,
     /// Each destination of notifications.
     pub notify: Vec<notify::Status>,
     /// Events dropped on the way to stdout, to disk and to collectors since the start.

@@ -3,6 +3,7 @@
 mod host;
 mod jobs;
 mod logs;
+mod peers;
 mod ways;
 
 use std::fmt::Write as _;
@@ -21,6 +22,7 @@ pub(super) fn text(report: &Value) -> String {
     page.push('\n');
     groups(&mut page, &report["engine"]);
     logs::logs(&mut page, &report["engine"], &report["log_files"]);
+    peers::sets(&mut page, &report["engine"]);
     for action in list(&report["engine"]["actions"]) {
         self::action(&mut page, action);
     }
@@ -31,6 +33,7 @@ pub(super) fn text(report: &Value) -> String {
     if list(&report["collectors"]).is_empty() {
         page.push_str("collector: none\n");
     }
+    peers::site(&mut page, &report["peers"]);
     ways::spool(&mut page, &report["spool"]);
     for destination in list(&report["notify"]) {
         ways::destination(&mut page, destination);
@@ -165,7 +168,7 @@ fn losses(page: &mut String, report: &Value) {
 }
 
 /// Columns as wide as their widest cell.
-fn table<const COLUMNS: usize>(page: &mut String, rows: &[[String; COLUMNS]]) {
+pub(in crate::cli) fn table<const COLUMNS: usize>(page: &mut String, rows: &[[String; COLUMNS]]) {
     let mut widths = [0; COLUMNS];
     for row in rows {
         for (width, cell) in widths.iter_mut().zip(row) {
@@ -179,11 +182,11 @@ fn table<const COLUMNS: usize>(page: &mut String, rows: &[[String; COLUMNS]]) {
     }
 }
 
-fn list(value: &Value) -> &[Value] {
+pub(in crate::cli) fn list(value: &Value) -> &[Value] {
     value.as_array().map_or(&[], Vec::as_slice)
 }
 
-fn word(value: &Value) -> String {
+pub(in crate::cli) fn word(value: &Value) -> String {
     value.as_str().map_or_else(|| "?".to_owned(), clean)
 }
 
@@ -211,7 +214,7 @@ fn bytes(value: f64) -> String {
 }
 
 /// The two largest units of a time in seconds.
-fn span(seconds: f64) -> String {
+pub(in crate::cli) fn span(seconds: f64) -> String {
     const UNITS: [(&str, u64); 4] = [("d", 86_400), ("h", 3600), ("m", 60), ("s", 1)];
     let mut rest = std::time::Duration::try_from_secs_f64(seconds).unwrap_or_default().as_secs();
     let mut text = String::new();

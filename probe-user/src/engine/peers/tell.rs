@@ -113,11 +113,12 @@ impl SetState {
 
 /// A verdict that this host is a witness of.
 pub(super) fn verdict(at: KTime, verdict: &PeerVerdict) -> Event {
-    let PeerVerdict { turn, verdict: held_for, peer, zone, incident, witnesses, since, silence } = verdict;
+    let PeerVerdict { turn, verdict: held_for, peer, own, zone, was, incident, witnesses, since, silence } = verdict;
     let mut attributes = Attributes::default();
     attributes.put("peer", clean(peer));
     put_zone(&mut attributes, "peer.zone", zone);
     attributes.put("verdict", held_for.as_str());
+    attributes.put_some("was", was.map(PeerStanding::as_str));
     attributes.put("incident", &**incident);
     attributes.put_attribute("since", Attribute::Time(*since));
     attributes.put_some("duration", silence.map(secs));
@@ -145,6 +146,7 @@ pub(super) fn verdict(at: KTime, verdict: &PeerVerdict) -> Event {
                 _ => Severity::Info,
             };
             let said = match held_for {
+                _ if *own => "reaches too few of the others to speak of anybody: its own path is down",
                 PeerStanding::HostDown => "is down: neither its daemon nor the host answers",
                 PeerStanding::AgentDown => "answers, but its procprobe does not",
                 PeerStanding::PathDown => "lives, and some have no way to it",
@@ -153,7 +155,10 @@ pub(super) fn verdict(at: KTime, verdict: &PeerVerdict) -> Event {
             (name::PEER_DOWN, severity, format!("{who} {said}; last sign of life {lasted} ago{by}"))
         }
         PeerTurn::Recovered => {
-            let said = format!("{who} is back after {lasted} ({})", held_for.as_str());
+            let said = match own {
+                true => format!("{who} reaches enough of the others again after {lasted}"),
+                false => format!("{who} is back after {lasted} ({})", held_for.as_str()),
+            };
             (name::PEER_RECOVERED, Severity::Info, said)
         }
         PeerTurn::Reclassified => {
@@ -171,16 +176,15 @@ pub(super) fn verdict(at: KTime, verdict: &PeerVerdict) -> Event {
 
 /// A host without a way to the collector lives: this one tells the collector so.
 pub(super) fn vouched(at: KTime, vouch: &PeerVouch) -> Event {
-    let PeerVouch { peer, zone, boot, sequence, uptime, lost } = vouch;
+    let PeerVouch { peer, zone, boot, sequence, uptime, losses, proof } = vouch;
     let mut attributes = Attributes::default();
     attributes.put("peer", clean(peer));
     put_zone(&mut attributes, "peer.zone", zone);
     attributes.put("verdict", PeerStanding::PathDown.as_str());
     attributes.put("peer.boot.id", clean(boot)).put("peer.sequence", *sequence).put("peer.uptime", secs(*uptime));
-    attributes.put_some("duration", lost.map(secs));
-    let since = lost.map(|lost| format!(" for {}", text::span(lost))).unwrap_or_default();
+    attributes.put("peer.losses", *losses).put("peer.proof", &**proof);
     let body = format!(
-        "{} lives (up {}) and has had no way to the collector{since}: this host speaks for it",
+        "{} lives (up {}) and has no way to the collector: this host speaks for it",
         clean(peer),
         text::span(*uptime)
     );
