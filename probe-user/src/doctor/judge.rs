@@ -1,8 +1,6 @@
 //! From facts to lines. Pure.
 
 use std::fmt;
-use std::io;
-use std::net::SocketAddr;
 use std::path::Path;
 
 use caps::Capability;
@@ -137,28 +135,6 @@ pub(super) fn pins(path: &Path, found: Result<Option<Found>, PinsError>) -> Line
     }
 }
 
-/// Whether the keys that a site shares can be used.
-pub(super) fn shared_keys<K, E: fmt::Display>(read: &Result<Vec<K>, E>) -> Line {
-    match read {
-        Ok(keys) if keys.len() == 1 => Line::new(Verdict::Ok, "peers' key", "it can be read, by its owner alone".into()),
-        Ok(_) => Line::new(Verdict::Ok, "peers' key", "both can be read, by their owner alone: the first seals".into()),
-        Err(why) => Line::new(Verdict::Fail, "peers' key", why.to_string())
-            .remedy("`procprobe peers key FILE` makes one; every host of the site needs the same, mode 0600"),
-    }
-}
-
-/// Whether other hosts can reach this one, as far as this host can tell.
-pub(super) fn peers(listen: SocketAddr, running: bool, bound: io::Result<()>) -> Line {
-    match bound {
-        Ok(()) => Line::new(Verdict::Ok, "peers", format!("{listen} can be listened on, over UDP and TCP")),
-        Err(error) if running && error.kind() == io::ErrorKind::AddrInUse => {
-            Line::new(Verdict::Ok, "peers", format!("{listen} is in use, as it should be while the daemon runs"))
-        }
-        Err(error) => Line::new(Verdict::Warn, "peers", format!("{listen}: {error}"))
-            .remedy("this host is no member of its site; free the port, or set another `peers.listen`"),
-    }
-}
-
 pub(super) fn collector(url: &str, reached: Result<(), String>) -> Line {
     match reached {
         Ok(()) => Line::new(Verdict::Ok, "collector", format!("{url} accepts connections")),
@@ -274,6 +250,7 @@ fn lockdown(mode: Option<&str>) -> Line {
 
 #[cfg(test)]
 mod tests {
+    use super::super::peers;
     use super::*;
     use crate::policy::Lacks;
 
@@ -372,9 +349,11 @@ mod tests {
     fn the_other_lines_are_explained_too() {
         let why = || Err("no answer within 5 s".to_owned());
         is_explained(&collector("https://collector.example/", why()));
-        is_explained(&shared_keys::<(), _>(&Err("no such file")));
-        is_explained(&peers("0.0.0.0:7946".parse().unwrap(), false, Err(io::ErrorKind::AddrInUse.into())));
-        assert_eq!(peers("0.0.0.0:1".parse().unwrap(), true, Err(io::ErrorKind::AddrInUse.into())).verdict, Verdict::Ok);
+        let listen = "0.0.0.0:7946".parse().unwrap();
+        let taken = || Err(std::io::ErrorKind::AddrInUse.into());
+        is_explained(&peers::shared_keys::<(), _>(&Err("no such file")));
+        is_explained(&peers::socket(listen, false, taken()));
+        assert_eq!(peers::socket(listen, true, taken()).verdict, Verdict::Ok);
         is_explained(&super::super::configuration(&why()));
         is_explained(&super::super::programs(why()));
         is_explained(&super::super::facts::state_dir(Path::new("/dev/null/state")));

@@ -5,6 +5,7 @@
 
 mod facts;
 mod judge;
+mod peers;
 
 use std::fmt::Display;
 use std::time::Duration;
@@ -37,10 +38,10 @@ pub(crate) fn doctor(args: &DoctorArgs) -> Exit {
     if let Some(path) = &config.pins {
         lines.push(judge::pins(path, Pins::look(path)));
     }
-    if let Some(peers) = &config.peers {
-        lines.push(judge::shared_keys(&shared_keys(&peers.key_files)));
+    if let Some(site) = &config.peers {
+        lines.push(peers::shared_keys(&shared_keys(&site.key_files)));
         let running = config.api.socket.exists();
-        lines.push(judge::peers(peers.listen, running, bindable(peers.listen)));
+        lines.push(peers::socket(site.listen, running, bindable(site.listen)));
     }
     for collector in &config.collectors {
         for endpoint in &collector.endpoints {

@@ -3,7 +3,9 @@
 //! Nothing in the loop waits: whatever takes time (messages over TCP, questions to hosts, names, files) is a task of its
 //! own on the same runtime, so many of each, and reports back by a bounded queue.
 
+mod begin;
 mod carry;
+mod keep;
 mod news;
 
 use std::io;
@@ -12,20 +14,17 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use ring::digest::{SHA256, digest};
 use tokio::net::{TcpListener, UdpSocket};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::{Instant, sleep_until};
 
+use self::keep::Keeping;
 use self::news::News;
-use super::core::{Effect, Input, Member, PeerId, Reach, Settings, Signer, Site};
+use super::core::{Effect, Input, PeerId, Reach, Settings, Site};
 use super::finder::{self, Found};
 use super::guard::{DATAGRAM_MAX, Guard, Opened as Packet};
 use super::icmp::{Echoes, Icmp};
-use super::identity::{self, Identity};
-use super::kept::Kept;
-use super::keys::unhex;
-use super::open::{Begin, Opened};
+use super::open::Begin;
 use super::refused::Refusal;
 use super::report::{Mine, PeerReport, PeersReport, Summary, Traffic};
 use super::stream::{self, Places};
@@ -41,8 +40,6 @@ const FIND_EVERY: Duration = Duration::from_secs(30);
 const FIND_ALONE: Duration = Duration::from_secs(3);
 /// How often the numbers for status and metrics are made, and what is known is looked at to be kept.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
-/// What is known is written down at most so often.
-const KEEP_EVERY: Duration = Duration::from_secs(60);
 /// Datagrams that are taken in one turn.
 const TURN: usize = 64;
 /// Tasks under way: messages to others, questions to hosts.
@@ -118,78 +115,6 @@ struct Notes {
     keep: Option<String>,
 }
 
-/// What is written down, and when.
-struct Keeping {
-    state_dir: PathBuf,
-    boot: [u8; 16],
-    /// What was written last: who, in which word of theirs, and the own life.
-    last: Vec<(PeerId, u32)>,
-    life: u32,
-    next: Instant,
-    under_way: bool,
-}
-
-struct Signs(Identity);
-
-impl Signer for Signs {
-    fn sign(&self, bytes: &[u8]) -> [u8; 64] {
-        self.0.sign(bytes)
-    }
-
-    fn verify(&self, key: &[u8; 32], bytes: &[u8], signature: &[u8; 64]) -> bool {
-        identity::verify(key, bytes, signature)
-    }
-}
-
-impl Running {
-    /// Who this host is, with what an earlier daemon knew.
-    pub(super) fn new(
-        opened: Opened,
-        begin: Begin,
-        summary: Arc<Mutex<Summary>>,
-        notes: &mut Vec<String>,
-    ) -> io::Result<Self> {
-        let Opened { udp, tcp, icmp, keys, identity, salt, seed, join, address, state_dir } = opened;
-        let boot = boot_of(&begin.host.boot_id);
-        let (kept, note) = Kept::read(&state_dir);
-        notes.extend(note);
-        let clocks = clock::read();
-        let seconds = clocks.wall.0.max(0) / 1_000_000_000;
-        let me = Member {
-            public_key: identity.public(),
-            name: begin.host.name.clone(),
-            zone: begin.zone.clone(),
-            labels: begin.labels.clone(),
-            addr: address,
-            open_port: 0,
-            boot,
-            incarnation: u32::try_from(seconds).unwrap_or(u32::MAX),
-            life: if kept.boot == boot { kept.life } else { 0 },
-            started_ns: 0,
-            up_ns: 0,
-            leaving: None,
-        };
-        if let Err(error) = me.check() {
-            notes.push(format!("peers: {error}: it is cut"));
-        }
-        let guard = Guard::new(keys, salt).ok_or_else(|| io::Error::other("no key can be derived"))?;
-        let mut site = Site::new(me, Settings::default(), seed, clocks.mono, Box::new(Signs(identity)));
-        site.recall(clocks.mono, &kept.records);
-        Ok(Self { site, guard, udp, tcp, icmp, begin, join, address, state_dir, boot, summary })
-    }
-}
-
-/// 16 bytes that stand for a boot.
-fn boot_of(id: &str) -> [u8; 16] {
-    let digits: String = id.chars().filter(|c| *c != '-').collect();
-    unhex(&digits).unwrap_or_else(|| {
-        let mut boot = [0; 16];
-        let hashed = digest(&SHA256, id.as_bytes());
-        boot.iter_mut().zip(hashed.as_ref()).for_each(|(to, from)| *to = *from);
-        boot
-    })
-}
-
 /// The whole thread.
 pub(super) fn thread(running: Running, orders: mpsc::Receiver<Order>) {
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(4).build() {
@@ -225,7 +150,7 @@ async fn live(running: Running, mut orders: mpsc::Receiver<Order>) -> io::Result
         finding: false,
         find_at: now,
         look_at: now,
-        kept: Keeping { state_dir, boot, last: Vec::new(), life: 0, next: now, under_way: false },
+        kept: Keeping::new(state_dir, boot, now),
         address,
         traffic: Traffic::default(),
         settings: Settings::default(),
@@ -338,7 +263,7 @@ impl Loop {
             Done::Asked { peer, asked, answered } => self.step(Input::HostAnswered { peer, asked, answered }),
             Done::Found(found) => self.found(&found),
             Done::Kept(why) => {
-                self.kept.under_way = false;
+                self.kept.done();
                 self.notes.keep = why;
             }
         }
@@ -397,36 +322,6 @@ impl Loop {
         }
     }
 
-    /// Writes down what is known, where that has changed.
-    fn keep(&mut self, now: Instant) {
-        let life = self.site.members().next().map_or(0, |me| me.member.life);
-        let is_due = now >= self.kept.next || life != self.kept.life;
-        if self.kept.under_way || !is_due {
-            return;
-        }
-        let known: Vec<(PeerId, u32)> =
-            self.site.records().map(|record| (record.member.id(), record.member.incarnation)).collect();
-        if known == self.kept.last && life == self.kept.life {
-            return;
-        }
-        self.kept.next = now + KEEP_EVERY;
-        (self.kept.last, self.kept.life, self.kept.under_way) = (known, life, true);
-        let (kept, state_dir, done) = (self.known(), self.kept.state_dir.clone(), self.done.clone());
-        tokio::spawn(async move {
-            let written = tokio::task::spawn_blocking(move || kept.write(&state_dir)).await;
-            let why = match written {
-                Ok(Ok(())) => None,
-                Ok(Err(error)) => Some(format!("what is known of the peers cannot be kept: {error}")),
-                Err(error) => Some(format!("what is known of the peers cannot be kept: {error}")),
-            };
-            let _ = done.send(Done::Kept(why)).await;
-        });
-    }
-
-    fn known(&self) -> Kept {
-        Kept { life: self.kept.life, boot: self.kept.boot, records: self.site.records().cloned().collect() }
-    }
-
     /// How it stands, for whoever asks meanwhile.
     fn show(&self) {
         *lock(&self.summary) = self.numbers();
@@ -443,17 +338,5 @@ impl Loop {
         let mut members: Vec<PeerReport> = self.site.members().map(|view| PeerReport::of(&view, now)).collect();
         members.sort_by(|one, two| two.myself.cmp(&one.myself).then_with(|| one.name.cmp(&two.name)));
         PeersReport { me: Mine { address: self.address, summary: self.numbers() }, members }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_boot_has_16_bytes_whatever_its_name() {
-        assert_eq!(boot_of("00000000-0000-4000-8000-0000000000ff")[15], 0xff);
-        assert_eq!(boot_of("btime:1"), boot_of("btime:1"));
-        assert_ne!(boot_of("btime:1"), boot_of("btime:2"));
     }
 }
