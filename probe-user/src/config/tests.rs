@@ -133,7 +133,7 @@ fn peers_need_a_key_and_places_that_can_be_reached() {
     );
     let peers = read("peers: { key_file: /k, advertise: 10.0.0.5, listen: \"0.0.0.0:7000\" }").unwrap().peers.unwrap();
     assert_eq!(peers.advertise, Some("10.0.0.5:7000".parse().unwrap()));
-    assert!(peers.join.is_empty() && peers.key_files == [std::path::PathBuf::from("/k")]);
+    assert!(peers.join.is_empty() && peers.key_files == [PathBuf::from("/k")]);
 }
 
 #[test]

@@ -7,16 +7,16 @@
 use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, ipproto, sockopt};
-use tokio::io::unix::AsyncFd;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until};
 
 use crate::outlet::lock;
+use crate::readable::Readable;
 
 /// Bytes that make an echo ours.
 const TOKEN_BYTES: usize = 16;
@@ -39,8 +39,8 @@ pub(super) struct Icmp {
 /// The same on a runtime.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Echoes {
-    v4: Option<Arc<AsyncFd<OwnedFd>>>,
-    v6: Option<Arc<AsyncFd<OwnedFd>>>,
+    v4: Option<Arc<Readable<OwnedFd>>>,
+    v6: Option<Arc<Readable<OwnedFd>>>,
     /// Who waits for which answer; whoever reads one hands it on.
     waiting: Arc<Mutex<HashMap<Token, (IpAddr, oneshot::Sender<()>)>>>,
 }
@@ -60,7 +60,7 @@ impl Icmp {
     /// For use on this runtime.
     pub(super) fn enter(self) -> Echoes {
         // One that cannot be watched is one that is not there.
-        let watched = |fd: Option<OwnedFd>| fd.and_then(|fd| AsyncFd::new(fd).ok()).map(Arc::new);
+        let watched = |fd: Option<OwnedFd>| fd.and_then(|fd| Readable::new(fd).ok()).map(Arc::new);
         Echoes { v4: watched(self.v4), v6: watched(self.v6), waiting: Arc::default() }
     }
 }
@@ -90,7 +90,7 @@ impl Echoes {
 
     async fn ask(
         &self,
-        socket: &AsyncFd<OwnedFd>,
+        socket: &Readable<OwnedFd>,
         host: IpAddr,
         token: Token,
         until: Instant,
@@ -101,24 +101,35 @@ impl Echoes {
             sequence = sequence.wrapping_add(1);
             let echo = echo(host, sequence, token);
             // A network that is not there is no answer, like an answer that does not come.
-            let _ = rustix::net::sendto(socket.as_fd(), &echo, SendFlags::empty(), &SocketAddr::new(host, 0));
+            let _ = rustix::net::sendto(socket.get_ref(), &echo, SendFlags::empty(), &SocketAddr::new(host, 0));
             let again = until.min(Instant::now() + AGAIN_AFTER);
             loop {
                 tokio::select! {
                     biased;
                     heard = &mut *answer => return heard.is_ok(),
                     () = sleep_until(again) => break,
-                    ready = socket.readable() => match ready {
-                        // Nothing to read, or an error that the network tells of an earlier one.
-                        Ok(mut ready) => if let Ok(Ok((packet, from))) = ready.try_io(|socket| receive(socket.get_ref())) {
-                            self.hand_on(&packet, from);
-                        },
-                        Err(_) => return false,
-                    },
+                    ready = socket.ready() => {
+                        if ready.is_err() {
+                            return false;
+                        }
+                        self.take_in(socket.get_ref());
+                    }
                 }
             }
             if again >= until {
                 return false;
+            }
+        }
+    }
+
+    /// Hands on all that has come.
+    fn take_in(&self, socket: &OwnedFd) {
+        loop {
+            match receive(socket) {
+                Ok((packet, from)) => self.hand_on(&packet, from),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                // What the network tells of an earlier echo is told once.
+                Err(_) => {}
             }
         }
     }

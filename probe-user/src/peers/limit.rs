@@ -87,7 +87,7 @@ mod tests {
     fn a_source_gets_its_burst_and_then_its_rate() {
         let mut limits = Limits::new(10.0, 5.0);
         let (one, two) = ([10, 0, 0, 1].into(), [10, 0, 0, 2].into());
-        let mut sent = |limits: &mut Limits, millis: u64, source: IpAddr| {
+        let sent = |limits: &mut Limits, millis: u64, source: IpAddr| {
             (0..20).filter(|_| limits.allows(KTime::from_millis(millis), source)).count()
         };
         assert_eq!(sent(&mut limits, 1000, one), 5);

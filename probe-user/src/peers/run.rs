@@ -244,7 +244,7 @@ impl Loop {
         };
         let (keys, done) = (self.guard.keys().to_vec(), self.done.clone());
         tokio::spawn(async move {
-            let taken = stream::take(&mut stream, &keys).await;
+            let taken = stream::take(&mut stream, &keys, stream::WITHIN).await;
             drop(place);
             let told = taken.map_or_else(Done::Refused, |words| Done::Stream(from, words));
             // Nobody listens any more when the thread ends.

@@ -77,7 +77,11 @@ async fn give<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S, key: &Key, word
 }
 
 /// Takes the message of a connection that was accepted.
-pub(super) async fn take<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S, keys: &[Key]) -> Result<Vec<u8>, Refusal> {
+pub(super) async fn take<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: &mut S,
+    keys: &[Key],
+    within: Duration,
+) -> Result<Vec<u8>, Refusal> {
     let whole = async {
         let mut challenge = [0; CHALLENGE_BYTES];
         SystemRandom::new().fill(&mut challenge).map_err(|_| Refusal::Room)?;
@@ -108,7 +112,7 @@ pub(super) async fn take<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S, keys
         let _ = rest.into_inner().write_u8(TAKEN).await;
         Ok(words)
     };
-    timeout(WITHIN, whole).await.unwrap_or(Err(Refusal::Slow))
+    timeout(within, whole).await.unwrap_or(Err(Refusal::Slow))
 }
 
 /// Places for connections.
@@ -164,7 +168,7 @@ mod tests {
     }
 
     fn block_on<F: Future>(future: F) -> F::Output {
-        tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap().block_on(future)
+        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
     }
 
     /// Sends words from one side to the other.
@@ -175,7 +179,7 @@ mod tests {
             let (mut near, mut far) = duplex(1 << 12);
             let own = key(own);
             let far = async {
-                let taken = take(&mut far, &keys).await;
+                let taken = take(&mut far, &keys, WITHIN).await;
                 drop(far);
                 taken
             };
@@ -212,7 +216,7 @@ mod tests {
             assert!(matches!(sent, Err(StreamError::Refused)));
             let (mut near, mut far) = duplex(1 << 16);
             near.write_all(&recorded).await.unwrap();
-            take(&mut far, &[key(1)]).await
+            take(&mut far, &[key(1)], WITHIN).await
         });
         assert_eq!(taken, Err(Refusal::Seal));
     }
@@ -221,7 +225,7 @@ mod tests {
     fn who_is_slow_is_let_go() {
         let taken = block_on(async {
             let (_near, mut far) = duplex(1 << 16);
-            take(&mut far, &[key(1)]).await
+            take(&mut far, &[key(1)], Duration::from_millis(20)).await
         });
         assert_eq!(taken, Err(Refusal::Slow));
     }
@@ -247,7 +251,7 @@ mod tests {
                 let (mut near, mut far) = duplex(1 << 16);
                 near.write_all(&bytes).await.unwrap();
                 near.shutdown().await.unwrap();
-                take(&mut far, &[key(1)]).await
+                take(&mut far, &[key(1)], WITHIN).await
             });
             assert!(taken.is_err());
         }

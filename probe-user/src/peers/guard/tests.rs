@@ -95,7 +95,7 @@ fn nothing_counts_twice() {
 fn keys_change_without_a_gap() {
     let (mut a, mut b) = (guard(&[1], 1), guard(&[1], 2));
     let keys = |bytes: &[u8]| bytes.iter().map(|byte| Key::new([*byte; 32])).collect::<Vec<_>>();
-    let mut both = |a: &mut Guard, b: &mut Guard| {
+    let both = |a: &mut Guard, b: &mut Guard| {
         let there = send(at(0), a, b, b"x").len();
         let packet = b.seal(at(0), place(1), b"y".to_vec()).unwrap();
         (there, matches!(a.open(at(0), place(2), &packet), Opened::Words(_)))
