@@ -42,7 +42,7 @@ use crate::time::KTime;
 
 pub use member::{LABELS_MAX, Member, PeerId, Record, TEXT_BYTES_MAX, TooLarge};
 pub use settings::{MEMBERS_MAX, PACKET_BYTES, RELIABLE_BYTES, Settings};
-pub use site::Site;
+pub use site::{Counts, Site};
 
 /// Signs what this node says and checks what others said. The real one is ed25519.
 pub trait Signer: Send {
@@ -265,7 +265,7 @@ pub struct View<'a> {
     pub incident: Option<[u8; 16]>,
     /// Since when it is what it is.
     pub since: KTime,
-    /// When this node last heard it itself; `None`: never.
+    /// When this node last heard it, itself or through a helper that it had asked; `None`: never.
     pub heard: Option<KTime>,
     /// The last direct round trip.
     pub round_trip: Option<Duration>,
