@@ -221,11 +221,7 @@ impl Site {
             .spawn();
         // Frames without checksums cannot be relayed: they are made by the sender from now on.
         let off = Path::new(env!("CARGO_MANIFEST_DIR")).join("site/checksums.py");
-        run(&format!(
-            "nsenter --net={} python3 {} eth0",
-            file_of(&self.host(name).namespace).display(),
-            off.display()
-        ));
+        run(&format!("nsenter --net={} python3 {} eth0", file_of(&self.host(name).namespace).display(), off.display()));
         run(&format!("nsenter --net={} python3 {} h{number}", file_of(&self.switch()).display(), off.display()));
         self.relays.push(child.unwrap_or_else(|error| panic!("no relay: {error}")));
     }

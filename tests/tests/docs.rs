@@ -39,6 +39,11 @@ fn troubleshooting() {
 }
 
 #[test]
+fn peers() {
+    check("peers.md", &[]);
+}
+
+#[test]
 fn security() {
     check("security.md", &[]);
 }

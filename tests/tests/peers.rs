@@ -19,7 +19,9 @@ fn arrived(site: &Site, fits: impl Fn(&Event) -> bool) -> Vec<Event> {
 /// Waits for an event of this name and verdict about a host to arrive.
 fn wait_for_event(site: &Site, name: &str, peer: &str, verdict: &str) -> Event {
     let fits = |event: &Event| {
-        event.name() == format!("procprobe.peer.{name}") && event.text("peer") == peer && event.text("verdict") == verdict
+        event.name() == format!("procprobe.peer.{name}")
+            && event.text("peer") == peer
+            && event.text("verdict") == verdict
     };
     wait_until(&format!("{name} of {peer} as {verdict}"), SOON, || !arrived(site, fits).is_empty());
     arrived(site, fits).remove(0)
@@ -51,7 +53,8 @@ fn downs(site: &Site, peer: &str, verdict: &str) -> usize {
     arrived(site, fits).len()
 }
 
-const POLICY: &str = "peers:\n  hosts: { down: { max: 0 } }\n  agents: { match: { zone: a }, agents_down: { max: 0 } }\n";
+const POLICY: &str =
+    "peers:\n  hosts: { down: { max: 0 } }\n  agents: { match: { zone: a }, agents_down: { max: 0 } }\n";
 
 #[test]
 fn each_outage_gets_its_verdict() {
@@ -95,7 +98,10 @@ fn a_dead_daemon_is_no_dead_host(site: &mut Site) {
     let incident = told.text("incident").to_owned();
     assert_eq!(incidents(site, &["a3"], "a3"), [incident.clone()]);
     let witnesses = told.attribute("witnesses").as_array().unwrap().clone();
-    assert!(witnesses.iter().any(|witness| witness["evidence"].as_str().unwrap().contains("the host answers")), "{told:?}");
+    assert!(
+        witnesses.iter().any(|witness| witness["evidence"].as_str().unwrap().contains("the host answers")),
+        "{told:?}"
+    );
     let daemon = site.host("a1").daemon();
     daemon.wait_for("the policy's alarm", |event| event.is_alarm("firing", "agents.agents_down.max"));
     site.start("a3");

@@ -48,8 +48,13 @@ impl Held {
 
     /// `2 groups, 1 job`.
     pub(crate) fn words(self) -> String {
-        let kinds =
-            [(self.groups, "group"), (self.jobs, "job"), (self.logs, "log"), (self.host, "bound"), (self.peers, "peer set")];
+        let kinds = [
+            (self.groups, "group"),
+            (self.jobs, "job"),
+            (self.logs, "log"),
+            (self.host, "bound"),
+            (self.peers, "peer set"),
+        ];
         let parts = kinds.into_iter().filter(|(number, _)| *number > 0).map(|(number, what)| match what {
             "bound" => format!("{} on the host", count(number, what)),
             _ => count(number, what),

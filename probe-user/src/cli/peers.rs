@@ -59,8 +59,7 @@ fn is_well(report: &Value) -> bool {
 
 /// A table of everybody, and how this host fares.
 fn text(report: &Value) -> String {
-    let mut rows =
-        vec![["NAME", "ZONE", "ADDRESS", "STATE", "VERDICT", "SINCE", "HEARD", "TRIP"].map(str::to_owned)];
+    let mut rows = vec![["NAME", "ZONE", "ADDRESS", "STATE", "VERDICT", "SINCE", "HEARD", "TRIP"].map(str::to_owned)];
     for member in list(&report["members"]) {
         let seconds = |key: &str| member[key].as_f64();
         let mark = if member["myself"].as_bool() == Some(true) { " *" } else { "" };

@@ -120,7 +120,8 @@ fn own_words(decoder: &mut Decoder<'_>, fields: &Fields<'_>, node: &HostNode) {
     let Some(entry) = fields.entry("node") else { return };
     let words = node.name.iter().chain(node.labels.keys()).chain(node.labels.values());
     if words.into_iter().any(|word| word.len() > PEER_WORD_MAX) {
-        let message = format!("a host with `peers` has a name, a zone and labels of at most {PEER_WORD_MAX} bytes each");
+        let message =
+            format!("a host with `peers` has a name, a zone and labels of at most {PEER_WORD_MAX} bytes each");
         decoder.error(entry.span, message);
     }
     let labels = || node.labels.iter().filter(|(key, _)| *key != "zone");

@@ -9,7 +9,9 @@ use super::judge::{Line, Verdict};
 /// Whether the keys that a site shares can be used.
 pub(super) fn shared_keys<K, E: fmt::Display>(read: &Result<Vec<K>, E>) -> Line {
     match read {
-        Ok(keys) if keys.len() == 1 => Line::new(Verdict::Ok, "peers' key", "it can be read, by its owner alone".into()),
+        Ok(keys) if keys.len() == 1 => {
+            Line::new(Verdict::Ok, "peers' key", "it can be read, by its owner alone".into())
+        }
         Ok(_) => Line::new(Verdict::Ok, "peers' key", "both can be read, by their owner alone: the first seals".into()),
         Err(why) => Line::new(Verdict::Fail, "peers' key", why.to_string())
             .remedy("`procprobe peers key FILE` makes one; every host of the site needs the same, mode 0600"),

@@ -102,7 +102,8 @@ impl PeerWords {
             if self.share { format!("{}%", number(value * 100.0, decimals)) } else { number(value, decimals) }
         };
         let (shown, bound) = apart(value, limit, shown);
-        let counted = if self.share { format!("{shown} of the hosts") } else { counted(&shown, value, "host", "hosts") };
+        let counted =
+            if self.share { format!("{shown} of the hosts") } else { counted(&shown, value, "host", "hosts") };
         let said = match self.measure {
             Measure::Alive => format!("{counted} alive"),
             Measure::AgentsDown => format!("{counted} without an answer of procprobe"),

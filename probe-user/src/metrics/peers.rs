@@ -11,7 +11,11 @@ pub(super) fn put(report: &StatusReport, out: &mut Gathered) {
     );
     let mut one = |family: Family, value: f64| out.put(family, [point(&[], value)]);
     one(
-        Family::gauge("procprobe_peers_isolated", "1", "1 while this host reaches too few of the others to speak of any."),
+        Family::gauge(
+            "procprobe_peers_isolated",
+            "1",
+            "1 while this host reaches too few of the others to speak of any.",
+        ),
         flag(peers.isolated),
     );
     one(
@@ -19,7 +23,10 @@ pub(super) fn put(report: &StatusReport, out: &mut Gathered) {
         f64::from(peers.score),
     );
     one(Family::gauge("procprobe_peers_asked", "{host}", "Hosts that it tried lately."), f64::from(peers.asked));
-    one(Family::gauge("procprobe_peers_reached", "{host}", "Of these, hosts that it reached."), f64::from(peers.reached));
+    one(
+        Family::gauge("procprobe_peers_reached", "{host}", "Of these, hosts that it reached."),
+        f64::from(peers.reached),
+    );
     let traffic = &peers.traffic;
     one(
         Family::counter("procprobe_peers_unsent_total", "{packet}", "Packets and messages that could not be sent."),

@@ -65,7 +65,10 @@ impl Identity {
                 let made = made.map_err(|_| wrong("the system gives no random bytes".into()))?;
                 let note = keep(&path, made.as_ref()).err();
                 let note = note.map(|error| {
-                    format!("{} cannot be kept ({error}): the site will not know this host after a restart", path.display())
+                    format!(
+                        "{} cannot be kept ({error}): the site will not know this host after a restart",
+                        path.display()
+                    )
                 });
                 let found = Self::of(made.as_ref()).ok_or_else(|| wrong("a new key is not usable".into()))?;
                 Ok((found, note))

@@ -37,8 +37,8 @@ use tokio::sync::{mpsc, oneshot};
 
 pub use self::core::{Reach, Why};
 pub use identity::IdentityError;
-pub use open::{Begin, OpenError, Opened, bindable, shared_keys};
 pub(crate) use open::own_words;
+pub use open::{Begin, OpenError, Opened, bindable, shared_keys};
 pub use refused::{Refusal, Refused};
 pub use report::{Mine, PeerReport, PeersReport, Summary, Traffic};
 

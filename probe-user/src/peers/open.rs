@@ -15,13 +15,12 @@ use super::run::{self, Running};
 use super::{ORDERS, Peers, Summary};
 use crate::config::{self, Join};
 use crate::engine::Input;
-use crate::host::identity::kernel_name;
 use crate::event::Host;
+use crate::host::identity::kernel_name;
 
 /// What an address is asked for that nobody has: which of our own the system would send from.
 const NOWHERE_V4: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), 9);
-const NOWHERE_V6: SocketAddr =
-    SocketAddr::new(IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1)), 9);
+const NOWHERE_V6: SocketAddr = SocketAddr::new(IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1)), 9);
 /// The kernel's queue of datagrams that the thread has not taken yet.
 const QUEUE_BYTES: usize = 1 << 20;
 
@@ -164,7 +163,8 @@ fn own_address(listen: SocketAddr, join: &[Join]) -> Option<SocketAddr> {
         // Nothing is sent: the system looks for its own address on the way there.
         socket.connect(to).ok()?;
         let ip = socket.local_addr().ok()?.ip();
-        (!ip.is_unspecified() && !ip.is_loopback() || to.ip().is_loopback()).then_some(SocketAddr::new(ip, listen.port()))
+        (!ip.is_unspecified() && !ip.is_loopback() || to.ip().is_loopback())
+            .then_some(SocketAddr::new(ip, listen.port()))
     };
     let fits = |to: &SocketAddr| to.is_ipv4() || listen.is_ipv6();
     named.chain([NOWHERE_V4, NOWHERE_V6]).filter(fits).find_map(toward)

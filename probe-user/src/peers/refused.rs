@@ -60,7 +60,8 @@ pub struct Refused([u64; Refusal::ALL.len()]);
 impl Refused {
     /// One more.
     pub(super) fn count(&mut self, why: Refusal) {
-        if let Some(place) = Refusal::ALL.iter().position(|known| *known == why).and_then(|place| self.0.get_mut(place)) {
+        if let Some(place) = Refusal::ALL.iter().position(|known| *known == why).and_then(|place| self.0.get_mut(place))
+        {
             *place = place.saturating_add(1);
         }
     }

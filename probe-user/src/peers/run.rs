@@ -316,7 +316,8 @@ impl Loop {
             found.notes.iter().for_each(|note| tracing::warn!("peers: {note}"));
         }
         self.notes.find.clone_from(&found.notes);
-        let others: Vec<SocketAddr> = found.addresses.iter().filter(|address| **address != self.address).copied().collect();
+        let others: Vec<SocketAddr> =
+            found.addresses.iter().filter(|address| **address != self.address).copied().collect();
         if !others.is_empty() {
             self.step(Input::Join(&others));
         }

@@ -94,7 +94,8 @@ pub(super) async fn take<S: AsyncRead + AsyncWrite + Unpin>(
         })?;
         let length = length.try_into().map(u32::from_be_bytes).map_err(|_| Refusal::Malformed)?;
         let length = usize::try_from(length).unwrap_or(usize::MAX);
-        if header.kind != Kind::Stream || header.number != 1 || !(TAG_BYTES..=MESSAGE_MAX + TAG_BYTES).contains(&length) {
+        if header.kind != Kind::Stream || header.number != 1 || !(TAG_BYTES..=MESSAGE_MAX + TAG_BYTES).contains(&length)
+        {
             return Err(Refusal::Malformed);
         }
         // Looked at before the rest is read: who has no key gets no memory.

@@ -204,7 +204,9 @@ mod tests {
         assert_eq!(why(run.path()).await, Why::Stop);
         std::fs::create_dir_all(run.path().join("systemd/shutdown")).unwrap();
         let scheduled = run.path().join("systemd/shutdown/scheduled");
-        for (text, expected) in [("USEC=1\nMODE=reboot\n", Why::Reboot), ("MODE=poweroff\n", Why::Stop), ("", Why::Stop)] {
+        for (text, expected) in
+            [("USEC=1\nMODE=reboot\n", Why::Reboot), ("MODE=poweroff\n", Why::Stop), ("", Why::Stop)]
+        {
             std::fs::write(&scheduled, text).unwrap();
             assert_eq!(why(run.path()).await, expected, "{text}");
         }

@@ -45,7 +45,9 @@ async fn peers(State(queries): State<mpsc::Sender<Query>>) -> Response {
     let (reply, answer) = oneshot::channel();
     ask(&queries, Query::Peers { reply }, answer, |report| match report {
         Some(report) => Json(report).into_response(),
-        None => refuse(StatusCode::NOT_FOUND, "this host has no peers: `peers` is not configured, or its port is taken"),
+        None => {
+            refuse(StatusCode::NOT_FOUND, "this host has no peers: `peers` is not configured, or its port is taken")
+        }
     })
     .await
 }

@@ -96,12 +96,7 @@ impl SetState {
             held: Held::new(Rule::of(bound, host), repeat),
             taken_over: false,
         });
-        Self {
-            bounds: bounds.collect(),
-            response: Arc::new(spec.response.clone()),
-            spec: spec.clone(),
-            tally: None,
-        }
+        Self { bounds: bounds.collect(), response: Arc::new(spec.response.clone()), spec: spec.clone(), tally: None }
     }
 
     /// Everybody, as they stand now.
@@ -127,10 +122,9 @@ impl SetState {
 
     /// What was seen of each bound.
     pub(super) fn seen(&self) -> impl Iterator<Item = SeenBound> {
-        self.bounds.iter().map(|bound| SeenBound {
-            share: bound.is_share(),
-            ..SeenBound::of(&bound.name, &bound.spec, &bound.held)
-        })
+        self.bounds
+            .iter()
+            .map(|bound| SeenBound { share: bound.is_share(), ..SeenBound::of(&bound.name, &bound.spec, &bound.held) })
     }
 
     /// When time alone changes something.

@@ -17,9 +17,7 @@ use crate::engine::tests::world;
 use crate::engine::{Effect, Engine, Input, State};
 use crate::event::{Event, Severity, name};
 use crate::policy::glob::Glob;
-use crate::policy::spec::{
-    Bound, Limit, Measure, PeerSelector, PeerSet, Per, PolicySet, Response, Side, Users,
-};
+use crate::policy::spec::{Bound, Limit, Measure, PeerSelector, PeerSet, Per, PolicySet, Response, Side, Users};
 use crate::record::{PeerNews, PeerStanding, PeerTurn, PeerVerdict, PeerView, PeerVouch, PeerWitness, Scan};
 use crate::time::KTime;
 
@@ -144,7 +142,8 @@ fn check(sets: &[&str], script: &str, expected: &[&str]) -> Site {
     site
 }
 
-const FIVE: &str = "1 is web-1 alive\n 1 is web-2 alive\n 1 is web-3 alive\n 1 is web-b alive\n 1 is db-1 alive\n 1 told\n";
+const FIVE: &str =
+    "1 is web-1 alive\n 1 is web-2 alive\n 1 is web-3 alive\n 1 is web-b alive\n 1 is db-1 alive\n 1 told\n";
 
 #[test]
 fn a_share_of_a_set_must_live() {
@@ -155,11 +154,7 @@ fn a_share_of_a_set_must_live() {
     assert_eq!(site.events[0].attributes.get("members"), Some(&4.into()));
     assert_eq!(site.events[0].attributes.get("policy.kind"), Some(&"peers".into()));
     let again = format!("{script} 100 is web-1 alive\n 100 told\n");
-    check(
-        &["alive min 60% for=30 label=web"],
-        &again,
-        &["50 firing s0.alive.min", "100 resolved s0.alive.min"],
-    );
+    check(&["alive min 60% for=30 label=web"], &again, &["50 firing s0.alive.min", "100 resolved s0.alive.min"]);
     // Another zone's, and nobody's.
     check(&["alive min 100% zone=b"], &script, &[]);
     check(&["alive min 100% zone=c"], &script, &[]);
@@ -171,7 +166,11 @@ fn only_who_is_shown_to_be_down_is_down() {
     for standing in ["path_down", "unknown", "agent_down"] {
         check(&["alive min 100%; down max 0"], &format!("{FIVE} 5 is web-1 {standing}\n 5 told\n 99 tick\n"), &[]);
     }
-    check(&["agents_down max 0"], &format!("{FIVE} 5 is web-1 agent_down\n 5 told\n"), &["5 firing s0.agents_down.max"]);
+    check(
+        &["agents_down max 0"],
+        &format!("{FIVE} 5 is web-1 agent_down\n 5 told\n"),
+        &["5 firing s0.agents_down.max"],
+    );
     check(&["down max 0"], &format!("{FIVE} 5 is web-1 host_down\n 5 told\n"), &["5 firing s0.down.max"]);
     // Who said that it ends is missed by a number alone.
     let left = format!("{FIVE} 5 is web-1 left\n 5 told\n");

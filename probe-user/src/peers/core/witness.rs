@@ -199,10 +199,11 @@ impl Site {
     /// Takes a statement (checked) into the case, passes it on and judges.
     pub(super) fn keep_statement(&mut self, now: KTime, handle: Handle, statement: Statement, out: Out<'_>) {
         let Some(case) = self.table.get_mut(handle).and_then(|peer| peer.case.as_mut()) else { return };
-        let place = case.statements.iter().position(|(known, _)| known.witness == statement.witness);
-        match place.and_then(|place| case.statements.get_mut(place)) {
-            Some((known, _)) if *known == statement => return,
-            Some(known) => *known = (statement.clone(), now),
+        match case.statements.iter().position(|(known, _)| known.witness == statement.witness) {
+            Some(place) => {
+                let Some(known) = case.statements.get_mut(place).filter(|(known, _)| *known != statement) else { return };
+                *known = (statement.clone(), now);
+            }
             None if case.statements.len() >= super::judge::STATEMENTS_MAX => return,
             None => case.statements.push((statement.clone(), now)),
         }

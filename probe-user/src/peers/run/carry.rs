@@ -67,7 +67,8 @@ impl Loop {
     }
 
     fn send_stream(&mut self, to: SocketAddr, bytes: Vec<u8>) {
-        let (Ok(place), Some(key)) = (Arc::clone(&self.streams_out).try_acquire_owned(), self.guard.keys().first().cloned())
+        let (Ok(place), Some(key)) =
+            (Arc::clone(&self.streams_out).try_acquire_owned(), self.guard.keys().first().cloned())
         else {
             self.traffic.unsent += 1;
             return;

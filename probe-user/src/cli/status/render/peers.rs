@@ -58,7 +58,10 @@ pub(super) fn site(page: &mut String, peers: &Value) {
         page.push_str("  this host reaches too few of the others: it speaks of nobody\n");
     }
     if let Some(score) = peers["score"].as_u64().filter(|score| *score > 0) {
-        let _ = writeln!(page, "  this host is slow or badly connected (score {score}): it takes more time with the others");
+        let _ = writeln!(
+            page,
+            "  this host is slow or badly connected (score {score}): it takes more time with the others"
+        );
     }
     for note in list(&peers["notes"]) {
         let _ = writeln!(page, "  {}", word(note));

@@ -15,9 +15,8 @@ pub(super) fn read(d: &mut Decoder<'_>, fields: &Fields<'_>) -> Option<PeerStep>
     let zone = fields.get("zone").and_then(|node| word(d, node, &ZONE_NAME));
     let labels = fields.get("labels").map(|node| {
         let entries = d.entries(node, "labels (a map)", "`{ role: web }`").iter();
-        let mut labels: Vec<(Arc<str>, Arc<str>)> = entries
-            .filter_map(|entry| Some((Arc::from(&*entry.key), word(d, &entry.value, &LABEL_TEXT)?)))
-            .collect();
+        let mut labels: Vec<(Arc<str>, Arc<str>)> =
+            entries.filter_map(|entry| Some((Arc::from(&*entry.key), word(d, &entry.value, &LABEL_TEXT)?))).collect();
         labels.sort();
         labels
     });
