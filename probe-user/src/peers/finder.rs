@@ -97,7 +97,8 @@ mod tests {
         check("", &[], &[]).await;
         check("# none\n\n10.0.0.2\n10.0.0.1:1 # one\n10.0.0.2:7946\n", &["10.0.0.1:1", "10.0.0.2:7946"], &[]).await;
         check("a b\n10.0.0.2\n/etc/other\n", &["10.0.0.2:7946"], &["a file of places", ":1: letters"]).await;
-        let many: String = (0..300).map(|number| format!("10.0.{}.{}\n", number / 250, number % 250 + 1)).collect();
+        let line = |number: u32| format!("10.0.{}.{}", number / 250, number % 250 + 1);
+        let many = (0..300).map(line).collect::<Vec<_>>().join("\n");
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("list");
         std::fs::write(&path, many).unwrap();

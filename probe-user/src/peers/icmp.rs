@@ -42,8 +42,11 @@ pub(super) struct Echoes {
     v4: Option<Arc<Readable<OwnedFd>>>,
     v6: Option<Arc<Readable<OwnedFd>>>,
     /// Who waits for which answer; whoever reads one hands it on.
-    waiting: Arc<Mutex<HashMap<Token, (IpAddr, oneshot::Sender<()>)>>>,
+    waiting: Arc<Mutex<HashMap<Token, Waiting>>>,
 }
+
+/// Whose answer is waited for, and who is told of it.
+type Waiting = (IpAddr, oneshot::Sender<()>);
 
 /// What makes an echo ours.
 pub(super) type Token = [u8; TOKEN_BYTES];

@@ -25,6 +25,8 @@ const LONGEST: u64 = 16 << 20;
 pub(super) struct Kept {
     /// How often this host was called down, in that boot.
     pub(super) life: u32,
+    /// The last word of this host about itself: the next daemon's first one must be a later one.
+    pub(super) incarnation: u32,
     pub(super) boot: [u8; 16],
     pub(super) records: Vec<Arc<Record>>,
 }
@@ -33,6 +35,7 @@ pub(super) struct Kept {
 struct File {
     boot: String,
     life: u32,
+    incarnation: u32,
     members: Vec<Entry>,
 }
 
@@ -71,19 +74,20 @@ impl Kept {
         if let Err(error) = file.take(LONGEST).read_to_string(&mut text) {
             return note(error.to_string());
         }
-        let read: File = match serde_json::from_str(&text) {
+        let mut read: File = match serde_json::from_str(&text) {
             Ok(read) => read,
             Err(error) => return note(error.to_string()),
         };
         let Some(boot) = unhex(&read.boot) else { return note("its boot is no number".into()) };
-        let records = read.members.into_iter().take(MEMBERS_MAX).filter_map(|entry| entry.record().map(Arc::new));
-        (Self { life: read.life, boot, records: records.collect() }, None)
+        let records = std::mem::take(&mut read.members).into_iter().take(MEMBERS_MAX).filter_map(|entry| entry.record().map(Arc::new));
+        let File { life, incarnation, .. } = read;
+        (Self { life, incarnation, boot, records: records.collect() }, None)
     }
 
     /// Writes it down.
     pub(super) fn write(&self, state_dir: &Path) -> std::io::Result<()> {
         let members = self.records.iter().map(|record| Entry::of(record)).collect();
-        let text = serde_json::to_vec(&File { boot: hex(&self.boot), life: self.life, members })?;
+        let text = serde_json::to_vec(&File { boot: hex(&self.boot), life: self.life, incarnation: self.incarnation, members })?;
         let path = state_dir.join(FILE);
         let aside = path.with_extension("new");
         // A leftover of an earlier try.
@@ -185,11 +189,11 @@ mod tests {
         let (nothing, note) = Kept::read(dir.path());
         assert!(nothing.records.is_empty() && note.is_none());
         let records = vec![record("web-1", None), record("w\u{1b}", Some(Why::Reboot)), record("x", Some(Why::Stop))];
-        let kept = Kept { life: 3, boot: [1; 16], records: records.clone() };
+        let kept = Kept { life: 3, incarnation: 8, boot: [1; 16], records: records.clone() };
         kept.write(dir.path()).unwrap();
         kept.write(dir.path()).unwrap();
         let (again, note) = Kept::read(dir.path());
-        assert_eq!((again.life, again.boot, note), (3, [1; 16], None));
+        assert_eq!((again.life, again.incarnation, again.boot, note), (3, 8, [1; 16], None));
         assert_eq!(again.records, records);
     }
 
@@ -197,11 +201,11 @@ mod tests {
     fn a_damaged_file_is_left_out() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join(FILE);
-        for text in ["", "{}", "{\"boot\":\"zz\",\"life\":0,\"members\":[]}"] {
+        for text in ["", "{}", "{\"boot\":\"zz\",\"life\":0,\"incarnation\":0,\"members\":[]}"] {
             std::fs::write(&path, text).unwrap();
             assert!(Kept::read(dir.path()).1.unwrap().contains("left out"), "{text}");
         }
-        let kept = Kept { life: 0, boot: [0; 16], records: vec![record(&"x".repeat(65), None), record("y", None)] };
+        let kept = Kept { life: 0, incarnation: 0, boot: [0; 16], records: vec![record(&"x".repeat(65), None), record("y", None)] };
         kept.write(dir.path()).unwrap();
         // One that cannot be is left out by itself.
         assert_eq!(Kept::read(dir.path()).0.records.len(), 1);

@@ -64,8 +64,8 @@ async fn give<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S, key: &Key, word
     let mut salt = [0; SALT_BYTES];
     SystemRandom::new().fill(&mut salt).map_err(|_| StreamError::Seal)?;
     let header = Header { kind: Kind::Stream, key_id: key.id, salt, to: [0; TO_BYTES], number: 1 };
-    let sealer = SaltKey::new(key, &salt).ok_or(StreamError::Seal)?;
-    let packet = sealer.seal(&header, &challenge, words).ok_or(StreamError::Seal)?;
+    let salted = SaltKey::new(key, &salt).ok_or(StreamError::Seal)?;
+    let packet = salted.seal(&header, &challenge, words).ok_or(StreamError::Seal)?;
     let (front, sealed) = packet.split_at(HEADER_BYTES.min(packet.len()));
     let length = u32::try_from(sealed.len()).map_err(|_| StreamError::Seal)?;
     let message = [front, &length.to_be_bytes()[..], sealed].concat();

@@ -53,7 +53,7 @@ pub(super) fn verdict(verdict: &Verdict, own: bool) -> PeerVerdict {
             .map(|witness| PeerWitness {
                 name: witness.name.as_str().into(),
                 zone: witness.zone.as_str().into(),
-                evidence: evidence(&witness.evidence).into(),
+                evidence: evidence(witness.evidence).into(),
             })
             .collect(),
         since: *since,
@@ -85,8 +85,8 @@ pub(super) const fn of_what(what: What) -> PeerStanding {
 }
 
 /// `3 direct probes and 2 by others without an answer, the host does not answer, silent for 6.5 s`
-fn evidence(evidence: &Evidence) -> String {
-    let Evidence { direct, indirect, host, silent_ms } = *evidence;
+fn evidence(evidence: Evidence) -> String {
+    let Evidence { direct, indirect, host, silent_ms } = evidence;
     let host = match host {
         Some(true) => "the host answers",
         Some(false) => "the host does not answer",
@@ -104,10 +104,10 @@ mod tests {
     fn evidence_is_a_sentence() {
         let tried = Evidence { direct: 3, indirect: 2, host: Some(false), silent_ms: 6543 };
         assert_eq!(
-            evidence(&tried),
+            evidence(tried),
             "3 direct probes and 2 by others without an answer, the host does not answer, silent for 6.5 s"
         );
-        assert!(evidence(&Evidence { host: Some(true), ..tried }).contains("the host answers"));
-        assert!(evidence(&Evidence { host: None, ..tried }).contains("was not asked"));
+        assert!(evidence(Evidence { host: Some(true), ..tried }).contains("the host answers"));
+        assert!(evidence(Evidence { host: None, ..tried }).contains("was not asked"));
     }
 }

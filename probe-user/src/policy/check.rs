@@ -182,18 +182,8 @@ pub(super) fn select(
             jobs.insert(Arc::clone(&draft.item.name), draft);
         }
     }
-    let mut logs: BTreeMap<Arc<str>, Draft<'_, Log>> = BTreeMap::new();
-    for draft in drafts.logs.into_iter().filter(|draft| draft.applies) {
-        if is_met(&draft, &draft.item.name, exists, notes) {
-            logs.insert(Arc::clone(&draft.item.name), draft);
-        }
-    }
-    let mut peers: BTreeMap<Arc<str>, Draft<'_, PeerSet>> = BTreeMap::new();
-    for draft in drafts.peers.into_iter().filter(|draft| draft.applies) {
-        if is_met(&draft, &draft.item.name, exists, notes) {
-            peers.insert(Arc::clone(&draft.item.name), draft);
-        }
-    }
+    let logs: BTreeMap<Arc<str>, Draft<'_, Log>> = met(drafts.logs, |log| &log.name, exists, notes);
+    let peers: BTreeMap<Arc<str>, Draft<'_, PeerSet>> = met(drafts.peers, |set| &set.name, exists, notes);
     let mut host: Vec<Draft<'_, HostBlock>> = Vec::new();
     for draft in drafts.host.into_iter().filter(|draft| draft.applies) {
         if is_met(&draft, "host", exists, notes) {
@@ -254,6 +244,22 @@ pub(super) fn select(
         })
         .collect();
     set
+}
+
+/// Those that are for this host, by name.
+fn met<'s, T>(
+    drafts: Vec<Draft<'s, T>>,
+    name: impl Fn(&T) -> &Arc<str>,
+    exists: &dyn Fn(&str) -> bool,
+    notes: &mut Vec<Diagnostic>,
+) -> BTreeMap<Arc<str>, Draft<'s, T>> {
+    let mut met = BTreeMap::new();
+    for draft in drafts.into_iter().filter(|draft| draft.applies) {
+        if is_met(&draft, name(&draft.item), exists, notes) {
+            met.insert(Arc::clone(name(&draft.item)), draft);
+        }
+    }
+    met
 }
 
 /// Whether `only_if` lets it be loaded here.

@@ -270,7 +270,7 @@ fn verdicts_are_told_as_they_come() {
         zone: "".into(),
         boot: "ff".into(),
         sequence: 7,
-        uptime: Duration::from_secs(3_600),
+        uptime: Duration::from_hours(1),
         losses: 1,
         proof: "00".into(),
     };

@@ -49,7 +49,8 @@ impl Running {
             addr: address,
             open_port: 0,
             boot,
-            incarnation: u32::try_from(seconds).unwrap_or(u32::MAX),
+            // A clock may have been set back, and the last words of the daemon before may be of this very second.
+            incarnation: u32::try_from(seconds).unwrap_or(u32::MAX).max(kept.incarnation.saturating_add(1)),
             life: if kept.boot == boot { kept.life } else { 0 },
             started_ns: 0,
             up_ns: 0,

@@ -10,7 +10,7 @@ use crate::peers::core::PeerId;
 use crate::peers::kept::Kept;
 
 /// What is known is written down at most so often.
-const KEEP_EVERY: Duration = Duration::from_secs(60);
+const KEEP_EVERY: Duration = Duration::from_mins(1);
 
 /// What is written down, and when.
 pub(super) struct Keeping {
@@ -63,7 +63,9 @@ impl Loop {
     }
 
     pub(super) fn known(&self) -> Kept {
-        Kept { life: self.life(), boot: self.kept.boot, records: self.site.records().cloned().collect() }
+        let incarnation = self.site.members().next().map_or(0, |me| me.member.incarnation);
+        let records = self.site.records().cloned().collect();
+        Kept { life: self.life(), incarnation, boot: self.kept.boot, records }
     }
 
     /// How often this host was called down in this boot.
