@@ -143,9 +143,13 @@ fn a_restart_is_no_outage(site: &mut Site) {
 fn a_host_without_its_collector_is_vouched_for(site: &Site) {
     site.cut("b1", 'm');
     let vouched = |event: &Event| event.name() == "procprobe.peer.vouched" && event.text("peer") == "b1";
-    wait_until("somebody to vouch for b1", SOON * 2, || !arrived(site, vouched).is_empty());
+    // It notices with the next event that it has to send, its heartbeat at the latest.
+    wait_until("somebody to vouch for b1", SOON * 3, || !arrived(site, vouched).is_empty());
     let told = arrived(site, vouched).remove(0);
     assert!(told.number("peer.sequence").is_some() && !told.text("peer.proof").is_empty(), "{}", told.0);
+    let daemon = site.host("b1").daemon();
+    let is_down = || daemon.stream.events().iter().any(|event| event.name() == "procprobe.path.down");
+    wait_until("b1 to say so itself", SOON * 2, is_down);
     site.mend("b1", 'm');
     let restored = |event: &Event| event.name() == "procprobe.path.restored" && event.0["host"]["host.name"] == "b1";
     wait_until("b1's path", SOON * 2, || !arrived(site, restored).is_empty());

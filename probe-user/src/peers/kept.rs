@@ -79,7 +79,10 @@ impl Kept {
             Err(error) => return note(error.to_string()),
         };
         let Some(boot) = unhex(&read.boot) else { return note("its boot is no number".into()) };
-        let records = std::mem::take(&mut read.members).into_iter().take(MEMBERS_MAX).filter_map(|entry| entry.record().map(Arc::new));
+        let records = std::mem::take(&mut read.members)
+            .into_iter()
+            .take(MEMBERS_MAX)
+            .filter_map(|entry| entry.record().map(Arc::new));
         let File { life, incarnation, .. } = read;
         (Self { life, incarnation, boot, records: records.collect() }, None)
     }
@@ -87,7 +90,12 @@ impl Kept {
     /// Writes it down.
     pub(super) fn write(&self, state_dir: &Path) -> std::io::Result<()> {
         let members = self.records.iter().map(|record| Entry::of(record)).collect();
-        let text = serde_json::to_vec(&File { boot: hex(&self.boot), life: self.life, incarnation: self.incarnation, members })?;
+        let text = serde_json::to_vec(&File {
+            boot: hex(&self.boot),
+            life: self.life,
+            incarnation: self.incarnation,
+            members,
+        })?;
         let path = state_dir.join(FILE);
         let aside = path.with_extension("new");
         // A leftover of an earlier try.
@@ -205,7 +213,12 @@ mod tests {
             std::fs::write(&path, text).unwrap();
             assert!(Kept::read(dir.path()).1.unwrap().contains("left out"), "{text}");
         }
-        let kept = Kept { life: 0, incarnation: 0, boot: [0; 16], records: vec![record(&"x".repeat(65), None), record("y", None)] };
+        let kept = Kept {
+            life: 0,
+            incarnation: 0,
+            boot: [0; 16],
+            records: vec![record(&"x".repeat(65), None), record("y", None)],
+        };
         kept.write(dir.path()).unwrap();
         // One that cannot be is left out by itself.
         assert_eq!(Kept::read(dir.path()).0.records.len(), 1);

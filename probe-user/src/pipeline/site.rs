@@ -170,7 +170,10 @@ impl Reaching {
             None if ways.iter().any(|(_, taken)| *taken) => Reach::Reached,
             None => Reach::Unknown,
         };
-        self.next = longest.and_then(|longest| LOST_AFTER.checked_sub(longest)).filter(|left| !left.is_zero()).map(|left| now.after(left));
+        self.next = longest
+            .and_then(|longest| LOST_AFTER.checked_sub(longest))
+            .filter(|left| !left.is_zero())
+            .map(|left| now.after(left));
         (std::mem::replace(&mut self.told, reach) != reach).then_some(reach)
     }
 }

@@ -5,9 +5,9 @@
 //! clocks that run differently, collectors out of reach, a member that lies and one that floods.
 #![forbid(unsafe_code)]
 
+pub mod chance;
 #[path = "../../../probe-user/src/peers/core/mod.rs"]
 pub mod core;
-pub mod chance;
 pub mod hostile;
 pub mod network;
 pub mod outcome;

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use procprobe_simulation::core::Settings;
 use procprobe_simulation::network::{Links, Network, SEC};
@@ -29,7 +29,12 @@ fn main() -> ExitCode {
         let settings = Settings { lifeguard, ..Settings::default() };
         let began = std::time::Instant::now();
         let outcomes = all(&options, &settings);
-        println!("\nLifeguard {}: {} runs in {:.0?}", if lifeguard { "on" } else { "off" }, outcomes.len(), began.elapsed());
+        println!(
+            "\nLifeguard {}: {} runs in {:.0?}",
+            if lifeguard { "on" } else { "off" },
+            outcomes.len(),
+            began.elapsed()
+        );
         fine &= show(&outcomes, options.verbose) || !lifeguard;
     }
     if options.kind.is_none() {
@@ -149,8 +154,10 @@ fn show(outcomes: &[(Script, Outcome)], verbose: bool) -> bool {
 
 fn line(name: &str, runs: &[&(Script, Outcome)]) {
     let sum = |count: fn(&Outcome) -> usize| runs.iter().map(|(_, outcome)| count(outcome)).sum::<usize>();
-    let mut detections: Vec<u64> =
-        runs.iter().flat_map(|(_, outcome)| outcome.detections.iter().chain(&outcome.agent_detections).copied()).collect();
+    let mut detections: Vec<u64> = runs
+        .iter()
+        .flat_map(|(_, outcome)| outcome.detections.iter().chain(&outcome.agent_detections).copied())
+        .collect();
     let secs = |value: u64| format!("{:.1} s", value as f64 / SEC as f64);
     println!(
         "{name:<11} {:>5} {:>6} {:>6} {:>6} {:>6} {:>6} {:>8} {:>8} {:>8}",

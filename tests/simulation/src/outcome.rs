@@ -59,9 +59,9 @@ fn judge(script: &Script, world: &World) -> Outcome {
         let verdict = &told.verdict;
         *outcome.verdicts.entry((verdict.kind, verdict.what)).or_default() += 1;
         let Some(peer) = host_of(verdict.peer.addr.ip()) else { continue };
-        let speaks_of_now = world.site(peer).is_none_or(|site| {
-            site.members().next().is_some_and(|view| view.member.boot == verdict.peer.boot)
-        });
+        let speaks_of_now = world
+            .site(peer)
+            .is_none_or(|site| site.members().next().is_some_and(|view| view.member.boot == verdict.peer.boot));
         if verdict.kind == Kind::Recovered || !script.is_there(peer, told.at) || !speaks_of_now {
             continue;
         }
@@ -100,7 +100,9 @@ fn deaths(script: &Script, world: &World, outcome: &mut Outcome) {
     let gone = script.dead.iter().map(|(host, at)| (*host, *at, What::HostDown));
     for (host, at, what) in gone.chain(script.mute.iter().map(|(host, at)| (*host, *at, What::AgentDown))) {
         let mut names = Vec::new();
-        for survivor in (0..script.zones.len()).filter(|survivor| world.is_up(*survivor) && !world.is_hostile(*survivor)) {
+        for survivor in
+            (0..script.zones.len()).filter(|survivor| world.is_up(*survivor) && !world.is_hostile(*survivor))
+        {
             let told = world.told.iter().find(|told| {
                 let verdict = &told.verdict;
                 told.by == survivor

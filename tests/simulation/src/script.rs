@@ -247,7 +247,9 @@ impl Script {
                 self.slow(chance, at + 5 * SEC);
                 let died = self.kill_one(chance, at + 15 * SEC);
                 self.deeds.retain(|(from, host, deed)| {
-                    *host != died || *from < at + 15 * SEC && !matches!(deed, Deed::Pause(..)) || matches!(deed, Deed::Die)
+                    *host != died
+                        || *from < at + 15 * SEC && !matches!(deed, Deed::Pause(..))
+                        || matches!(deed, Deed::Die)
                 });
                 self.end = 85 * SEC;
             }

@@ -189,10 +189,12 @@ impl World {
             known: Vec::new(),
             effects: Vec::new(),
         };
-        world.known = (0..world.hosts.len()).filter_map(|host| {
-            let site = world.node(host, 0);
-            site.records().next().cloned()
-        }).collect();
+        world.known = (0..world.hosts.len())
+            .filter_map(|host| {
+                let site = world.node(host, 0);
+                site.records().next().cloned()
+            })
+            .collect();
         world
     }
 
