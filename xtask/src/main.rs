@@ -86,6 +86,15 @@ enum Command {
     },
     /// rustfmt and clippy, on both sides
     Lint(CompilerArgs),
+    /// Plays many sites of peers in virtual time, with and without Lifeguard, and prints what came of them
+    Simulate {
+        /// Runs
+        #[arg(long, default_value_t = 1_000)]
+        seeds: u64,
+        /// Passed on, such as `--kind death --hosts 60 --verbose`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGUMENTS")]
+        arguments: Vec<String>,
+    },
     /// Measures what procprobe must reach, on the release build, and prints a table
     Bench {
         #[command(flatten)]
@@ -131,6 +140,15 @@ impl BuildArgs {
     }
 }
 
+/// Needs no kernel object and no privileges: its package stands for itself.
+fn simulate(seeds: u64, arguments: &[String]) -> anyhow::Result<()> {
+    step::step("simulation", "sites of peers in virtual time, each seed one run", || {
+        let mut command = place::cargo();
+        command.args(["run", "--package", "procprobe-simulation", "--bin", "simulate", "--", "--seeds"]);
+        step::run(command.arg(seeds.to_string()).args(arguments))
+    })
+}
+
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Build(build) => build.build().map(|daemon| println!("{}", daemon.display())),
@@ -148,6 +166,7 @@ fn main() -> ExitCode {
             };
             package::make(compiler.toolchain, profile, &kinds, revision)
         }
+        Command::Simulate { seeds, arguments } => simulate(seeds, &arguments),
         Command::Lint(compiler) => test::lint(compiler.toolchain),
         Command::Bench { compiler, quick, rows } => bench::measure(compiler.toolchain, quick, &rows),
     };

@@ -19,8 +19,8 @@ impl Kind {
     /// How often it acts, ns.
     pub fn every(self) -> u64 {
         match self {
-            Self::Liar => 300 * MS,
-            Self::Flooder => 50 * MS,
+            Self::Liar => 600 * MS,
+            Self::Flooder => 100 * MS,
         }
     }
 }
@@ -55,8 +55,9 @@ pub fn packets(world: &mut World, host: usize, kind: Kind) -> Vec<(usize, Vec<u8
             }
         }
         Kind::Flooder => {
-            let to = world.chance.below(world.hosts.len());
-            for turn in 0..50_u32 {
+            // Always the same one, more than its share: the victim must still see all others.
+            let to = usize::from(host == 0);
+            for turn in 0..15_u32 {
                 let name = if turn % 2 == 0 { me } else { &others[world.chance.below(others.len())] };
                 let mut bytes = head(1, name);
                 bytes.extend(turn.to_be_bytes());

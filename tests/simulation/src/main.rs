@@ -179,7 +179,7 @@ fn quiet(hosts: usize) {
     let links = Links { delay: SEC / 1_000, jitter: SEC / 1_000, ..Links::default() };
     let mut world = World::new(1, &zones, Network { links, cuts: Vec::new() }, Settings::default());
     for host in 0..hosts {
-        world.plan(world_start(host), host, Deed::Start(None));
+        world.plan(0, host, Deed::Start(None));
     }
     world.run_until(10 * SEC);
     world.traffic = procprobe_simulation::world::Traffic::default();
@@ -195,8 +195,4 @@ fn quiet(hosts: usize) {
         per(traffic.steps),
         per(traffic.busy_ns) / 1e7,
     );
-}
-
-fn world_start(host: usize) -> u64 {
-    host as u64 * 7_919_113 % SEC
 }

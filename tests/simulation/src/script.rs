@@ -146,7 +146,8 @@ impl Script {
         // Most sites know themselves from before; some small ones come together by two seeds.
         let joins = self.hosts() <= 60 && chance.below(4) == 0;
         for host in 0..self.hosts() {
-            let at = chance.between(0, SEC);
+            // Those that recall each other recall what each says now.
+            let at = if joins { chance.between(0, SEC) } else { 0 };
             let seeds = joins.then(|| vec![0, 1]);
             self.deeds.push((at, host, Deed::Start(seeds)));
         }

@@ -19,7 +19,7 @@ use crate::{host, package};
 const PATIENT: [&str; 5] = ["host", "jobs", "logs", "metrics", "notify"];
 
 /// Where each kind of test lies.
-const FOLDERS: [&str; 2] = ["probe-user/tests", "tests/tests"];
+const FOLDERS: [&str; 3] = ["probe-user/tests", "tests/simulation/tests", "tests/tests"];
 
 /// Runs all of them whatever fails, and fails if one does. `path` is the PATH on which they find what they run against.
 pub(super) fn all(filter: &[String], path: &OsStr) -> Result<()> {

@@ -88,7 +88,8 @@ impl Site {
         entries.retain(|(_, known)| !news.replaces(known));
         if entries.is_empty() {
             // What comes together travels together.
-            self.next_gossip = Some(self.next_gossip.filter(|due| *due > now).unwrap_or_else(|| now.after(Duration::from_millis(20))));
+            self.next_gossip =
+                Some(self.next_gossip.filter(|due| *due > now).unwrap_or_else(|| now.after(Duration::from_millis(20))));
         } else if entries.len() >= NEWS_MAX {
             entries.pop();
         }
@@ -155,9 +156,8 @@ impl Site {
         let mut some = Vec::with_capacity(count);
         for _ in 0..count * 4 {
             let handle = Handle::try_from(self.random.below(self.table.places())).unwrap_or(ME);
-            let living = self.table.get(handle).is_some_and(|peer| {
-                matches!(peer.standing, Standing::Alive | Standing::Suspect)
-            });
+            let living =
+                self.table.get(handle).is_some_and(|peer| matches!(peer.standing, Standing::Alive | Standing::Suspect));
             if some.len() < count && living && handle != ME && !some.contains(&handle) {
                 some.push(handle);
             }

@@ -32,9 +32,8 @@ impl Site {
         }
         for _ in 0..TRIES {
             let handle = Handle::try_from(self.random.below(self.table.places())).unwrap_or(ME);
-            let away = self.table.get(handle).is_some_and(|peer| {
-                matches!(peer.standing, Standing::Down | Standing::Left)
-            });
+            let away =
+                self.table.get(handle).is_some_and(|peer| matches!(peer.standing, Standing::Down | Standing::Left));
             if away && handle != ME && self.probes.iter().all(|probe| probe.target != handle) {
                 self.probe(now, handle, Reason::Heal, out);
                 return;
@@ -44,9 +43,10 @@ impl Site {
 
     /// What a member is told that was called down.
     pub(super) fn obituary(&self, handle: Handle) -> Told<'static> {
-        let (subject, boot, life) = self.table.get(handle).map_or((PeerId([0; 16]), [0; 16], 0), |peer| {
-            (peer.id, peer.record.member.boot, peer.record.member.life)
-        });
+        let (subject, boot, life) = self
+            .table
+            .get(handle)
+            .map_or((PeerId([0; 16]), [0; 16], 0), |peer| (peer.id, peer.record.member.boot, peer.record.member.life));
         Told::Obituary { subject, boot, life }
     }
 
@@ -70,7 +70,14 @@ impl Site {
     }
 
     /// Whoever misses a member that this node knows to be down, or to have spoken up, is told.
-    pub(super) fn remind(&mut self, now: KTime, handle: Handle, incarnation: u32, sender: Option<Handle>, out: Out<'_>) {
+    pub(super) fn remind(
+        &mut self,
+        now: KTime,
+        handle: Handle,
+        incarnation: u32,
+        sender: Option<Handle>,
+        out: Out<'_>,
+    ) {
         let Some(to) = sender.and_then(|sender| self.table.get(sender)).map(|peer| peer.record.member.addr) else {
             return;
         };

@@ -19,6 +19,8 @@ pub(super) const STATEMENTS_MAX: usize = 12;
 const FRESH: Duration = Duration::from_secs(15);
 /// Members missed within so long of each other fell silent together.
 const TOGETHER: Duration = Duration::from_secs(15);
+/// False accusations against many are refuted within so long.
+const CLEARS_WITHIN: Duration = Duration::from_secs(3);
 /// How exactly two hosts' clocks must agree on how long a silence was: one part in so many, and this.
 const CLOCK_PART: u32 = 1024;
 const CLOCK_SLACK: Duration = Duration::from_secs(2);
@@ -49,7 +51,7 @@ impl Site {
                 answered |= statement.evidence.host == Some(true);
             }
         }
-        let others = self.table.count(Standing::Alive);
+        let others = self.well(now);
         let needed = self.set.witnesses.min(others - others / 4).max(2);
         if count < needed || (case.needs_mate && mates == 0) {
             return;
@@ -57,20 +59,24 @@ impl Site {
         if answered {
             // Also what was called down before: one answer is enough.
             self.call(now, handle, What::AgentDown, out);
-        } else if matches!(case.verdict, None | Some(What::Unknown)) && (self.comparing || !self.fell_together(handle)) {
+        } else if matches!(case.verdict, None | Some(What::Unknown))
+            && (self.comparing || !self.fell_together(now, handle))
+        {
             self.call(now, handle, What::HostDown, out);
         }
     }
 
     /// So many fell silent at the same time that the network is more likely than the hosts.
-    pub(super) fn fell_together(&self, handle: Handle) -> bool {
-        let Some(start) = self.table.get(handle).and_then(|peer| peer.case.as_ref()).map(|case| case.start) else {
-            return false;
-        };
+    pub(super) fn fell_together(&self, now: KTime, handle: Handle) -> bool {
+        let Some(case) = self.table.get(handle).and_then(|peer| peer.case.as_ref()) else { return false };
+        let start = case.start;
+        // At first whoever is missed at all is counted; later only who had the time to refute, for one member that accuses
+        // all others must not keep a death from being called.
+        let early = now.since(case.opened) < self.set.suspicion_min + CLEARS_WITHIN;
         let limit = self.set.together_min.max(self.table.living() / self.set.together_part.max(1));
         let together = self.cases.iter().filter_map(|other| self.table.get(*other)?.case.as_ref()).filter(|case| {
             let apart = start.since(case.start).max(case.start.since(start));
-            apart <= TOGETHER && case.verdict != Some(What::AgentDown)
+            apart <= TOGETHER && (early || case.is_missed(now)) && case.verdict != Some(What::AgentDown)
         });
         together.take(limit).count() >= limit
     }
@@ -82,9 +88,10 @@ impl Site {
             peer.standing = Standing::Down;
             peer.since = now;
             if let Some(case) = peer.case.as_mut() {
-                let told = case.statements.iter().map(|(statement, at)| {
-                    at.before(Duration::from_millis(u64::from(statement.evidence.silent_ms)))
-                });
+                let told = case
+                    .statements
+                    .iter()
+                    .map(|(statement, at)| at.before(Duration::from_millis(u64::from(statement.evidence.silent_ms))));
                 case.last_sign = told.chain([peer.heard]).max().filter(|sign| *sign != KTime(0)).unwrap_or(case.start);
                 case.called = now;
                 was = case.verdict.replace(what);
@@ -128,7 +135,9 @@ impl Site {
         let member = &peer.record.member;
         let same_boot = member.boot == before.member.boot;
         let truth = match was {
-            What::HostDown | What::Unknown if same_boot && lived_through(&before.member, member, now.since(learned)) => {
+            What::HostDown | What::Unknown
+                if same_boot && lived_through(&before.member, member, now.since(learned)) =>
+            {
                 let same_run = member.started_ns == before.member.started_ns;
                 Some(if same_run { What::PathDown } else { What::AgentDown })
             }

@@ -98,9 +98,10 @@ impl Member {
 
     /// Whether it can be told to others as it is.
     pub fn check(&self) -> Result<(), TooLarge> {
-        for (what, text) in [("name", &self.name), ("zone", &self.zone)].into_iter().chain(
-            self.labels.iter().flat_map(|(key, value)| [("label", key), ("the value of a label", value)]),
-        ) {
+        for (what, text) in [("name", &self.name), ("zone", &self.zone)]
+            .into_iter()
+            .chain(self.labels.iter().flat_map(|(key, value)| [("label", key), ("the value of a label", value)]))
+        {
             if text.len() > TEXT_BYTES_MAX {
                 return Err(TooLarge::Text { what, text: text.clone(), bytes: text.len() });
             }

@@ -12,9 +12,6 @@ use super::{PeerId, Reach, Record};
 const VERSION: u8 = 1;
 /// Parts in which lists of members are compared.
 pub(super) const BUCKETS: usize = 64;
-/// Bytes before the body.
-pub(super) const HEAD_BYTES: usize = 1 + 1 + 16 + 4 + 8 + 1;
-
 /// Bytes that an item about a suspicion takes, with its tag.
 const SUSPECT_BYTES: usize = 1 + 16 + 4 + 16 + 2;
 

@@ -23,6 +23,7 @@ mod probe;
 mod quorum;
 mod random;
 mod receive;
+mod relay;
 mod settings;
 mod site;
 mod statement;

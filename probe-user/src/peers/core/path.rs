@@ -27,7 +27,7 @@ pub(super) struct Watch {
 
 impl Site {
     /// A member was heard, though not directly.
-    pub(super) fn heard_roundabout(&mut self, now: KTime, handle: Handle, _out: Out<'_>) {
+    pub(super) fn heard_roundabout(&mut self, now: KTime, handle: Handle) {
         if let Some(peer) = self.table.get_mut(handle).filter(|peer| peer.standing == Standing::Suspect) {
             peer.heard = now;
         }

@@ -1,6 +1,5 @@
 //! Probing: one member after the other, directly (twice), then through helpers and by TCP. Lifeguard's score of this node.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::time::KTime;
@@ -12,14 +11,8 @@ use super::{Effect, PeerId};
 
 /// Probes under way.
 const PROBES_MAX: usize = 128;
-/// Probes under way for others.
-const RELAYS_MAX: usize = 256;
 /// The worst score.
 const SCORE_MAX: u32 = 8;
-/// Parts of the timeout after which a helper probes again, and gives up.
-const RELAY_AGAIN: Duration = Duration::from_millis(200);
-const RELAY_END: Duration = Duration::from_millis(400);
-
 /// Why a member is probed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reason {
@@ -64,19 +57,6 @@ enum Stage {
     Once,
     Twice,
     Helped,
-}
-
-/// A probe under way for somebody else.
-#[derive(Debug)]
-pub(super) struct Relay {
-    to: SocketAddr,
-    asked: u32,
-    seq: u32,
-    target: Handle,
-    id: PeerId,
-    started: KTime,
-    again: bool,
-    due: KTime,
 }
 
 /// How a probe was answered.
@@ -151,7 +131,7 @@ impl Site {
     }
 
     /// Sends a ping; a suspect is told that it is one before anything else.
-    fn ping(&mut self, now: KTime, target: Handle, seq: u32, reliable: bool, out: Out<'_>) {
+    pub(super) fn ping(&mut self, now: KTime, target: Handle, seq: u32, reliable: bool, out: Out<'_>) {
         let Some(peer) = self.table.get(target) else { return };
         let to = peer.record.member.addr;
         let mut message = begin(&self.head(false), &Body::Ping { seq });
@@ -160,8 +140,7 @@ impl Site {
                 None => {
                     let accuser = case.accusers.first().copied().unwrap_or(self.id());
                     let (subject, incarnation) = (peer.id, case.incarnation);
-                    Told::Suspect { subject, incarnation, accuser, age_ms: 0 }
-                        .add(&mut message, self.set.packet_bytes);
+                    Told::Suspect { subject, incarnation, accuser, age_ms: 0 }.add(&mut message, self.set.packet_bytes);
                 }
                 Some(_) => {
                     self.obituary(target).add(&mut message, self.set.packet_bytes);
@@ -213,7 +192,8 @@ impl Site {
     /// Asks some members, of several zones where there are several, to probe another one.
     fn ask_helpers(&mut self, target: Handle, id: PeerId, seq: u32, out: Out<'_>) -> u8 {
         let mut candidates = self.some_living(self.set.helpers * 3);
-        candidates.retain(|handle| *handle != target && self.table.get(*handle).is_some_and(|peer| peer.case.is_none()));
+        candidates
+            .retain(|handle| *handle != target && self.table.get(*handle).is_some_and(|peer| peer.case.is_none()));
         let mut chosen: Vec<Handle> = Vec::new();
         // Zones that are not yet there first, then anybody.
         for fresh_zones in [true, false] {
@@ -266,10 +246,8 @@ impl Site {
     pub(super) fn acked(&mut self, now: KTime, sender: &PeerId, seq: u32, way: Way, out: Out<'_>) {
         if let Some(place) = self.probes.iter().position(|probe| probe.seq == seq && probe.id == *sender) {
             self.probe_answered(now, place, way, out);
-        } else if let Some(place) = self.relays.iter().position(|relay| relay.seq == seq && relay.id == *sender) {
-            let relay = self.relays.swap_remove(place);
-            let bytes = begin(&self.head(false), &Body::Heard { seq: relay.asked });
-            out.push(Effect::Send { to: relay.to, bytes, reliable: false });
+        } else {
+            self.relay_answered(sender, seq, out);
         }
     }
 
@@ -305,45 +283,10 @@ impl Site {
                 self.path_works(now, probe.target, out);
             }
             Way::Roundabout => {
-                self.heard_roundabout(now, probe.target, out);
+                self.heard_roundabout(now, probe.target);
                 if !probe.reason.is_direct_only() {
                     self.watch_path(now, probe.target);
                 }
-            }
-        }
-    }
-
-    /// Somebody asks this node to probe for it.
-    pub(super) fn relay(&mut self, now: KTime, to: SocketAddr, asked: u32, target: PeerId, out: Out<'_>) {
-        let known = self.table.find(&target).filter(|handle| *handle != ME);
-        let Some(handle) = known.filter(|_| self.relays.len() < RELAYS_MAX) else {
-            let bytes = begin(&self.head(false), &Body::Nack { seq: asked });
-            out.push(Effect::Send { to, bytes, reliable: false });
-            return;
-        };
-        self.seq = self.seq.wrapping_add(1);
-        let seq = self.seq;
-        let due = now.after(RELAY_AGAIN);
-        self.relays.push(Relay { to, asked, seq, target: handle, id: target, started: now, again: false, due });
-        self.ping(now, handle, seq, false, out);
-    }
-
-    /// Goes on with the probes for others.
-    pub(super) fn look_after_relays(&mut self, now: KTime, out: Out<'_>) {
-        let mut place = 0;
-        while let Some(relay) = self.relays.get_mut(place) {
-            if relay.due > now {
-                place += 1;
-            } else if relay.again {
-                let relay = self.relays.swap_remove(place);
-                let bytes = begin(&self.head(false), &Body::Nack { seq: relay.asked });
-                out.push(Effect::Send { to: relay.to, bytes, reliable: false });
-            } else {
-                relay.again = true;
-                relay.due = relay.started.after(RELAY_END);
-                let (target, seq) = (relay.target, relay.seq);
-                self.ping(now, target, seq, false, out);
-                place += 1;
             }
         }
     }

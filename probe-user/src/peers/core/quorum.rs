@@ -89,7 +89,8 @@ impl Site {
         }
         self.quorum.next_sample = now.after(SAMPLE_EVERY);
         for handle in self.some_living(2) {
-            let fresh = self.quorum.outcomes.iter().any(|(known, _, at)| *known == handle && now.since(*at) < WINDOW / 2);
+            let fresh =
+                self.quorum.outcomes.iter().any(|(known, _, at)| *known == handle && now.since(*at) < WINDOW / 2);
             if !fresh && self.probes.iter().all(|probe| probe.target != handle) {
                 self.probe(now, handle, Reason::Sample, out);
             }
@@ -104,7 +105,7 @@ impl Site {
         let few_reached = tried && reached * 2 <= asked;
         let downs = self.cases.iter().filter_map(|handle| self.table.get(*handle));
         let downs = downs.filter(|peer| peer.standing == Standing::Down && now.since(peer.since) < LATELY).count();
-        let few_left = self.table.count(Standing::Alive) * 2 <= self.table.living() + downs && others + downs > 0;
+        let few_left = self.well(now) * 2 <= self.table.living() + downs && others + downs > 0;
         let isolated = few_reached || few_left;
         let quorum = &mut self.quorum;
         if isolated != quorum.isolated {
@@ -165,6 +166,7 @@ impl Site {
                 && let Some(case) = peer.case.as_mut()
             {
                 case.start = now;
+                case.opened = now;
                 case.duty = None;
             }
         }

@@ -18,6 +18,18 @@ use super::{Effect, Member, PeerId, Record};
 /// Items of a packet that are looked at; a reliable message's are bounded by its size.
 const ITEMS_MAX: usize = 64;
 
+/// Whom a message came from.
+struct Met {
+    /// Where answers go.
+    to: SocketAddr,
+    /// `None`: a stranger.
+    sender: Option<Handle>,
+    head: Head,
+    reliable: bool,
+    /// It has newer things to say of itself than this node knows.
+    introduce: bool,
+}
+
 impl Site {
     /// A message from somebody who holds the shared key.
     pub(super) fn receive(&mut self, now: KTime, from: SocketAddr, bytes: &[u8], reliable: bool, out: Out<'_>) {
@@ -32,9 +44,8 @@ impl Site {
         }
         // Whoever only uses a member's name has no part in what is that member's.
         let named = self.table.find(&head.sender);
-        let proven = named.filter(|handle| {
-            self.table.get(*handle).is_some_and(|peer| peer.record.member.addr.ip() == from.ip())
-        });
+        let proven = named
+            .filter(|handle| self.table.get(*handle).is_some_and(|peer| peer.record.member.addr.ip() == from.ip()));
         if !self.budget.share(proven, from).message(now) {
             self.refused.flood += 1;
             return;
@@ -56,9 +67,8 @@ impl Site {
         self.comparing = false;
         // Its own record may have been among the items.
         let sender = self.table.find(&head.sender);
-        let heard = sender.filter(|handle| {
-            self.table.get(*handle).is_some_and(|peer| peer.record.member.addr.ip() == from.ip())
-        });
+        let heard = sender
+            .filter(|handle| self.table.get(*handle).is_some_and(|peer| peer.record.member.addr.ip() == from.ip()));
         if let Some(handle) = heard {
             self.heard(now, handle, &head, out);
         }
@@ -66,25 +76,16 @@ impl Site {
             Some(peer) if reliable => peer.record.member.addr,
             _ => from,
         };
-        let introduce = sender
-            .and_then(|handle| self.table.get(handle))
-            .is_none_or(|peer| peer.incarnation() < head.incarnation);
-        self.answer(now, answer, sender, &head, &body, (reliable, introduce), out);
+        let introduce =
+            sender.and_then(|handle| self.table.get(handle)).is_none_or(|peer| peer.incarnation() < head.incarnation);
+        self.answer(now, &Met { to: answer, sender, head, reliable, introduce }, &body, out);
         if let Some(handle) = heard {
             self.compare_digest(now, handle, head.digest, out);
         }
     }
 
-    fn answer(
-        &mut self,
-        now: KTime,
-        to: SocketAddr,
-        sender: Option<Handle>,
-        head: &Head,
-        body: &Body<'_>,
-        (reliable, introduce): (bool, bool),
-        out: Out<'_>,
-    ) {
+    fn answer(&mut self, now: KTime, met: &Met, body: &Body<'_>, out: Out<'_>) {
+        let Met { to, sender, head, reliable, introduce } = *met;
         let mut wants_record = head.introduce;
         match body {
             Body::Ping { seq } => {
@@ -228,9 +229,11 @@ impl Site {
             self.not_taken(why);
             return;
         }
-        let was_mine = self.table.get(handle).and_then(|peer| peer.case.as_ref()).is_some_and(|case| {
-            case.is_proven() && case.is_mine()
-        });
+        let was_mine = self
+            .table
+            .get(handle)
+            .and_then(|peer| peer.case.as_ref())
+            .is_some_and(|case| case.is_proven() && case.is_mine());
         if was_mine
             && let Some(peer) = self.table.get(handle)
             && peer.record.member.life == before.member.life

@@ -10,9 +10,10 @@ use super::collector::Vouching;
 use super::gossip::Queue;
 use super::myself::Voice;
 use super::path::Watch;
-use super::probe::{Probe, Relay};
+use super::probe::Probe;
 use super::quorum::Quorum;
 use super::random::Random;
+use super::relay::Relay;
 use super::sync::Comparison;
 use super::table::{Handle, ME, Peer, Standing, Table};
 use super::{Effect, Health, Input, Member, PeerId, Reach, Record, Refused, Settings, Signer, State, View, What, Why};
@@ -24,6 +25,9 @@ pub(super) type Out<'a> = &'a mut Vec<Effect>;
 const CASES_EVERY: Duration = Duration::from_millis(250);
 /// A tick that is late by so much means that the node stood still.
 const LAG: Duration = Duration::from_millis(500);
+
+/// The least time between two ticks.
+const PAUSE: Duration = Duration::from_millis(1);
 
 /// What a node did, to be looked at from outside.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -160,7 +164,8 @@ impl Site {
         if now >= self.due {
             self.act(now, effects);
         }
-        self.due = self.next_due();
+        // Whatever is overdue, it does not ask to be woken without a pause.
+        self.due = self.next_due().max(now.after(PAUSE));
         if std::mem::take(&mut self.dirty) {
             effects.push(Effect::Changed);
         }
@@ -178,12 +183,12 @@ impl Site {
         self.refute_if_due(now, out);
         self.take_turn(now, out);
         self.gossip(now, out);
+        self.ask_to_vouch(now, out);
         if now >= self.next_house {
             self.next_house = now.after(if self.cases.is_empty() { self.set.period } else { CASES_EVERY });
             self.look_at_quorum(now, out);
             self.look_after_cases(now, out);
             self.watch_paths(now, out);
-            self.ask_to_vouch(now, out);
             self.drop_silent_clients(now);
             self.heal(now, out);
             self.ask_seeds_if_due(now, out);

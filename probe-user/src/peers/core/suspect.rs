@@ -16,14 +16,18 @@ use super::{PeerId, Settings, What};
 
 /// Accusers that are remembered: more would not shorten anything.
 const ACCUSERS_MAX: usize = 8;
+/// A living member refutes within so long: one that is suspect for longer is really missed, whoever accuses it.
+const REFUTES_WITHIN: Duration = Duration::from_secs(3);
 /// How much of an accuser's waiting another one takes over. It is only its word.
 const AGE_MAX: Duration = Duration::from_secs(2);
 
 /// What speaks against a member.
 #[derive(Debug)]
 pub(super) struct Case {
-    /// When it was first missed.
+    /// When it was first missed, by what its accuser said.
     pub(super) start: KTime,
+    /// When this node learned of it.
+    pub(super) opened: KTime,
     pub(super) incarnation: u32,
     /// Who missed it on their own.
     pub(super) accusers: Vec<PeerId>,
@@ -47,6 +51,11 @@ pub(super) struct Case {
 }
 
 impl Case {
+    /// It had the time to refute and did not.
+    pub(super) fn is_missed(&self, now: KTime) -> bool {
+        now.since(self.opened) >= REFUTES_WITHIN
+    }
+
     /// Called down by what witnesses said.
     pub(super) fn is_proven(&self) -> bool {
         matches!(self.verdict, Some(What::HostDown | What::AgentDown))
@@ -91,6 +100,14 @@ pub(super) fn incident_of(id: &PeerId, boot: &[u8; 16], what: u64) -> [u8; 16] {
 }
 
 impl Site {
+    /// Members that are alive, as far as can be told: suspected ones too, as long as they may refute. With this node.
+    pub(super) fn well(&self, now: KTime) -> usize {
+        let missed = self.cases.iter().filter_map(|handle| self.table.get(*handle)).filter(|peer| {
+            peer.standing == Standing::Suspect && peer.case.as_ref().is_some_and(|case| case.is_missed(now))
+        });
+        self.table.living() - missed.count()
+    }
+
     /// Somebody (this node too) misses a member. `age`: since when, by its word.
     pub(super) fn miss(
         &mut self,
@@ -125,9 +142,10 @@ impl Site {
     pub(super) fn open_case(&mut self, now: KTime, handle: Handle, start: KTime, out: Out<'_>) {
         let Some(peer) = self.table.get(handle) else { return };
         let member = &peer.record.member;
-        let place = self.place_as_witness(handle);
+        let place = self.place_as_witness(now, handle);
         let case = Case {
             start,
+            opened: now,
             incarnation: member.incarnation,
             accusers: Vec::new(),
             statements: Vec::new(),

@@ -27,7 +27,6 @@ const ANSWER_AGE: Duration = Duration::from_secs(6);
 /// What a witness has done so far.
 #[derive(Debug, Default)]
 pub(super) struct Duty {
-    pub(super) began: KTime,
     pub(super) direct: u8,
     pub(super) indirect: u8,
     /// When the host was asked.
@@ -47,7 +46,7 @@ pub(super) struct Place {
 
 impl Site {
     /// This node's place among the witnesses for a member: the order follows from identities alone.
-    pub(super) fn place_as_witness(&self, subject: Handle) -> Place {
+    pub(super) fn place_as_witness(&self, now: KTime, subject: Handle) -> Place {
         let (Some(silent), Some(me)) = (self.table.get(subject), self.table.get(ME)) else {
             return Place { mates: 0, wave: u32::MAX };
         };
@@ -69,7 +68,8 @@ impl Site {
             if peer.zone == silent.zone && may_live {
                 mates += 1;
             }
-            if peer.standing == Standing::Alive {
+            let missed = peer.case.as_ref().is_some_and(|case| case.is_missed(now));
+            if matches!(peer.standing, Standing::Alive | Standing::Suspect) && !missed {
                 if let Some(count) = in_zones.get_mut(usize::from(peer.zone)) {
                     *count += 1;
                 }
@@ -87,7 +87,8 @@ impl Site {
             (before_me, own_share)
         } else {
             // One of each zone, then a second of each: the zones in an order of their own for this member.
-            let zone_key = |zone: u16| mix(salt ^ super::random::number_of_bytes(1, self.table.zone_name(zone).as_bytes()));
+            let zone_key =
+                |zone: u16| mix(salt ^ super::random::number_of_bytes(1, self.table.zone_name(zone).as_bytes()));
             let my_zone = zone_key(me.zone);
             let elsewhere = (0..in_zones.len())
                 .filter_map(|zone| u16::try_from(zone).ok())
@@ -108,7 +109,7 @@ impl Site {
             if now.since(case.start) < WAVE * case.wave.min(1_000) {
                 return;
             }
-            case.duty = Some(Duty { began: now, ..Duty::default() });
+            case.duty = Some(Duty::default());
         }
         let Some(duty) = case.duty.as_mut() else { return };
         if duty.direct > 0 {
@@ -167,7 +168,7 @@ impl Site {
             || self.score > SCORE_MAX
             || self.is_isolated()
             || !self.has_sample(now)
-            || !answered && self.fell_together(handle)
+            || !answered && self.fell_together(now, handle)
         {
             return;
         }
@@ -201,7 +202,9 @@ impl Site {
         let Some(case) = self.table.get_mut(handle).and_then(|peer| peer.case.as_mut()) else { return };
         match case.statements.iter().position(|(known, _)| known.witness == statement.witness) {
             Some(place) => {
-                let Some(known) = case.statements.get_mut(place).filter(|(known, _)| *known != statement) else { return };
+                let Some(known) = case.statements.get_mut(place).filter(|(known, _)| *known != statement) else {
+                    return;
+                };
                 *known = (statement.clone(), now);
             }
             None if case.statements.len() >= super::judge::STATEMENTS_MAX => return,
@@ -212,7 +215,14 @@ impl Site {
     }
 
     /// Somebody's statement, from the network.
-    pub(super) fn take_statement(&mut self, now: KTime, from: SocketAddr, sender: Option<Handle>, statement: Statement, out: Out<'_>) {
+    pub(super) fn take_statement(
+        &mut self,
+        now: KTime,
+        from: SocketAddr,
+        sender: Option<Handle>,
+        statement: Statement,
+        out: Out<'_>,
+    ) {
         let (Some(handle), Some(witness)) = (self.table.find(&statement.subject), self.table.find(&statement.witness))
         else {
             return;
@@ -235,8 +245,7 @@ impl Site {
             || evidence.direct == 0
             || subject.standing == Standing::Left
             || subject.case.as_ref().is_some_and(|case| {
-                case.statements.iter().any(|(known, _)| *known == statement)
-                    || case.verdict == Some(What::AgentDown)
+                case.statements.iter().any(|(known, _)| *known == statement) || case.verdict == Some(What::AgentDown)
             })
         {
             return;

@@ -77,7 +77,10 @@ fn one_that_lived_through_the_silence_puts_the_verdict_right() {
     let right = told(&mut nodes);
     assert_eq!(right.len(), 5, "{right:?}");
     for (_, verdict) in &right {
-        assert_eq!((verdict.kind, verdict.what, verdict.was), (Kind::Reclassified, What::PathDown, Some(What::HostDown)));
+        assert_eq!(
+            (verdict.kind, verdict.what, verdict.was),
+            (Kind::Reclassified, What::PathDown, Some(What::HostDown))
+        );
         assert_eq!(verdict.incident, down[0].1.incident);
         assert!(verdict.since > silent_since && verdict.until.is_some_and(|until| until > verdict.since));
     }
@@ -200,18 +203,16 @@ fn those_with_a_path_vouch_for_one_without() {
 #[test]
 fn what_is_forged_taken_or_too_much_is_refused() {
     let site = || Site::new(member(1), Settings::default(), 1, KTime::from_secs(1), Box::new(Plain([1; 32])));
-    let head = Head {
-        sender: member(2).id(),
-        incarnation: 5,
-        digest: 0,
-        reach: Reach::Unknown,
-        introduce: false,
-    };
+    let head = Head { sender: member(2).id(), incarnation: 5, digest: 0, reach: Reach::Unknown, introduce: false };
     let send = |site: &mut Site, record: &Record| {
         let mut message = begin(&head, &Body::News);
         assert!(Told::Record(record).add(&mut message, 1200));
         let mut effects = Vec::new();
-        site.step(KTime::from_secs(2), Input::Packet { from: address(1), bytes: &message, reliable: false }, &mut effects);
+        site.step(
+            KTime::from_secs(2),
+            Input::Packet { from: address(1), bytes: &message, reliable: false },
+            &mut effects,
+        );
     };
     let mut forged = site();
     send(&mut forged, &Record::signed(member(2), &Plain([3; 32])));
