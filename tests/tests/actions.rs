@@ -13,6 +13,7 @@ use procprobe_tests::actor::{self, Actor};
 use procprobe_tests::daemon::{Daemon, Setup, binary, end_of_patience};
 use procprobe_tests::event::Event;
 use procprobe_tests::mark;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 const ACTOR: &str = env!("CARGO_BIN_EXE_actor");
@@ -117,6 +118,28 @@ fn observing_does_nothing_and_says_what_it_would_do() {
 
 fn helper_is_absent(daemon: &Daemon) -> bool {
     fs::read_to_string(format!("/proc/{0}/task/{0}/children", daemon.pid())).unwrap().trim().is_empty()
+}
+
+#[test]
+fn a_reload_by_name_leaves_the_helper_alone() {
+    let mark = mark();
+    let daemon = start(&mark, "count: { max: 0 }", "enforce", "{ run: [/bin/sh, -c, 'kill -HUP $$; exit 3'] }");
+    let helper = helper_of(&daemon);
+    let catches_hangups = || {
+        let status = fs::read_to_string(format!("/proc/{helper}/status")).unwrap();
+        let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap().trim().to_owned();
+        u64::from_str_radix(&caught, 16).unwrap() & 1 == 1
+    };
+    until("the helper does not catch hangups", catches_hangups);
+    for pid in [helper, daemon.pid()] {
+        let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).unwrap();
+        kill_process(pid, Signal::HUP).unwrap();
+    }
+    daemon.wait_for("the reload", |event| event.name() == "procprobe.agent.reloaded");
+    let _one = Actor::start(ACTOR, "sleep 600000", &mark);
+    let event = daemon.wait_for("the action", ran);
+    // Programs hear a hangup as ever.
+    assert_eq!((event.text("process.exit.signal"), helper_of(&daemon)), ("SIGHUP", helper), "{}", event.0);
 }
 
 #[test]

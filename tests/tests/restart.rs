@@ -67,15 +67,18 @@ fn storm(processes: u32, lasting: Duration) {
     assert!(lost.is_empty(), "the ring is large enough: {lost:?}");
     let told_of = history_when(&daemon, count, |event| event.is_exit() && of_storm(event));
     let mut by_pid: BTreeMap<u32, (u32, u32)> = BTreeMap::new();
-    let (mut cpu, mut inexact) = (0.0, 0);
+    let (mut cpu, mut estimates) = (0.0, Vec::new());
     for event in told_of.iter().filter(|event| of_storm(event)) {
         let seen = by_pid.entry(event.pid().unwrap()).or_default();
         if event.is_start() {
             seen.0 += 1;
         } else if event.is_exit() {
             seen.1 += 1;
-            cpu += event.float("process.cpu.time").unwrap();
-            inexact += usize::from(!event.attribute("process.cpu.exact").is_null());
+            let used = event.float("process.cpu.time").unwrap();
+            cpu += used;
+            if !event.attribute("process.cpu.exact").is_null() {
+                estimates.push((used, event.float("process.uptime").unwrap()));
+            }
         }
     }
     let starts = told_of.iter().filter(|event| event.is_start() && of_storm(event)).count();
@@ -89,9 +92,11 @@ fn storm(processes: u32, lasting: Duration) {
     // What the scheduler charged; getrusage can lack the end of a process that is waited for while it still runs.
     let truth = Actor::told_number(&charged, "others_cpu_ns") as f64 / 1e9;
     println!(
-        "{count} processes, {kills} deaths: CPU time {cpu:.4} s, truly {truth:.4} s, {:+.3} %, {inexact} not exact",
+        "{count} processes, {kills} deaths: CPU time {cpu:.4} s, truly {truth:.4} s, {:+.3} %; not exact, as (used, lived) s: \
+         {estimates:?}",
         (cpu / truth - 1.0) * 100.0
     );
+    let inexact = estimates.len();
     // The kernel does not tell of every task that it is freed; such an account is an estimate.
     assert!(inexact * 50 <= count, "{inexact} of {count} have no account");
     let most = truth * 0.001 + inexact as f64 * 0.000_5;

@@ -26,6 +26,7 @@ pub fn serve() -> io::Result<()> {
     if let Err(error) = keep_only(&KEPT) {
         tracing::warn!("the helper keeps its capabilities: {error}");
     }
+    outlive_hangups()?;
     let (stop, running) = io::pipe()?;
     let stop = Arc::new(stop);
     let mut threads = Vec::new();
@@ -41,6 +42,15 @@ pub fn serve() -> io::Result<()> {
         let _ = thread.join();
     }
     Ok(())
+}
+
+/// Whoever reloads the daemon by its name (`pkill -HUP`) hits this process as well. The signal is caught and not ignored: programs
+/// that are run would inherit that.
+fn outlive_hangups() -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+    let _entered = runtime.enter();
+    // What catches it stays for as long as the process does.
+    tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup()).map(drop)
 }
 
 fn perform(what: &What, stop: &PipeReader) -> Answer {

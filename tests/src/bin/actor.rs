@@ -258,30 +258,57 @@ fn forks(per_second: u32) -> Outcome {
     Ok(ExitCode::SUCCESS)
 }
 
-/// A cgroup is charged for each slice of each of its threads as the scheduler ends it, the last ones too.
+/// A cgroup is charged for each slice of each of its threads as the scheduler ends it, the last ones too: also for what a
+/// child does after it can be waited for.
 fn within(arguments: &[String], marks: &[String]) -> Outcome {
     let (cgroup, mode) = arguments.split_first().ok_or("no cgroup given")?;
     let cgroup = std::path::Path::new(cgroup);
     fs::write(cgroup.join("cgroup.procs"), "0")?;
-    let (own_before, before) = (own_cpu_ns(), cgroup_cpu_ns(cgroup)?);
+    let before = others_cpu_ns(cgroup)?;
     let mode: Vec<String> = mode.iter().cloned().chain(["--".to_owned()]).chain(marks.iter().cloned()).collect();
     let code = act(&mode)?;
-    // What the last child does after it can be waited for.
-    thread::sleep(Duration::from_millis(100));
-    let own = own_cpu_ns().saturating_sub(own_before);
-    tell(&[("others_cpu_ns", cgroup_cpu_ns(cgroup)?.saturating_sub(before).saturating_sub(own))])?;
+    let others = at_rest(|| others_cpu_ns(cgroup))?;
+    tell(&[("others_cpu_ns", u64::try_from(others - before)?)])?;
     Ok(code)
 }
 
-fn own_cpu_ns() -> u64 {
-    let used = Duration::try_from(clock_gettime(ClockId::ProcessCPUTime)).unwrap_or_default();
-    u64::try_from(used.as_nanos()).unwrap_or(u64::MAX)
+/// What was read when it has been the same for a while, but for what rounding makes of it.
+fn at_rest(mut read: impl FnMut() -> Result<i64, Box<dyn Error>>) -> Result<i64, Box<dyn Error>> {
+    let began = Instant::now();
+    let (mut last, mut same) = (read()?, 0);
+    while same < 4 {
+        if began.elapsed() > Duration::from_secs(30) {
+            return Err("it does not come to rest".into());
+        }
+        thread::sleep(Duration::from_millis(50));
+        let next = read()?;
+        same = if next.abs_diff(last) <= 2_000 { same + 1 } else { 0 };
+        last = next;
+    }
+    Ok(last)
 }
 
-fn cgroup_cpu_ns(cgroup: &std::path::Path) -> Result<u64, Box<dyn Error>> {
+/// What the cgroup was charged for without this thread, and less what this thread had used before it came there. Both are
+/// read as the scheduler booked them last: a slice that goes on is in neither.
+fn others_cpu_ns(cgroup: &std::path::Path) -> Result<i64, Box<dyn Error>> {
+    loop {
+        let (own, all_us) = (booked_ns()?, cgroup_cpu_us(cgroup)?);
+        if booked_ns()? == own {
+            return Ok(i64::try_from(all_us * 1000)? - i64::try_from(own)?);
+        }
+    }
+}
+
+/// CPU time of this thread up to the last time that the scheduler booked it.
+fn booked_ns() -> Result<u64, Box<dyn Error>> {
+    let text = fs::read_to_string("/proc/thread-self/schedstat")?;
+    Ok(text.split_whitespace().next().ok_or("schedstat is empty")?.parse()?)
+}
+
+fn cgroup_cpu_us(cgroup: &std::path::Path) -> Result<u64, Box<dyn Error>> {
     let stat = fs::read_to_string(cgroup.join("cpu.stat"))?;
     let line = stat.lines().find_map(|line| line.strip_prefix("usage_usec ")).ok_or("cpu.stat has no usage_usec")?;
-    Ok(line.parse::<u64>()? * 1000)
+    Ok(line.parse::<u64>()?)
 }
 
 fn herd(count: u64, mode: &[String], marks: &[String]) -> Outcome {
