@@ -166,6 +166,9 @@ pub(super) fn verdict(at: KTime, verdict: &PeerVerdict) -> Event {
                 PeerStanding::PathDown => {
                     format!("{who} was not down: it lived through {lasted} of silence, only the path was gone")
                 }
+                PeerStanding::AgentDown => {
+                    format!("{who} was not down: the host lived through {lasted} of silence, its procprobe did not")
+                }
                 other => format!("{who} is held for {} now, {lasted} after its last sign of life{by}", other.as_str()),
             };
             (name::PEER_RECLASSIFIED, Severity::Info, said)

@@ -250,6 +250,15 @@ fn verdicts_are_told_as_they_come() {
         (
             PeerVerdict {
                 silence: Some(Duration::from_secs(75)),
+                was: Some(PeerStanding::HostDown),
+                ..verdict(PeerTurn::Reclassified, PeerStanding::AgentDown)
+            },
+            (name::PEER_RECLASSIFIED, Severity::Info),
+            "web-\\x1b1 in a was not down: the host lived through 1m 15s of silence, its procprobe did not",
+        ),
+        (
+            PeerVerdict {
+                silence: Some(Duration::from_secs(75)),
                 ..verdict(PeerTurn::Recovered, PeerStanding::HostDown)
             },
             (name::PEER_RECOVERED, Severity::Info),

@@ -56,9 +56,9 @@ fn strangers_of_one_site_meet_by_one_hello() {
     let mut b = guard(&[1], 3);
     assert_eq!(send(at(5_000), &mut a, &mut b, b"again"), [b"again"]);
     assert_eq!(send(at(5_000), &mut a, &mut b, b"once"), [b"once"]);
-    // What was sent a moment before goes to the new life as well: it may have been lost with the old one.
+    // What was sent a moment before goes to the new life as well, once: it may have been lost with the old one.
     let mut b = guard(&[1], 4);
-    assert_eq!(send(at(5_500), &mut a, &mut b, b"last"), [&b"again"[..], b"once", b"last"]);
+    assert_eq!(send(at(5_500), &mut a, &mut b, b"last"), [b"once", b"last"]);
 }
 
 #[test]
