@@ -56,8 +56,8 @@ impl Cut {
         let is = |hosts: &[bool], host: usize| hosts.get(host).copied().unwrap_or(false);
         match &self.ways {
             Ways::Around(hosts) => is(hosts, from) != is(hosts, to),
-            Ways::Between(these, those) => is(these, from) && is(those, to) || is(those, from) && is(these, to),
-            Ways::From(these, those) => is(these, from) && is(those, to),
+            Ways::Between(one, other) => is(one, from) && is(other, to) || is(other, from) && is(one, to),
+            Ways::From(one, other) => is(one, from) && is(other, to),
             Ways::AllBut(host, kept) => from == *host && !is(kept, to) || to == *host && !is(kept, from),
             Ways::Some(part, seed) => {
                 let pair = (from as u64) << 32 | to as u64;

@@ -140,7 +140,11 @@ fn look_at_end(script: &Script, world: &World, outcome: &mut Outcome) {
             let up = world.site(host).is_some();
             let held_alive = matches!(view.state, State::Alive | State::Suspect);
             if up != held_alive {
-                outcome.wrong_at_end.push(format!("{observer} holds {host} {:?}, it is up: {up}", view.state));
+                outcome.wrong_at_end.push(format!(
+                    "{observer} holds {host} {:?}, it is up: {up}; {:?}",
+                    view,
+                    site.health()
+                ));
             }
         }
         if seen != script.zones.len() {

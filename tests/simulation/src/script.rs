@@ -92,6 +92,8 @@ impl Script {
     /// A run of so many hosts.
     pub fn new(seed: u64, kind: Kind, hosts: usize) -> Self {
         let mut chance = Chance::new(seed.wrapping_mul(31).wrapping_add(7));
+        // Of fewer hosts no part is large enough to be told from hosts that die.
+        let hosts = if kind == Kind::Split { hosts.max(10) } else { hosts };
         let zone_count = 1 + chance.below((hosts / 3).clamp(1, 5));
         let zone_count = if kind == Kind::ZoneCut { zone_count.max(2).min(hosts / 2) } else { zone_count };
         let loss = [0, 0, 10_000, 50_000, 100_000, 200_000, 300_000][chance.below(7)];
@@ -214,18 +216,7 @@ impl Script {
                 self.cut(chance, at, Ways::Around(group));
             }
             Kind::Slow => self.slow(chance, at),
-            Kind::Collector => {
-                let all = chance.below(3) == 0;
-                let back = at + chance.between(15 * SEC, 40 * SEC);
-                for host in 0..hosts {
-                    self.deeds.push((5 * SEC, host, Deed::Collector(Reach::Reached)));
-                    if all || host % 4 == 0 {
-                        self.deeds.push((at, host, Deed::Collector(Reach::Lost)));
-                        self.deeds.push((back, host, Deed::Collector(Reach::Reached)));
-                    }
-                }
-                self.end = back + 10 * SEC;
-            }
+            Kind::Collector => self.lose_collector(chance, at),
             Kind::Isolated => {
                 let host = chance.below(hosts);
                 let alone = (0..hosts).map(|other| other == host).collect();
@@ -255,6 +246,19 @@ impl Script {
                 self.end = 85 * SEC;
             }
         }
+    }
+
+    fn lose_collector(&mut self, chance: &mut Chance, at: u64) {
+        let all = chance.below(3) == 0;
+        let back = at + chance.between(15 * SEC, 40 * SEC);
+        for host in 0..self.hosts() {
+            self.deeds.push((5 * SEC, host, Deed::Collector(Reach::Reached)));
+            if all || host % 4 == 0 {
+                self.deeds.push((at, host, Deed::Collector(Reach::Lost)));
+                self.deeds.push((back, host, Deed::Collector(Reach::Reached)));
+            }
+        }
+        self.end = back + 10 * SEC;
     }
 
     fn kill_one(&mut self, chance: &mut Chance, at: u64) -> usize {
@@ -288,9 +292,9 @@ impl Script {
         let ways = match chance.below(if zones >= 3 { 3 } else { 1 }) {
             0 => Ways::Some(chance.between(20_000, 200_000), chance.number()),
             turn => {
-                let (these, those) = (chance.below(zones), chance.below(zones));
-                let of = |zone: usize| self.zones.iter().map(|other| *other == zone && these != those).collect();
-                if turn == 1 { Ways::Between(of(these), of(those)) } else { Ways::From(of(these), of(those)) }
+                let (one, other) = (chance.below(zones), chance.below(zones));
+                let of = |zone: usize| self.zones.iter().map(|its| *its == zone && one != other).collect();
+                if turn == 1 { Ways::Between(of(one), of(other)) } else { Ways::From(of(one), of(other)) }
             }
         };
         self.network.cuts.push(Cut { from: at, until, ways });

@@ -58,7 +58,7 @@ fn nothing_happens_where_nothing_happens() {
 fn every_survivor_calls_a_dead_host_down_soon() {
     let outcomes = check(Kind::Death, 0..25, small);
     assert!(median(&outcomes) <= 10 * SEC);
-    let large = check(Kind::Death, 0..1, |_| 300);
+    let large = check(Kind::Death, 0..3, |_| 200);
     assert!(median(&large) <= 10 * SEC);
     assert_eq!(told(&outcomes, VerdictKind::Down, What::AgentDown), 0);
 }

@@ -67,18 +67,16 @@ impl Budget {
 
     /// The share of what came from here: of a member if `member` says so (its handle), of the address otherwise.
     pub(super) fn share(&mut self, member: Option<u32>, from: SocketAddr) -> &mut Share {
-        let place = match member {
-            Some(member) => usize::try_from(member).unwrap_or(0),
-            None => {
-                let number = match from.ip() {
-                    std::net::IpAddr::V4(ip) => number_of_bytes(self.seed, &ip.octets()),
-                    // A network of its own is what one host has.
-                    std::net::IpAddr::V6(ip) => number_of_bytes(self.seed, &ip.octets()[..8]),
-                };
-                usize::try_from(number % SHARES as u64).unwrap_or(0)
-            }
+        let of_address = || {
+            let number = match from.ip() {
+                std::net::IpAddr::V4(ip) => number_of_bytes(self.seed, &ip.octets()),
+                // A network of its own is what one host has.
+                std::net::IpAddr::V6(ip) => number_of_bytes(self.seed, &ip.octets()[..8]),
+            };
+            usize::try_from(number % SHARES as u64).unwrap_or(0)
         };
-        let place = if member.is_some() { SHARES + place } else { place };
+        let of_member = |member: u32| SHARES + usize::try_from(member).unwrap_or(0);
+        let place = member.map_or_else(of_address, of_member);
         if self.shares.len() <= place {
             self.shares.resize(place + 1, Share::default());
         }

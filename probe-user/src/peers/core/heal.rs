@@ -8,7 +8,7 @@ use super::message::Told;
 use super::probe::Reason;
 use super::site::{Out, Site};
 use super::table::{Handle, ME, Standing};
-use super::{Member, PeerId, Why};
+use super::{PeerId, Why};
 
 /// How often one is tried right after another one came back.
 const HEALING_EVERY: Duration = Duration::from_millis(250);
@@ -48,11 +48,6 @@ impl Site {
             .get(handle)
             .map_or((PeerId([0; 16]), [0; 16], 0), |peer| (peer.id, peer.record.member.boot, peer.record.member.life));
         Told::Obituary { subject, boot, life }
-    }
-
-    /// The same, about a life that is over.
-    pub(super) fn obituary_of(&self, member: &Member) -> Told<'static> {
-        Told::Obituary { subject: member.id(), boot: member.boot, life: member.life }
     }
 
     /// One who is down was heard: it is told, and will say something new.

@@ -6,7 +6,7 @@
 use super::member::RecordBytes;
 use super::statement::{STATEMENT_BYTES, Statement};
 use super::wire::{Reader, Write};
-use super::{PeerId, Reach, Record};
+use super::{Member, PeerId, Reach, Record};
 
 /// Version of everything in here; another one is no message.
 const VERSION: u8 = 1;
@@ -149,12 +149,24 @@ pub(super) fn read<'a>(reader: &mut Reader<'a>) -> Option<(Head, Body<'a>)> {
     Some((head, body))
 }
 
-/// Reads one item. Nothing more: `Some(None)`; no item: `None`.
-pub(super) fn item<'a>(reader: &mut Reader<'a>) -> Option<Option<Item<'a>>> {
+/// What comes next in a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Next<'a> {
+    Item(Item<'a>),
+    End,
+    Malformed,
+}
+
+/// Reads one item.
+pub(super) fn item<'a>(reader: &mut Reader<'a>) -> Next<'a> {
     if reader.is_empty() {
-        return Some(None);
+        return Next::End;
     }
-    Some(Some(match reader.u8()? {
+    read_item(reader).map_or(Next::Malformed, Next::Item)
+}
+
+fn read_item<'a>(reader: &mut Reader<'a>) -> Option<Item<'a>> {
+    Some(match reader.u8()? {
         1 => Item::Suspect {
             subject: PeerId(reader.array()?),
             incarnation: reader.u32()?,
@@ -168,7 +180,7 @@ pub(super) fn item<'a>(reader: &mut Reader<'a>) -> Option<Option<Item<'a>>> {
         }
         4 => Item::Obituary { subject: PeerId(reader.array()?), boot: reader.array()?, life: reader.u32()? },
         _ => return None,
-    }))
+    })
 }
 
 /// An item to be sent.
@@ -181,6 +193,11 @@ pub(super) enum Told<'a> {
 }
 
 impl Told<'_> {
+    /// To a member, about a life of its own that was held to be over.
+    pub(super) fn of_death(member: &Member) -> Self {
+        Self::Obituary { subject: member.id(), boot: member.boot, life: member.life }
+    }
+
     /// Adds it, if the message stays within `bytes_max`.
     pub(super) fn add(&self, out: &mut Vec<u8>, bytes_max: usize) -> bool {
         if out.len() + self.bytes() > bytes_max {

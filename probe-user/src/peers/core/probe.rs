@@ -1,7 +1,5 @@
 //! Probing: one member after the other, directly (twice), then through helpers and by TCP. Lifeguard's score of this node.
 
-use std::time::Duration;
-
 use crate::time::KTime;
 
 use super::message::{Body, Told, begin};

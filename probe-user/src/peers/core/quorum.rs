@@ -21,7 +21,7 @@ const SAMPLE: usize = 8;
 /// How often a witness tries one more.
 const SAMPLE_EVERY: Duration = Duration::from_millis(300);
 /// A member that went down still counts for so long: it was known alive lately.
-const LATELY: Duration = Duration::from_secs(60);
+const LATELY: Duration = Duration::from_mins(1);
 /// How long the quorum must be missed before this node says so, and reached before it says that.
 const SAY_AFTER: Duration = Duration::from_secs(8);
 const TAKE_BACK_AFTER: Duration = Duration::from_secs(3);

@@ -8,7 +8,7 @@ use crate::time::KTime;
 
 use super::gossip::News;
 use super::member::RecordBytes;
-use super::message::{Body, Head, Item, Told, begin, item, read};
+use super::message::{Body, Head, Item, Next, Told, begin, item, read};
 use super::probe::Way;
 use super::site::{Out, Site};
 use super::table::{Handle, ME, NotTaken, Standing};
@@ -54,10 +54,9 @@ impl Site {
         let mut items = 0;
         loop {
             match item(&mut reader) {
-                Some(None) => break,
-                Some(Some(item)) if reliable || items < ITEMS_MAX => self.take_item(now, from, proven, item, out),
-                Some(Some(_)) => break,
-                None => {
+                Next::Item(item) if reliable || items < ITEMS_MAX => self.take_item(now, from, proven, item, out),
+                Next::Item(_) | Next::End => break,
+                Next::Malformed => {
                     self.refused.malformed += 1;
                     break;
                 }
@@ -67,9 +66,9 @@ impl Site {
         self.comparing = false;
         // Its own record may have been among the items.
         let sender = self.table.find(&head.sender);
-        let heard = sender
+        let audible = sender
             .filter(|handle| self.table.get(*handle).is_some_and(|peer| peer.record.member.addr.ip() == from.ip()));
-        if let Some(handle) = heard {
+        if let Some(handle) = audible {
             self.heard(now, handle, &head, out);
         }
         let answer = match sender.and_then(|handle| self.table.get(handle)) {
@@ -79,7 +78,7 @@ impl Site {
         let introduce =
             sender.and_then(|handle| self.table.get(handle)).is_none_or(|peer| peer.incarnation() < head.incarnation);
         self.answer(now, &Met { to: answer, sender, head, reliable, introduce }, &body, out);
-        if let Some(handle) = heard {
+        if let Some(handle) = audible {
             self.compare_digest(now, handle, head.digest, out);
         }
     }
@@ -160,10 +159,9 @@ impl Site {
         peer.heard = now;
         peer.reach = head.reach;
         match peer.standing {
-            Standing::Alive => {}
+            Standing::Alive | Standing::Left => {}
             Standing::Suspect => self.heard_suspect(now, handle, out),
             Standing::Down => self.heard_dead(now, handle, out),
-            Standing::Left => {}
         }
     }
 
@@ -240,7 +238,7 @@ impl Site {
             && peer.record.member.boot == before.member.boot
         {
             let to = peer.record.member.addr;
-            self.send_news(to, &[self.obituary_of(&before.member)], out);
+            self.send_news(to, &[Told::of_death(&before.member)], out);
         }
         self.came_back(now, handle, &before, learned, out);
         let now_is = if leaving.is_some() { Standing::Left } else { Standing::Alive };

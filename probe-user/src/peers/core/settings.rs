@@ -73,11 +73,11 @@ impl Default for Settings {
             ask_patience: Duration::from_millis(1_500),
             together_min: 3,
             together_part: 10,
-            reboot_grace: Duration::from_secs(300),
+            reboot_grace: Duration::from_mins(5),
             path_after: Duration::from_secs(15),
             vouch_period: Duration::from_secs(10),
             heal_period: Duration::from_secs(10),
-            forget: Duration::from_secs(24 * 3600),
+            forget: Duration::from_hours(24),
             packet_bytes: PACKET_BYTES,
             lifeguard: true,
         }

@@ -83,7 +83,7 @@ impl Case {
         } else {
             f64::from(confirmed + 1).ln() / f64::from(enough + 1).ln()
         };
-        (most - (most - least).mul_f64(part)) * (4 + score) / 4
+        most.saturating_sub(most.saturating_sub(least).mul_f64(part)) * (4 + score) / 4
     }
 }
 
