@@ -9,7 +9,7 @@ use procprobe_tests::home::wait_until;
 use procprobe_tests::site::Site;
 
 /// For what must come; verdicts take about ten seconds.
-const SOON: Duration = Duration::from_secs(60);
+const SOON: Duration = Duration::from_mins(1);
 
 /// The events of the collector that fit, in the order in which they came.
 fn arrived(site: &Site, fits: impl Fn(&Event) -> bool) -> Vec<Event> {
@@ -96,7 +96,7 @@ fn a_dead_daemon_is_no_dead_host(site: &mut Site) {
     all_hold(site, &["a3"], "a3", "agent_down");
     let told = wait_for_event(site, "down", "a3", "agent_down");
     let incident = told.text("incident").to_owned();
-    assert_eq!(incidents(site, &["a3"], "a3"), [incident.clone()]);
+    assert_eq!(incidents(site, &["a3"], "a3"), std::slice::from_ref(&incident));
     let witnesses = told.attribute("witnesses").as_array().unwrap().clone();
     assert!(
         witnesses.iter().any(|witness| witness["evidence"].as_str().unwrap().contains("the host answers")),
@@ -182,7 +182,7 @@ fn a_dead_host_is_down_and_one_that_lived_through_it_proves_that(site: &mut Site
     let told = wait_for_event(site, "down", "a4", "host_down");
     assert!(told.attribute("witnesses").as_array().unwrap().len() >= 2, "{}", told.0);
     let incident = told.text("incident").to_owned();
-    assert_eq!(incidents(site, &["a4"], "a4"), [incident.clone()]);
+    assert_eq!(incidents(site, &["a4"], "a4"), std::slice::from_ref(&incident));
     // Whoever tells it, it is one incident.
     let others = arrived(site, |event| event.name() == "procprobe.peer.down" && event.text("peer") == "a4");
     assert!(others.iter().all(|event| event.text("incident") == incident), "{others:?}");
