@@ -1,4 +1,4 @@
-//! `simulate [--seeds N] [--first N] [--kind KIND] [--hosts N]`: many runs, and what came of them.
+//! `simulate [--seeds N] [--first N] [--kind KIND] [--hosts N] [--lifeguard-only]`: many runs, and what came of them.
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
@@ -17,15 +17,17 @@ struct Options {
     kind: Option<Kind>,
     hosts: Option<usize>,
     verbose: bool,
+    /// Only with it.
+    on: bool,
 }
 
 fn main() -> ExitCode {
     let Some(options) = options() else {
-        eprintln!("simulate [--seeds N] [--first N] [--kind KIND] [--hosts N] [--verbose]");
+        eprintln!("simulate [--seeds N] [--first N] [--kind KIND] [--hosts N] [--lifeguard-only] [--verbose]");
         return ExitCode::from(2);
     };
     let mut fine = true;
-    for lifeguard in [true, false] {
+    for lifeguard in [true, false].into_iter().take(if options.on { 1 } else { 2 }) {
         let settings = Settings { lifeguard, ..Settings::default() };
         let began = std::time::Instant::now();
         let outcomes = all(&options, &settings);
@@ -44,7 +46,7 @@ fn main() -> ExitCode {
 }
 
 fn options() -> Option<Options> {
-    let mut options = Options { seeds: 1_000, first: 1, kind: None, hosts: None, verbose: false };
+    let mut options = Options { seeds: 1_000, first: 1, kind: None, hosts: None, verbose: false, on: false };
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
@@ -55,6 +57,7 @@ fn options() -> Option<Options> {
                 let name = arguments.next()?.to_lowercase();
                 options.kind = Some(*KINDS.iter().find(|kind| format!("{kind:?}").to_lowercase() == name)?);
             }
+            "--lifeguard-only" => options.on = true,
             "--verbose" => options.verbose = true,
             _ => return None,
         }

@@ -214,6 +214,20 @@ impl Site {
         self.judge(now, handle, out);
     }
 
+    /// A statement that is known already. One that others still go by, as their lists say, is as good as new: this node may
+    /// have been cut off when it came first.
+    fn repeat_statement(&mut self, now: KTime, handle: Handle, statement: &Statement, out: Out<'_>) {
+        if !self.comparing {
+            return;
+        }
+        if let Some(case) = self.table.get_mut(handle).and_then(|peer| peer.case.as_mut())
+            && let Some((_, at)) = case.statements.iter_mut().find(|(known, _)| known == statement)
+        {
+            *at = now;
+        }
+        self.judge(now, handle, out);
+    }
+
     /// Somebody's statement, from the network.
     pub(super) fn take_statement(
         &mut self,
@@ -244,13 +258,17 @@ impl Site {
             || evidence.host.is_none()
             || evidence.direct == 0
             || subject.standing == Standing::Left
-            || subject.case.as_ref().is_some_and(|case| {
-                case.statements.iter().any(|(known, _)| *known == statement) || case.verdict == Some(What::AgentDown)
-            })
+            || subject.case.as_ref().is_some_and(|case| case.verdict == Some(What::AgentDown))
         {
             return;
         }
         let key = speaker.record.member.public_key;
+        let known =
+            subject.case.as_ref().is_some_and(|case| case.statements.iter().any(|(known, _)| *known == statement));
+        if known {
+            self.repeat_statement(now, handle, &statement, out);
+            return;
+        }
         if !self.budget.share(sender, from).signature() {
             self.refused.flood += 1;
             return;

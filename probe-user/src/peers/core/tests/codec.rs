@@ -1,5 +1,7 @@
 //! Messages: every one comes back as it was, no bytes make a node fall over, and the wire stays what it is.
 
+use std::fmt::Write as _;
+
 use proptest::prelude::*;
 
 use super::super::member::RecordBytes;
@@ -30,7 +32,10 @@ fn statement() -> Statement {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 #[test]
