@@ -144,6 +144,12 @@ fn without_a_daemon_status_and_match_say_so() {
 }
 
 #[test]
+fn top_wants_a_terminal() {
+    let output = check(&["top"], 2, &[("err", "needs a terminal"), ("err", "procprobe status")]);
+    assert!(output.stdout.is_empty());
+}
+
+#[test]
 fn texts_for_editors_shells_and_readers() {
     for args in [&["schema"][..], &["schema", "config"]] {
         let schema: serde_json::Value = serde_json::from_slice(&check(args, 0, &[]).stdout).unwrap();

@@ -199,6 +199,11 @@ impl Daemon {
         self.child.id()
     }
 
+    /// Where it answers.
+    pub fn socket(&self) -> PathBuf {
+        self.folder.path().join("api.sock")
+    }
+
     /// Where its policies are.
     pub fn policies(&self) -> PathBuf {
         self.folder.path().join("policies")

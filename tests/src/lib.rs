@@ -30,6 +30,7 @@ pub mod section;
 pub mod site;
 pub mod spare;
 pub mod stream;
+pub mod tmux;
 pub mod web;
 
 use std::path::Path;

@@ -64,7 +64,7 @@ fn blocks(text: &str) -> Vec<Block> {
 }
 
 /// A line without what differs from one run to the next: numbers are one sign, spaces one space, colours nothing.
-fn masked(line: &str) -> String {
+pub fn masked(line: &str) -> String {
     let mut masked = String::new();
     let mut number = false;
     let mut plain = String::new();

@@ -29,6 +29,11 @@ fn getting_started() {
 }
 
 #[test]
+fn top() {
+    check("top.md", &["procprobe top"]);
+}
+
+#[test]
 fn operations() {
     check("operations.md", &[]);
 }

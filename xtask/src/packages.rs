@@ -30,7 +30,7 @@ enum How {
     Unpack,
 }
 
-const FOR_TESTS: [Program; 7] = [
+const FOR_TESTS: [Program; 8] = [
     Program { name: "logrotate", package: "logrotate", why: "rotates what is read meanwhile", how: How::Install },
     Program {
         name: "prometheus-alertmanager",
@@ -42,6 +42,7 @@ const FOR_TESTS: [Program; 7] = [
     Program { name: "systemd-analyze", package: "systemd", why: "judges the unit", how: How::Install },
     Program { name: "runc", package: "runc", why: "makes a real container", how: How::Install },
     Program { name: "curl", package: "curl", why: "asks what the pages of docs/ ask", how: How::Install },
+    Program { name: "tmux", package: "tmux", why: "is the terminal of `procprobe top`", how: How::Install },
     Program { name: "pkill", package: "procps", why: "signals what they signal", how: How::Install },
 ];
 

@@ -42,10 +42,14 @@ pub enum Command {
     Replay(ReplayArgs),
     /// Print what the daemon told, from its local history
     Events(EventsArgs),
+    /// Sum up what the daemon told: alarms, jobs, what used most, losses
+    Report(ReportArgs),
     /// Say how the daemon stands: groups, alarms, losses, its own cost
     Status(StatusArgs),
     /// Say who of the site is there, as this host knows it; or make the key that a site shares
     Peers(PeersArgs),
+    /// The same, live in a terminal: groups, alarms, processes, starts and ends, jobs
+    Top(TopArgs),
     /// Remove what a daemon that has ended left in the kernel, programs and maps
     Unload(UnloadArgs),
     /// Say what this kernel and these capabilities allow, with the remedy
@@ -268,6 +272,20 @@ pub struct EventsArgs {
     pub socket: PathBuf,
 }
 
+/// `report`
+#[derive(Debug, Args)]
+pub struct ReportArgs {
+    /// What was told since so long ago
+    #[arg(long, value_name = "DURATION", value_parser = past, default_value = "24h")]
+    pub since: String,
+    /// How the answer looks
+    #[arg(long, value_enum, default_value = "text")]
+    pub format: Format,
+    /// Socket of the daemon to ask
+    #[arg(long, value_name = "PATH", value_parser = socket, default_value = DEFAULT_SOCKET)]
+    pub socket: PathBuf,
+}
+
 /// `status`
 #[derive(Debug, Args)]
 pub struct StatusArgs {
@@ -289,6 +307,17 @@ pub struct PeersArgs {
     /// How the answer looks
     #[arg(long, value_enum, default_value = "text")]
     pub format: Format,
+    /// Socket of the daemon to ask
+    #[arg(long, value_name = "PATH", value_parser = socket, default_value = DEFAULT_SOCKET)]
+    pub socket: PathBuf,
+}
+
+/// `top`
+#[derive(Debug, Args)]
+pub struct TopArgs {
+    /// How often the daemon is asked
+    #[arg(long, value_name = "DURATION", value_parser = sample_interval, default_value = "1s")]
+    pub interval: Duration,
     /// Socket of the daemon to ask
     #[arg(long, value_name = "PATH", value_parser = socket, default_value = DEFAULT_SOCKET)]
     pub socket: PathBuf,

@@ -12,12 +12,15 @@ mod peers;
 mod produce;
 mod record;
 mod replay;
+mod report;
 mod run;
 mod status;
 mod test;
 #[cfg(test)]
 mod tests;
+mod top;
 mod unload;
+mod words;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -67,8 +70,10 @@ pub fn main() -> ExitCode {
         Command::Record(args) => record::record(&args),
         Command::Replay(args) => replay::replay(&args),
         Command::Events(args) => events::events(&args),
+        Command::Report(args) => report::report(&args),
         Command::Status(args) => status::status(&args),
         Command::Peers(args) => peers::peers(&args),
+        Command::Top(args) => top::top(&args),
         Command::Unload(args) => unload::unload(&args),
         Command::Doctor(args) => crate::doctor::doctor(&args),
         Command::Schema(args) => produce::schema(&args),

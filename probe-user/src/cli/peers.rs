@@ -6,7 +6,8 @@ use std::fmt::Write as _;
 use serde_json::Value;
 
 use super::args::{Format, PeersArgs, PeersCommand, PeersKeyArgs};
-use super::status::{list, span, table, word};
+use super::status::{list, word};
+use super::words::{span, table};
 use super::{Exit, block_on, complain, print};
 use crate::peers::keys::{Key, random_text};
 use crate::serve::client;

@@ -71,7 +71,9 @@ fn what_is_wrong_is_told_with_exit_code_2() {
     check_refused("match 1 --exe /a", "cannot be used with");
     check_refused("match -1", "-1");
     check_refused(&format!("status --socket /{}", "x".repeat(200)), "107 bytes");
-    check_refused("top", "unrecognized subcommand");
+    check_refused("top --interval 1ms", "100ms to 1h");
+    check_refused("report --since 7", "unit");
+    check_refused("up", "unrecognized subcommand");
 }
 
 #[test]
@@ -83,6 +85,10 @@ fn what_is_right_is_taken() {
         "match 1",
         "match --exe /usr/sbin/nginx --args -x --user www-data --policies /p",
         "status --format json --socket /s",
+        "report",
+        "report --since 7d --format json --socket /s",
+        "top",
+        "top --interval 500ms --socket /s",
         "doctor",
         "doctor --collector http://h",
         "schema",

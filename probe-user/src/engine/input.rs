@@ -38,6 +38,17 @@ pub enum Processes {
     None,
 }
 
+impl Processes {
+    /// As in the configuration.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Matched => "matched",
+            Self::All => "all",
+            Self::None => "none",
+        }
+    }
+}
+
 /// Everything that the engine can be told.
 #[derive(Clone, Debug)]
 pub enum Input {

@@ -36,6 +36,7 @@ mod raise;
 mod reload;
 mod reread;
 mod restore;
+pub mod roster;
 pub mod seen;
 pub mod status;
 mod tell;
@@ -53,6 +54,7 @@ pub use self::input::{Input, Processes, Settings};
 pub(crate) use self::reread::{Hope, next_look};
 pub(crate) use self::restore::KEPT;
 pub use self::restore::{KnownTable, Restored, Standing};
+pub use self::roster::{Member, Roster};
 pub use self::status::{
     ActionStatus, BoundStatus, Each, GroupStatus, GroupUsage, LogStatus, LossStatus, PeerSetStatus, State, Status,
 };

@@ -11,6 +11,7 @@ mod membership;
 mod random;
 mod reload;
 mod restarts;
+mod roster;
 mod runs;
 mod schedules;
 mod usage;

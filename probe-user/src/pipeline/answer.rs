@@ -13,6 +13,8 @@ impl Daemon {
             Query::Events { since, follow, reply } => drop(reply.send(self.outlets.history(since, follow))),
             Query::Peers { reply } => self.site.report(reply),
             Query::Match { subject, reply } => drop(reply.send(self.matches(&subject))),
+            Query::Group { name, reply } => drop(reply.send(self.core.engine().roster(&name, clock::now()))),
+            Query::Alarms { reply } => drop(reply.send(self.outlets.alarms())),
         }
     }
 
@@ -48,6 +50,7 @@ impl Daemon {
                 uptime: now.since(self.began).as_secs_f64(),
                 seq: self.outlets.last_seq(),
                 processes: status.processes,
+                told: self.prepared.config.events.processes.as_str().to_owned(),
                 degraded: self.degraded.iter().cloned().chain(self.http.note()).chain(self.left_out_note()).collect(),
                 pins: self.core.kernel().records.tail().and(self.pins.as_ref()).map(|pins| pins.path().to_owned()),
                 http: self.http.address(),

@@ -4,6 +4,7 @@
 //! Each event is written as JSON once, whoever gets it. Nothing here waits: what a way out cannot take it drops, counts,
 //! and tells as an event of its own.
 
+mod alarms;
 mod last;
 mod turns;
 mod ways;
@@ -25,11 +26,13 @@ use crate::outlet::Dropped;
 use crate::output::{Format, Sink};
 use crate::policy::spec::PolicySet;
 use crate::resume::Numbers;
+use crate::serve::AlarmsOn;
 use crate::spool::{self, Class, Entry, Limits, Spool, View};
 use crate::stamp::{Gap, Lines, Stamper, line};
 use crate::time::KTime;
 
 use super::PipelineError;
+use alarms::Alarms;
 use ways::{Way, wanted};
 
 /// All ways out.
@@ -47,6 +50,7 @@ pub(super) struct Outlets {
     reported: Vec<forward::Settings>,
     dead: Arc<DeadLetters>,
     notifier: Notifier,
+    alarms: Alarms,
     lines: Lines,
     /// Numbers that no event has, until that is told.
     gap: Option<Gap>,
@@ -80,6 +84,7 @@ impl Outlets {
             reported: Vec::new(),
             dead: Arc::new(DeadLetters::in_state(&config.state_dir)),
             notifier,
+            alarms: Alarms::default(),
             lines: Lines::default(),
             gap,
             bell: Arc::default(),
@@ -128,6 +133,7 @@ impl Outlets {
                 offer(&self.spool, Entry { class, wall, line: line.clone() });
                 if let Some(alarm) = alarm {
                     self.notifier.offer(&alarm, &stamped.id, &line);
+                    self.alarms.turn(&alarm, &line);
                 }
             }
             Err(error) => cannot_write(&stamped, &error),
@@ -251,6 +257,11 @@ impl Outlets {
             None if follow => view.from_now(),
             None => view,
         }
+    }
+
+    /// The alarms that are on, as they were told last.
+    pub(super) fn alarms(&self) -> AlarmsOn {
+        self.alarms.report()
     }
 
     /// Everything dropped since the start.

@@ -7,6 +7,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::{MatchReport, Subject};
+use crate::engine::Roster;
 use crate::event::clean;
 
 /// A little longer than the daemon lets a query wait, so that its own words arrive.
@@ -54,6 +55,23 @@ pub async fn status(socket: &Path) -> Result<Value, AskError> {
 /// `GET /v1/peers`, as it came.
 pub async fn peers(socket: &Path) -> Result<Value, AskError> {
     get(socket, "/v1/peers").await
+}
+
+/// The same answer, as this version understands it.
+pub async fn status_as<T: DeserializeOwned>(socket: &Path) -> Result<T, AskError> {
+    get(socket, "/v1/status").await
+}
+
+/// `GET /v1/group`.
+pub async fn group(socket: &Path, name: &str) -> Result<Roster, AskError> {
+    let mut url = reqwest::Url::parse("http://procprobe/v1/group").map_err(|error| garbled(socket, &error))?;
+    url.query_pairs_mut().append_pair("name", name);
+    get(socket, &format!("{}?{}", url.path(), url.query().unwrap_or_default())).await
+}
+
+/// `GET /v1/alarms`.
+pub async fn alarms<T: DeserializeOwned>(socket: &Path) -> Result<T, AskError> {
+    get(socket, "/v1/alarms").await
 }
 
 /// `GET /v1/match`.

@@ -4,6 +4,8 @@
 //! - `GET /v1/status`: [`StatusReport`];
 //! - `GET /v1/events?since=10m&name=GLOB&follow=true`: the local history, one event a line ([`events`]);
 //! - `GET /v1/peers`: everybody of the site, a [`PeersReport`];
+//! - `GET /v1/group?name=NAME`: the members of a group or job, with what each uses ([`Roster`]);
+//! - `GET /v1/alarms`: the alarms that are on, each as it was told last ([`AlarmsOn`]);
 //! - `GET /v1/match?pid=N`, or `?exe=..&args=..&user=..&comm=..&cgroup=..`: a [`MatchReport`].
 //!
 //! The pipeline owns all state: a request becomes a [`Query`] with a place for the answer, and the pipeline answers
@@ -25,6 +27,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
@@ -34,7 +37,7 @@ pub use socket::BindError;
 
 use crate::agent::{Cost, KernelCost};
 use crate::config::Api;
-use crate::engine;
+use crate::engine::{self, Roster};
 use crate::forward;
 use crate::logs::LogsReport;
 use crate::notify;
@@ -69,6 +72,18 @@ pub enum Query {
     Peers {
         /// Where the answer goes; `None` where no peers are configured.
         reply: oneshot::Sender<Option<PeersReport>>,
+    },
+    /// The members of a group or job.
+    Group {
+        /// Its name.
+        name: String,
+        /// Where the answer goes; `None`: there is no such group.
+        reply: oneshot::Sender<Option<Roster>>,
+    },
+    /// The alarms that are on.
+    Alarms {
+        /// Where the answer goes.
+        reply: oneshot::Sender<AlarmsOn>,
     },
     /// Which groups a process belongs to.
     Match {
@@ -154,6 +169,9 @@ pub struct AgentReport {
     pub seq: u64,
     /// Processes in the table.
     pub processes: usize,
+    /// For which processes start and exit are told: `all`, `matched` or `none`.
+    #[serde(default)]
+    pub told: String,
     /// What works less well than it should.
     pub degraded: Vec<String>,
     /// Where its programs are pinned; `None`: nowhere, and they go with it.
@@ -166,6 +184,26 @@ pub struct AgentReport {
     pub cost: Cost,
     /// What its programs cost inside the kernel.
     pub kernel: KernelCost,
+}
+
+/// The alarms that are on, as their events told them last.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AlarmsOn {
+    /// By name and instance.
+    pub alarms: Vec<ToldAlarm>,
+    /// How many more are on that no room was left for.
+    pub left_out: usize,
+}
+
+/// An alarm that is on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ToldAlarm {
+    /// `nginx.count.min`
+    pub name: String,
+    /// What of the bound's set, where it judges several things by themselves.
+    pub instance: Option<String>,
+    /// Its event, JSON as it went out.
+    pub event: Bytes,
 }
 
 /// Which groups a process belongs to, and why not to the others.

@@ -17,7 +17,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::time::timeout;
 
 use super::listener::Lease;
-use super::{Fields, Query, Subject, events};
+use super::{AlarmsOn, Fields, Query, Subject, events};
 use crate::event::clean;
 use crate::policy::glob::Glob;
 use crate::yaml::units;
@@ -32,6 +32,8 @@ pub(super) fn router(queries: mpsc::Sender<Query>) -> Router {
         .route("/v1/status", get(status))
         .route("/v1/match", get(matches))
         .route("/v1/peers", get(peers))
+        .route("/v1/group", get(group))
+        .route("/v1/alarms", get(alarms))
         .fallback(async |uri: Uri| refuse(StatusCode::NOT_FOUND, &format!("there is no {}", clean(uri.path()))))
         .with_state(queries)
 }
@@ -90,6 +92,50 @@ async fn matches(
         Err(why) => refuse(StatusCode::BAD_REQUEST, &why),
     })
     .await
+}
+
+/// The query string of a group.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Named {
+    name: String,
+}
+
+async fn group(State(queries): State<mpsc::Sender<Query>>, named: Result<Params<Named>, QueryRejection>) -> Response {
+    let name = match named {
+        Ok(Params(Named { name })) => name,
+        Err(error) => return refuse(StatusCode::BAD_REQUEST, &clean(&error.body_text())),
+    };
+    let missing = format!("there is no group or job `{}`", clean(&name));
+    let (reply, answer) = oneshot::channel();
+    ask(&queries, Query::Group { name, reply }, answer, |roster| match roster {
+        Some(roster) => Json(roster).into_response(),
+        None => refuse(StatusCode::NOT_FOUND, &missing),
+    })
+    .await
+}
+
+async fn alarms(State(queries): State<mpsc::Sender<Query>>) -> Response {
+    let (reply, answer) = oneshot::channel();
+    ask(&queries, Query::Alarms { reply }, answer, |on| {
+        ([(CONTENT_TYPE, "application/json")], told(&on)).into_response()
+    })
+    .await
+}
+
+/// The events as they lie there, with the names of their alarms around them.
+fn told(on: &AlarmsOn) -> Vec<u8> {
+    let mut body = format!("{{\"left_out\":{},\"alarms\":[", on.left_out).into_bytes();
+    for (place, alarm) in on.alarms.iter().enumerate() {
+        let named = json!({ "name": alarm.name, "instance": alarm.instance }).to_string();
+        body.extend_from_slice(if place == 0 { b"" } else { b"," });
+        body.extend_from_slice(named.strip_suffix('}').unwrap_or_default().as_bytes());
+        body.extend_from_slice(b",\"event\":");
+        body.extend_from_slice(alarm.event.trim_ascii_end());
+        body.push(b'}');
+    }
+    body.extend_from_slice(b"]}\n");
+    body
 }
 
 /// What a history is asked with: few at a time, so that there is room for other questions.

@@ -8,7 +8,7 @@ use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixStream;
 
-use super::client::{Told, events, matches, status};
+use super::client::{Told, alarms, events, group, matches, status};
 use super::events::STREAMS;
 use super::*;
 use crate::spool::{Class, Entry, Spool};
@@ -45,6 +45,19 @@ async fn answer_from(mut inbox: mpsc::Receiver<Query>, spool: Arc<Spool>) {
                 let _ = reply.send(view.since(since));
             }
             Query::Peers { reply } => drop(reply.send(None)),
+            Query::Group { name, reply } => {
+                let roster = Roster { name: name.clone(), members: 1, ..Roster::default() };
+                let _ = reply.send((name == "a b&c").then_some(roster));
+            }
+            Query::Alarms { reply } => {
+                let told = |name: &str, event: &'static str| ToldAlarm {
+                    name: name.into(),
+                    instance: Some("}".into()),
+                    event: Bytes::from_static(event.as_bytes()),
+                };
+                let alarms = vec![told("a\"}", "{\"body\":\"x\"}\n"), told("b", "{}")];
+                let _ = reply.send(AlarmsOn { alarms, left_out: 2 });
+            }
             Query::Match { subject, reply } => {
                 let verdict = Verdict { why: format!("{subject:?}"), ..Verdict::default() };
                 let _ = reply.send(Ok(MatchReport { process: None, groups: vec![verdict] }));
@@ -184,6 +197,20 @@ async fn status_and_match_go_through_the_pipeline() {
 }
 
 #[tokio::test]
+async fn members_and_alarms_are_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let (_server, socket) = serving(&dir);
+    assert_eq!(group(&socket, "a b&c").await.unwrap().members, 1);
+    let missing = group(&socket, "no\nsuch").await.unwrap_err().to_string();
+    assert!(missing.contains("there is no group or job `no\\nsuch`"), "{missing}");
+    let on: serde_json::Value = alarms(&socket).await.unwrap();
+    let expected = json!({"left_out": 2, "alarms": [
+        {"name": "a\"}", "instance": "}", "event": {"body": "x"}}, {"name": "b", "instance": "}", "event": {}},
+    ]});
+    assert_eq!(on, expected);
+}
+
+#[tokio::test]
 async fn what_is_no_question_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let (_server, socket) = serving(&dir);
@@ -194,6 +221,10 @@ async fn what_is_no_question_is_refused() {
         ("GET /v1/match?pid=1&exe=a HTTP/1.1", "400 "),
         ("GET /v1/match?nonsense=1 HTTP/1.1", "400 "),
         ("GET /v1/match?pid=1 HTTP/1.1", "200 "),
+        ("GET /v1/group HTTP/1.1", "400 "),
+        ("GET /v1/group?name=x HTTP/1.1", "404 "),
+        ("GET /v1/group?name=a%20b%26c HTTP/1.1", "200 "),
+        ("GET /v1/alarms HTTP/1.1", "200 "),
         ("GET /v1/events?since=10 HTTP/1.1", "400 "),
         ("GET /v1/events?name=[ HTTP/1.1", "400 "),
         ("GET /v1/events?folow=true HTTP/1.1", "400 "),
