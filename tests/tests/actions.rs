@@ -179,7 +179,7 @@ fn the_youngest_of_too_many_is_signalled() {
     assert_eq!(young.wait().signal(), Some(15));
     daemon.wait_for("its end", |event| event.is_alarm("resolved", "app.count.max"));
     assert_eq!(alive(&mark), [old.pid()]);
-    old.signal(rustix::process::Signal::KILL);
+    old.signal(Signal::KILL);
     old.wait();
 }
 
@@ -239,7 +239,7 @@ fn who_comes_under_the_number_of_the_one_that_was_to_be_killed_lives() {
     command.args(["-c", trap, &mark]).stderr(fs::File::create(&heard).unwrap());
     let mut stubborn = Actor::of(&mut command);
     until("TERM arrived", || fs::metadata(&heard).unwrap().len() > 0);
-    stubborn.signal(rustix::process::Signal::KILL);
+    stubborn.signal(Signal::KILL);
     stubborn.wait();
     let mut innocent = Actor::with_pid(stubborn.pid(), &mut actor::command(ACTOR, ["sleep", "600000"], &other));
     let event = daemon.wait_for("the action's end", ran);
@@ -312,8 +312,8 @@ fn what_cannot_be_begun_is_told() {
     assert_eq!(event.number("process.exit.code"), Some(127));
     assert!(event.text("output").contains("cannot execute /nonexistent/program"), "{:?}", event.0);
     // The helper is not missed for long.
-    let helper = rustix::process::Pid::from_raw(i32::try_from(helper_of(&daemon)).unwrap()).unwrap();
-    rustix::process::kill_process(helper, rustix::process::Signal::KILL).unwrap();
+    let helper = Pid::from_raw(i32::try_from(helper_of(&daemon)).unwrap()).unwrap();
+    kill_process(helper, Signal::KILL).unwrap();
     until("the daemon has noticed", || helper_is_absent(&daemon));
     drop(Actor::start(ACTOR, "sleep 600000", &mark));
     let again = daemon.wait_for_count("another one", 2, ran);
