@@ -34,6 +34,10 @@ pub mod name {
     pub const ACTION_SKIPPED: &str = "procprobe.action.skipped";
     pub const PATH_DOWN: &str = "procprobe.path.down";
     pub const PATH_RESTORED: &str = "procprobe.path.restored";
+    pub const PEER_DOWN: &str = "procprobe.peer.down";
+    pub const PEER_RECOVERED: &str = "procprobe.peer.recovered";
+    pub const PEER_RECLASSIFIED: &str = "procprobe.peer.reclassified";
+    pub const PEER_VOUCHED: &str = "procprobe.peer.vouched";
     pub const SPOOL_FAILING: &str = "procprobe.spool.failing";
     pub const SPOOL_RESTORED: &str = "procprobe.spool.restored";
     pub const AGENT_STARTED: &str = "procprobe.agent.started";

@@ -22,6 +22,7 @@ pub mod model;
 pub mod notify;
 pub mod outlet;
 pub mod output;
+pub mod peers;
 pub mod pipeline;
 pub mod policy;
 pub(crate) mod post;

@@ -6,6 +6,7 @@
 
 mod comm;
 mod host;
+mod peer;
 
 use std::sync::Arc;
 
@@ -13,6 +14,7 @@ use probe_common::maps::LossReason;
 
 pub use comm::Comm;
 pub use host::*;
+pub use peer::*;
 
 use crate::time::KTime;
 

@@ -132,6 +132,7 @@ fn value(name: &str, kind: &Kind) -> String {
         ("job", _) => "{ name: nightly }".to_owned(),
         ("steps", _) => "[{ at: 0s, start: { pid: 2, exe: x } }]".to_owned(),
         ("expect", _) => "[{ at: 0s, events: [] }]".to_owned(),
+        ("match", Kind::Table(table)) if table.what == "`match` of peers" => "{ zone: a }".to_owned(),
         ("firing" | "resolved", _) => "[other.count.min]".to_owned(),
         ("actions", Kind::Names(_)) => "[restart]".to_owned(),
         ("name", Kind::Form(form)) if form.examples[0] == "nginx" => "nightly".to_owned(),
@@ -148,12 +149,12 @@ fn value(name: &str, kind: &Kind) -> String {
 fn every_key_is_taken_by_both_and_nothing_else() {
     let tables = tables();
     // The file; a group with its three tables and 12 measures; a job with four, two measures and how it ends; a log with
-    // two; the host with one and 12 measures; a destination, an action; a test with seven steps that are tables, four
-    // of which are about things by name, and what is expected.
-    let tests = 1 + 1 + 7 + 4 + 1;
+    // two; the host with one and 12 measures; peers with two tables and three measures; a destination, an action; a test with
+    // eight steps that are tables, four of which are about things by name, and what is expected.
+    let tests = 1 + 1 + 8 + 4 + 1;
     assert_eq!(
         tables.len(),
-        1 + (1 + 3 + 12) + (1 + 3 + 2 + 1) + (1 + 2) + (1 + 1 + 12) + 2 + tests,
+        1 + (1 + 3 + 12) + (1 + 3 + 2 + 1) + (1 + 2) + (1 + 1 + 12) + (1 + 2 + 3) + 2 + tests,
         "a table got lost"
     );
     let mut looked_at = 0;
@@ -197,9 +198,9 @@ fn every_map_with_fixed_keys_is_closed() {
     let mut closed = 0;
     walk(&schema(), &mut closed);
     // The file, a group, match, except, only_if, and the seven kinds of bounds; a job, success and two bounds; a log and
-    // its bound; the host and its eight kinds of bounds; a destination, an action; a test, a step, its seven tables and
-    // three within the host's figures, an expectation: each once.
-    assert_eq!(closed, 5 + 7 + 4 + 2 + 9 + 2 + 13);
+    // its bound; the host and its eight kinds of bounds; peers, which of them, and their bound; a destination, an action; a
+    // test, a step, its eight tables and three within the host's figures, an expectation: each once.
+    assert_eq!(closed, 5 + 7 + 4 + 2 + 9 + 3 + 2 + 14);
 }
 
 #[test]

@@ -77,7 +77,7 @@ fn where_everything_is_there_everything_is_loaded() {
     // Names are unique over all of them, so that any of them can be used together.
     let all = loaded(&everything(), true);
     assert_eq!(all.notes, []);
-    assert_eq!(all.files, 36);
+    assert_eq!(all.files, 37);
 }
 
 /// A fresh container or a build machine: no systemd, no sshd, no cron. Nothing that must be there may be asked for.

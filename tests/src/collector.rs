@@ -1,12 +1,15 @@
 //! A collector in a thread: just enough HTTP to take NDJSON and to answer as told.
 
 use std::collections::VecDeque;
+use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
+use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
+use nix::sched::{CloneFlags, setns};
 use rustix::net::{AddressFamily, SocketType, bind, getsockname, listen, socket};
 use serde_json::Value;
 
@@ -68,6 +71,18 @@ impl Collector {
     /// Answers the first requests with these codes, all others with 200.
     pub fn start(answers: impl IntoIterator<Item = u16>) -> Self {
         Down::reserve().up(answers)
+    }
+
+    /// One that listens there, in the network namespace of this file.
+    pub fn start_in(namespace: &Path, address: SocketAddr) -> Self {
+        let file = File::open(namespace).unwrap_or_else(|error| panic!("{}: {error}", namespace.display()));
+        // A thread can go elsewhere alone, and its sockets stay where they were made.
+        let there = thread::spawn(move || {
+            setns(&file, CloneFlags::CLONE_NEWNET).unwrap_or_else(|error| panic!("setns: {error}"));
+            TcpListener::bind(address).unwrap_or_else(|error| panic!("{address}: {error}"))
+        });
+        let listener = there.join().unwrap_or_else(|_| panic!("no collector in {}", namespace.display()));
+        Self::listening(listener, [])
     }
 
     fn listening(listener: TcpListener, answers: impl IntoIterator<Item = u16>) -> Self {

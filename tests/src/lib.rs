@@ -27,6 +27,7 @@ pub mod prometheus;
 pub mod random;
 pub mod sandbox;
 pub mod section;
+pub mod site;
 pub mod spare;
 pub mod stream;
 pub mod tmux;

@@ -44,6 +44,11 @@ fn troubleshooting() {
 }
 
 #[test]
+fn peers() {
+    check("peers.md", &[]);
+}
+
+#[test]
 fn security() {
     check("security.md", &[]);
 }

@@ -25,6 +25,8 @@ pub struct Held {
     pub logs: usize,
     /// Bounds on the host.
     pub host: usize,
+    /// Sets of peers.
+    pub peers: usize,
 }
 
 impl Held {
@@ -35,16 +37,24 @@ impl Held {
             jobs: policies.jobs.len(),
             logs: policies.logs.len(),
             host: policies.host.iter().map(|block| block.bounds.len()).sum(),
+            peers: policies.peers.len(),
         }
     }
 
     fn put(self, attributes: &mut Attributes) {
         attributes.put("groups", self.groups).put("jobs", self.jobs).put("logs", self.logs).put("host", self.host);
+        attributes.put("peers", self.peers);
     }
 
     /// `2 groups, 1 job`.
     pub(crate) fn words(self) -> String {
-        let kinds = [(self.groups, "group"), (self.jobs, "job"), (self.logs, "log"), (self.host, "bound")];
+        let kinds = [
+            (self.groups, "group"),
+            (self.jobs, "job"),
+            (self.logs, "log"),
+            (self.host, "bound"),
+            (self.peers, "peer set"),
+        ];
         let parts = kinds.into_iter().filter(|(number, _)| *number > 0).map(|(number, what)| match what {
             "bound" => format!("{} on the host", count(number, what)),
             _ => count(number, what),

@@ -46,6 +46,8 @@ pub enum Command {
     Report(ReportArgs),
     /// Say how the daemon stands: groups, alarms, losses, its own cost
     Status(StatusArgs),
+    /// Say who of the site is there, as this host knows it; or make the key that a site shares
+    Peers(PeersArgs),
     /// The same, live in a terminal: groups, alarms, processes, starts and ends, jobs
     Top(TopArgs),
     /// Remove what a daemon that has ended left in the kernel, programs and maps
@@ -217,7 +219,8 @@ pub struct RecordArgs {
     /// Leave the arguments of processes out: they can hold secrets, but policies that match them find nothing
     #[arg(long)]
     pub no_args: bool,
-    /// Policy files and directories whose `logs` say which lines of which files are recorded; nothing else of them matters
+    /// Policy files and directories whose `logs` say which lines of which files are recorded; with `peers` in them what the
+    /// host's daemon knows of other hosts is recorded, too. Nothing else of them matters
     #[arg(long, value_name = "PATH", num_args = 1..)]
     pub policies: Vec<PathBuf>,
     /// Configuration file, for `node`, `sample_interval` and `events.args_max` [default:
@@ -294,6 +297,21 @@ pub struct StatusArgs {
     pub socket: PathBuf,
 }
 
+/// `peers`
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct PeersArgs {
+    /// Something else than the list
+    #[command(subcommand)]
+    pub command: Option<PeersCommand>,
+    /// How the answer looks
+    #[arg(long, value_enum, default_value = "text")]
+    pub format: Format,
+    /// Socket of the daemon to ask
+    #[arg(long, value_name = "PATH", value_parser = socket, default_value = DEFAULT_SOCKET)]
+    pub socket: PathBuf,
+}
+
 /// `top`
 #[derive(Debug, Args)]
 pub struct TopArgs {
@@ -303,6 +321,21 @@ pub struct TopArgs {
     /// Socket of the daemon to ask
     #[arg(long, value_name = "PATH", value_parser = socket, default_value = DEFAULT_SOCKET)]
     pub socket: PathBuf,
+}
+
+/// What else there is.
+#[derive(Debug, Subcommand)]
+pub enum PeersCommand {
+    /// Make a key for a site: one file for all of its hosts
+    Key(PeersKeyArgs),
+}
+
+/// `peers key`
+#[derive(Debug, Args)]
+pub struct PeersKeyArgs {
+    /// File to make, for its owner alone; it must not be there yet [default: print the key]
+    #[arg(value_name = "FILE")]
+    pub file: Option<PathBuf>,
 }
 
 /// `doctor`

@@ -8,6 +8,7 @@ pub mod args;
 mod check;
 mod events;
 mod matching;
+mod peers;
 mod produce;
 mod record;
 mod replay;
@@ -71,6 +72,7 @@ pub fn main() -> ExitCode {
         Command::Events(args) => events::events(&args),
         Command::Report(args) => report::report(&args),
         Command::Status(args) => status::status(&args),
+        Command::Peers(args) => peers::peers(&args),
         Command::Top(args) => top::top(&args),
         Command::Unload(args) => unload::unload(&args),
         Command::Doctor(args) => crate::doctor::doctor(&args),

@@ -48,6 +48,7 @@ pub(super) fn record(args: &RecordArgs) -> Exit {
         host,
         users,
         policies,
+        socket: config.api.socket.clone(),
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let ended = match runtime {

@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::args::{Format, StatusArgs};
 use super::{Exit, block_on, complain, print};
 use crate::serve::client;
+pub(super) use render::{list, word};
 
 pub(super) fn status(args: &StatusArgs) -> Exit {
     let report = match block_on(client::status(&args.socket)) {

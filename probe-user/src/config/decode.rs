@@ -6,7 +6,7 @@ use std::time::Duration;
 use regex::{Regex, RegexBuilder};
 
 use super::keys::{self, CONFIG};
-use super::{Api, Config, Events, Http, Node as HostNode, values};
+use super::{Api, Config, Events, Http, Node as HostNode, peers, values};
 use crate::agent::Limits;
 use crate::diagnostic::{Diagnostics, Source};
 use crate::engine::Processes;
@@ -21,6 +21,11 @@ use probe_common::record::ARGS_CAP;
 const REGEX_BYTES: usize = 1 << 20;
 /// Longest name or label.
 const NAME_MAX: usize = 253;
+/// Longest name or label of a host that has peers, and how many labels it has at most: packets are small.
+const PEER_WORD_MAX: usize = 64;
+const PEER_LABELS_MAX: usize = 16;
+/// Most that all its labels take together.
+const PEER_LABEL_BYTES_MAX: usize = 400;
 
 /// Reads a whole file's text.
 pub(super) fn decode(source: &Source) -> Result<Config, Diagnostics> {
@@ -68,6 +73,10 @@ fn whole(decoder: &mut Decoder<'_>, fields: &Fields<'_>, config: &mut Config) {
     if let Some(fields) = table(decoder, fields, "http") {
         http(decoder, &fields, &mut config.http);
     }
+    if let Some(peers) = table(decoder, fields, "peers") {
+        config.peers = peers::peers(decoder, &peers);
+        own_words(decoder, fields, &config.node);
+    }
     if let Some(fields) = table(decoder, fields, "limits") {
         limits(decoder, &fields, &mut config.limits);
     }
@@ -82,7 +91,7 @@ fn table<'t>(decoder: &mut Decoder<'_>, fields: &Fields<'t>, name: &str) -> Opti
     }
 }
 
-fn set<T>(place: &mut T, value: Option<T>) {
+pub(super) fn set<T>(place: &mut T, value: Option<T>) {
     if let Some(value) = value {
         *place = value;
     }
@@ -106,6 +115,26 @@ fn node(decoder: &mut Decoder<'_>, fields: &Fields<'_>) -> HostNode {
     node
 }
 
+/// What a host of a site says of itself has to fit into small packets.
+fn own_words(decoder: &mut Decoder<'_>, fields: &Fields<'_>, node: &HostNode) {
+    let Some(entry) = fields.entry("node") else { return };
+    let words = node.name.iter().chain(node.labels.keys()).chain(node.labels.values());
+    if words.into_iter().any(|word| word.len() > PEER_WORD_MAX) {
+        let message =
+            format!("a host with `peers` has a name, a zone and labels of at most {PEER_WORD_MAX} bytes each");
+        decoder.error(entry.span, message);
+    }
+    let labels = || node.labels.iter().filter(|(key, _)| *key != "zone");
+    let bytes: usize = labels().map(|(key, value)| key.len() + value.len() + 2).sum();
+    if bytes > PEER_LABEL_BYTES_MAX {
+        let message = format!("the labels of a host with `peers` take at most {PEER_LABEL_BYTES_MAX} bytes together");
+        decoder.error(entry.span, message);
+    }
+    if labels().count() > PEER_LABELS_MAX {
+        decoder.error(entry.span, format!("a host with `peers` has at most {PEER_LABELS_MAX} labels"));
+    }
+}
+
 /// One short line of printable text.
 fn name(decoder: &mut Decoder<'_>, given: &Node) -> Option<String> {
     decoder.form(given, &keys::NAME, |text| match text {
@@ -116,7 +145,7 @@ fn name(decoder: &mut Decoder<'_>, given: &Node) -> Option<String> {
     })
 }
 
-fn path(decoder: &mut Decoder<'_>, given: &Node) -> Option<PathBuf> {
+pub(super) fn path(decoder: &mut Decoder<'_>, given: &Node) -> Option<PathBuf> {
     decoder.form(given, &keys::PATH, |text| {
         if text.starts_with('/') && !text.contains('\0') {
             Ok(PathBuf::from(text))

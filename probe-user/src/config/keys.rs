@@ -24,6 +24,18 @@ pub(super) const LISTEN: Form = Form {
     pattern: Some("^(off|.+:[0-9]{1,5})$"),
     examples: &["127.0.0.1:9464", "off"],
 };
+/// Where peers are heard.
+pub(super) const PEER_LISTEN: Form =
+    Form { what: "an IP address and a port", pattern: Some("^.+:[0-9]{1,5}$"), examples: &["0.0.0.0:7946"] };
+/// Where others reach this host.
+pub(super) const ADVERTISE: Form =
+    Form { what: "an IP address, maybe with a port", pattern: None, examples: &["10.0.0.5", "10.0.0.5:7946"] };
+/// Another host of the site.
+pub(super) const JOIN: Form = Form {
+    what: "an address, a DNS name or the path of a file with some",
+    pattern: None,
+    examples: &["10.0.0.2:7946", "peers.example", "/etc/procprobe/peers.list"],
+};
 /// How often, if at all.
 pub(super) const INTERVAL: Form = Form {
     what: "a duration or `off`",
@@ -57,8 +69,36 @@ pub static CONFIG: Table = Table {
         Key::new("pins", Kind::Form(&PINS), "where programs and maps outlive the daemon, or off"),
         Key::new("api", Kind::Table(&API), "the local API"),
         Key::new("http", Kind::Table(&HTTP), "metrics and health over HTTP, read-only"),
-        Key::later("peers", "hosts that watch each other"),
+        Key::new("peers", Kind::Table(&PEERS), "hosts that watch each other"),
         Key::new("limits", Kind::Table(&LIMITS), "bounds on the daemon's own CPU and memory"),
+    ],
+    one_of: &[],
+};
+
+pub(super) static PEERS: Table = Table {
+    what: "`peers`",
+    doc: "the hosts of a site watch each other and say who is down; all of them hold the same key",
+    example: "{ join: [\"10.0.0.2:7946\"], key_file: /etc/procprobe/peers.key }",
+    keys: &[
+        Key::new("listen", Kind::Form(&PEER_LISTEN), "where, over UDP and TCP [0.0.0.0:7946]"),
+        Key::new(
+            "advertise",
+            Kind::Form(&ADVERTISE),
+            "where others reach this host, if not at the address that it sends from",
+        ),
+        Key::new(
+            "join",
+            Kind::OneOrMany(&Kind::Form(&JOIN)),
+            "some others: addresses, DNS names, and files with one of them a line; all are looked at again now and then",
+        ),
+        Key::required(
+            "key_file",
+            Kind::OneOrMany(&Kind::Form(&PATH)),
+            "a file with the shared key, mode 0600; of two the first seals, and both open, to change keys",
+        ),
+        Key::elsewhere("zone", "it belongs to `node`: node: { zone: seoul-a }"),
+        Key::elsewhere("labels", "they belong to `node`: node: { labels: { role: web } }"),
+        Key::elsewhere("key", "keys stand in files of their own: key_file: /etc/procprobe/peers.key"),
     ],
     one_of: &[],
 };

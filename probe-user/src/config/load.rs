@@ -166,7 +166,12 @@ impl Config {
     /// The settings that differ and take a restart: a reload cannot put them in force.
     pub fn fixed_differences(&self, other: &Self) -> Vec<&'static str> {
         let differences = [
-            ("node", self.node != other.node),
+            ("node.name", self.node.name != other.node.name),
+            ("peers.listen", self.peers.as_ref().map(|of| of.listen) != other.peers.as_ref().map(|of| of.listen)),
+            (
+                "peers.advertise",
+                self.peers.as_ref().map(|of| of.advertise) != other.peers.as_ref().map(|of| of.advertise),
+            ),
             ("events.args_max", self.events.args_max != other.events.args_max),
             ("state.dir", self.state_dir != other.state_dir),
             ("state.spool_max", self.spool_max != other.spool_max),

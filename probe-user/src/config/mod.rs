@@ -9,6 +9,7 @@
 mod decode;
 mod keys;
 pub mod load;
+mod peers;
 #[cfg(test)]
 mod tests;
 pub mod values;
@@ -26,6 +27,7 @@ use crate::forward;
 use crate::kernel::pins::DEFAULT_PINS;
 use crate::spool::WhenFull;
 pub use keys::CONFIG;
+pub use peers::{DEFAULT_PORT, Join, Peers};
 
 /// Where the configuration is looked for when no `--config` is given.
 pub const DEFAULT_FILE: &str = "/etc/procprobe/procprobe.yaml";
@@ -69,6 +71,8 @@ pub struct Config {
     pub api: Api,
     /// Metrics and health over HTTP.
     pub http: Http,
+    /// Hosts that watch each other; `None`: this one watches nobody.
+    pub peers: Option<Peers>,
     /// What the daemon may use.
     pub limits: Limits,
 }
@@ -132,6 +136,7 @@ impl Default for Config {
             pins: Some(DEFAULT_PINS.into()),
             api: Api::default(),
             http: Http::default(),
+            peers: None,
             limits: Limits::default(),
         }
     }

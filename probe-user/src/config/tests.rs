@@ -1,6 +1,6 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use proptest::prelude::*;
 
@@ -113,8 +113,27 @@ fn every_error_at_once() {
 }
 
 #[test]
-fn what_this_version_lacks_is_refused_by_name() {
-    check("peers: { listen: 0.0.0.0:7946 }", &["1:1: `peers` is not in this version"]);
+fn peers_need_a_key_and_places_that_can_be_reached() {
+    check("peers: { listen: 0.0.0.0:7946 }", &["1:8: `peers` needs the key `key_file`"]);
+    check(
+        "peers: { listen: here, advertise: 0.0.0.0, join: [a b, h, h], key_file: [/a, /b, /c], zone: x }",
+        &[
+            "1:18: expected an IP address and a port such as `0.0.0.0:7946`, found `here`",
+            "1:35: expected an IP address, maybe with a port such as `10.0.0.5`, found `0.0.0.0`",
+            "1:51: expected an address, a DNS name or the path of a file with some such as `10.0.0.2:7946`, found `a b`",
+            "1:59: it is given twice",
+            "1:73: more than two keys",
+            "1:87: `zone` cannot be given here",
+        ],
+    );
+    let long = "x".repeat(65);
+    check(
+        &format!("node: {{ labels: {{ role: {long} }} }}\npeers: {{ key_file: /k }}"),
+        &["1:1: a host with `peers` has a name, a zone and labels of at most 64 bytes each"],
+    );
+    let peers = read("peers: { key_file: /k, advertise: 10.0.0.5, listen: \"0.0.0.0:7000\" }").unwrap().peers.unwrap();
+    assert_eq!(peers.advertise, Some("10.0.0.5:7000".parse().unwrap()));
+    assert!(peers.join.is_empty() && peers.key_files == [PathBuf::from("/k")]);
 }
 
 #[test]

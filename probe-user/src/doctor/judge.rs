@@ -250,6 +250,7 @@ fn lockdown(mode: Option<&str>) -> Line {
 
 #[cfg(test)]
 mod tests {
+    use super::super::peers;
     use super::*;
     use crate::policy::Lacks;
 
@@ -348,6 +349,11 @@ mod tests {
     fn the_other_lines_are_explained_too() {
         let why = || Err("no answer within 5 s".to_owned());
         is_explained(&collector("https://collector.example/", why()));
+        let listen = "0.0.0.0:7946".parse().unwrap();
+        let taken = || Err(std::io::ErrorKind::AddrInUse.into());
+        is_explained(&peers::shared_keys::<(), _>(&Err("no such file")));
+        is_explained(&peers::socket(listen, false, taken()));
+        assert_eq!(peers::socket(listen, true, taken()).verdict, Verdict::Ok);
         is_explained(&super::super::configuration(&why()));
         is_explained(&super::super::programs(why()));
         is_explained(&super::super::facts::state_dir(Path::new("/dev/null/state")));

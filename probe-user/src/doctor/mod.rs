@@ -5,6 +5,7 @@
 
 mod facts;
 mod judge;
+mod peers;
 
 use std::fmt::Display;
 use std::time::Duration;
@@ -14,6 +15,7 @@ use crate::cli::{Exit, block_on, print};
 use crate::config::load::Flags;
 use crate::kernel::loader::{LoadSettings, attach};
 use crate::kernel::pins::Pins;
+use crate::peers::{bindable, shared_keys};
 use crate::yaml::read::Trust;
 use facts::Facts;
 use judge::{Line, Verdict, judge};
@@ -35,6 +37,11 @@ pub(crate) fn doctor(args: &DoctorArgs) -> Exit {
     lines.push(facts::state_dir(&config.state_dir));
     if let Some(path) = &config.pins {
         lines.push(judge::pins(path, Pins::look(path)));
+    }
+    if let Some(site) = &config.peers {
+        lines.push(peers::shared_keys(&shared_keys(&site.key_files)));
+        let running = config.api.socket.exists();
+        lines.push(peers::socket(site.listen, running, bindable(site.listen)));
     }
     for collector in &config.collectors {
         for endpoint in &collector.endpoints {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use regex::Regex;
 
 use crate::policy::spec::{HostFacts, PolicySet, Users};
-use crate::record::{Acted, HostSample, LogLines, Loss, ProcessKey, Record, Reread, Scan, UsageRow};
+use crate::record::{Acted, HostSample, LogLines, Loss, PeerNews, ProcessKey, Record, Reread, Scan, UsageRow};
 use crate::time::ClockReading;
 
 /// What the engine is told once, at its start (and, but for `host`, again at a reload).
@@ -72,6 +72,8 @@ pub enum Input {
     Lines(LogLines),
     /// Figures of the host ([`PolicySet::host`] says which are wanted).
     Host(Box<HostSample>),
+    /// What is known of the site's other hosts, and what this one found out about them.
+    Peers(PeerNews),
     /// What became of an [`super::Effect::Act`].
     Acted(Acted),
     /// How kernel time and wall time relate: before anything else, and whenever that has changed by more than noise.

@@ -23,6 +23,7 @@ impl Engine {
         let mut told = Vec::new();
         self.logs.advance(until, self.gate, &mut told);
         self.advance_host(until, &mut told);
+        self.peers.advance(until, self.gate, &mut told);
         if !told.is_empty() {
             self.tell(told, effects);
         }

@@ -31,6 +31,7 @@ mod measures;
 mod members;
 mod membership;
 mod needle;
+mod peers;
 mod raise;
 mod reload;
 mod reread;
@@ -55,7 +56,7 @@ pub(crate) use self::restore::KEPT;
 pub use self::restore::{KnownTable, Restored, Standing};
 pub use self::roster::{Member, Roster};
 pub use self::status::{
-    ActionStatus, BoundStatus, Each, GroupStatus, GroupUsage, LogStatus, LossStatus, State, Status,
+    ActionStatus, BoundStatus, Each, GroupStatus, GroupUsage, LogStatus, LossStatus, PeerSetStatus, State, Status,
 };
 
 use self::act::Acts;
@@ -66,6 +67,7 @@ use self::index::Index;
 use self::jobs::Jobs;
 use self::logs::Logs;
 use self::loss::Losses;
+use self::peers::Peers;
 use self::reread::Rereads;
 use self::seen::Seen;
 use self::timers::Timers;
@@ -96,6 +98,7 @@ pub struct Engine {
     jobs: Jobs,
     logs: Logs,
     hosts: Hosts,
+    peers: Peers,
     acts: Acts,
     /// How far records and ticks have come.
     clock: KTime,
@@ -113,7 +116,7 @@ pub struct Engine {
     sampled_at: KTime,
     /// The moment of the last [`Effect::WakeAt`].
     wake: Option<KTime>,
-    /// When time alone changes something of logs or the host, as it was asked for last. Asking all of them is dear, and
+    /// When time alone changes something of logs, the host or peers, as it was asked for last. Asking all of them is dear, and
     /// records change nothing of that.
     edges: Option<KTime>,
     /// It has to be asked for again.
@@ -150,6 +153,7 @@ impl Engine {
             jobs: Jobs::new(policies, KTime::default()),
             logs,
             hosts: Hosts::new(policies, &host),
+            peers: Peers::new(policies, &host),
             acts: Acts::new(&policies.actions),
             clock: KTime::default(),
             started: None,
@@ -213,6 +217,11 @@ impl Engine {
             Input::Host(sample) => {
                 let mut told = Vec::new();
                 self.take_host_sample(&sample, &mut told);
+                self.tell(told, effects);
+            }
+            Input::Peers(news) => {
+                let mut told = Vec::new();
+                self.peers.take(now.max(self.clock), self.gate, news, &mut told);
                 self.tell(told, effects);
             }
             Input::Acted(acted) => self.acted(now.max(self.clock), &acted, effects),
@@ -353,7 +362,7 @@ impl Engine {
         const NEVER: KTime = KTime(u64::MAX);
         let or_never = |moment: Option<KTime>| moment.unwrap_or(NEVER);
         if std::mem::take(&mut self.edges_stirred) {
-            let edges = [self.logs.next(self.gate), self.hosts.next(self.gate)];
+            let edges = [self.logs.next(self.gate), self.hosts.next(self.gate), self.peers.next(self.gate)];
             self.edges = edges.into_iter().flatten().min();
         }
         let mut next = or_never(self.edges).min(or_never(self.table.next_expiry())).min(or_never(self.rereads.next()));

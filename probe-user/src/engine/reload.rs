@@ -61,6 +61,7 @@ impl Engine {
         self.judge_all(now, effects);
         let mut told = Vec::new();
         self.logs.reload(policies, &host, now, &mut told);
+        self.peers.reload(policies, &host, now, self.gate, &mut told);
         self.tell(told, effects);
     }
 

@@ -139,7 +139,10 @@ impl Engine {
                 Some((group, bound))
             });
         let Some((group, bound)) = place else {
-            let on = self.hosts.stand(alarm, now) || self.logs.stand(alarm, now) || self.jobs.stand(alarm, now);
+            let on = self.hosts.stand(alarm, now)
+                || self.logs.stand(alarm, now)
+                || self.peers.stand(alarm, now)
+                || self.jobs.stand(alarm, now);
             return (!on).then_some(if alarm.instance.is_some() { "exit" } else { "policy removed" });
         };
         let key = match &alarm.instance {

@@ -139,7 +139,7 @@ impl Engine {
         self.seen = Some(Seen(self.groups.iter().map(|group| vec![Extent::default(); group.bounds.len()]).collect()));
     }
 
-    /// What was seen: of groups in their order, of jobs, of logs, of the host; nothing where it was not kept.
+    /// What was seen: of groups in their order, of jobs, of logs, of the host, of peers; nothing where it was not kept.
     pub fn seen(&self) -> Vec<SeenBound> {
         let Some(seen) = &self.seen else { return Vec::new() };
         let groups = self.groups.iter().zip(&seen.0);
@@ -154,7 +154,8 @@ impl Engine {
             dips: bound.dips,
             extent: *extent,
         });
-        of_groups.chain(self.jobs.seen()).chain(self.logs.seen()).chain(self.hosts.seen()).collect()
+        let others = self.logs.seen().chain(self.hosts.seen()).chain(self.peers.seen());
+        of_groups.chain(self.jobs.seen()).chain(others).collect()
     }
 
     /// The present value of each bound of each group, in their order; `None` while unknown.

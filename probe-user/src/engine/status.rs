@@ -40,6 +40,8 @@ pub struct Status {
     pub logs: Vec<LogStatus>,
     /// The bounds on the host itself, in the order of the files.
     pub host: Vec<HostBoundStatus>,
+    /// The sets of peers, likewise.
+    pub peers: Vec<PeerSetStatus>,
     /// Each job, sorted as the policies are.
     pub jobs: Vec<JobStatus>,
     /// Actions that were ordered and have not ended, the oldest first.
@@ -99,6 +101,31 @@ pub struct LogStatus {
     /// Seconds for which it is silent; absent while it is not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub quiet_seconds: Option<f64>,
+    /// Its bounds, in the order of the file.
+    pub bounds: Vec<BoundStatus>,
+}
+
+/// One set of peers.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct PeerSetStatus {
+    /// The policy's name.
+    pub name: String,
+    /// Where it was declared, `file:line`.
+    pub declared: String,
+    /// Hosts of it that have not said that they end; absent before anything is known of others.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub members: Option<usize>,
+    /// Of these, hosts that are down.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hosts_down: Option<usize>,
+    /// Of these, hosts whose daemon is down.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub agents_down: Option<usize>,
+    /// Hosts that said that they end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub left: Option<usize>,
+    /// Of each bound, whether limit and value are shares of the members.
+    pub shares: Vec<bool>,
     /// Its bounds, in the order of the file.
     pub bounds: Vec<BoundStatus>,
 }
@@ -187,7 +214,11 @@ impl Engine {
         let groups: Vec<GroupStatus> = groups.map(|(index, group)| self.group_status(index, group, now)).collect();
         let jobs = self.job_statuses(now);
         let logs = self.logs.status(now);
-        let bounds = || groups.iter().flat_map(|group| &group.bounds).chain(logs.iter().flat_map(|log| &log.bounds));
+        let peers = self.peers.status(now);
+        let bounds = || {
+            let of_logs = logs.iter().flat_map(|log| &log.bounds);
+            groups.iter().flat_map(|group| &group.bounds).chain(of_logs).chain(peers.iter().flat_map(|set| &set.bounds))
+        };
         let host = self.hosts.status(now);
         let is_firing = |bound: &&HostBoundStatus| bound.instances.iter().any(|each| each.state == State::Firing);
         let firing_of_host = host.iter().filter(is_firing).map(|bound| bound.name.clone());
@@ -214,6 +245,7 @@ impl Engine {
             groups,
             logs,
             jobs,
+            peers,
             host,
             actions: self.acts.status(now),
         }

@@ -82,6 +82,37 @@ impl HostWords<'_> {
     }
 }
 
+/// What is said of a measure of peers.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct PeerWords {
+    measure: Measure,
+    /// Values are shares of the set.
+    share: bool,
+}
+
+/// The words for a measure of peers.
+pub(super) const fn of_peers(measure: Measure, share: bool) -> PeerWords {
+    PeerWords { measure, share }
+}
+
+impl PeerWords {
+    /// `60% of the hosts alive, minimum 80%`.
+    pub(super) fn breach(self, side: Side, value: f64, limit: f64) -> String {
+        let shown = |value: f64, decimals| {
+            if self.share { format!("{}%", number(value * 100.0, decimals)) } else { number(value, decimals) }
+        };
+        let (shown, bound) = apart(value, limit, shown);
+        let counted =
+            if self.share { format!("{shown} of the hosts") } else { counted(&shown, value, "host", "hosts") };
+        let said = match self.measure {
+            Measure::Alive => format!("{counted} alive"),
+            Measure::AgentsDown => format!("{counted} without an answer of procprobe"),
+            _ => format!("{counted} down"),
+        };
+        format!("{said}, {} {bound}", end(side))
+    }
+}
+
 const fn end(side: Side) -> &'static str {
     match side {
         Side::Min => "minimum",
@@ -131,6 +162,9 @@ pub(crate) fn amount(measure: Measure, value: f64, decimals: usize) -> String {
         | Measure::Load
         | Measure::InodesFree
         | Measure::Processes
+        | Measure::Alive
+        | Measure::Down
+        | Measure::AgentsDown
         // Always shares.
         | Measure::HostCpu
         | Measure::PressureCpu
@@ -254,6 +288,19 @@ mod tests {
         check(Measure::PressureIo, true, None, (0.3, 0.2), "30% of the time some task waited for storage, maximum 20%");
         check(Measure::NetworkReceive, false, card, (2048.0, 1024.0), "2 KiB/s received on eth0, maximum 1 KiB/s");
         check(Measure::NetworkTransmit, false, card, (0.0, 1.0), "0 B/s sent on eth0, minimum 1 B/s");
+    }
+
+    #[test]
+    fn peers_have_their_own_words() {
+        #[track_caller]
+        fn check(measure: Measure, share: bool, values: (f64, f64), expected: &str) {
+            let side = if expected.contains("minimum") { Side::Min } else { Side::Max };
+            assert_eq!(of_peers(measure, share).breach(side, values.0, values.1), expected);
+        }
+        check(Measure::Alive, true, (2.0 / 3.0, 0.8), "66.67% of the hosts alive, minimum 80%");
+        check(Measure::Alive, false, (1.0, 2.0), "1 host alive, minimum 2");
+        check(Measure::Down, false, (2.0, 0.0), "2 hosts down, maximum 0");
+        check(Measure::AgentsDown, false, (1.0, 0.0), "1 host without an answer of procprobe, maximum 0");
     }
 
     #[test]

@@ -8,6 +8,7 @@
 //!   [`POINTS_MAX`] of them; how many were left out is a metric of its own. The daemon's own come first.
 //! - Names are Prometheus': base units, `_total` for what only rises, the prefix `procprobe_`. [`text`] writes them down.
 
+mod peers;
 mod policies;
 mod probe;
 #[cfg(test)]
@@ -68,6 +69,7 @@ pub fn families(report: &StatusReport) -> Vec<Family> {
 fn gather(report: &StatusReport, points_max: usize) -> Vec<Family> {
     let mut gathered = Gathered { families: Vec::new(), points: points_max, labels: LABELS_MAX, left_out: 0 };
     probe::put(report, &mut gathered);
+    peers::put(report, &mut gathered);
     policies::put(report, &mut gathered);
     gathered.finish()
 }

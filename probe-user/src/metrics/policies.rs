@@ -82,7 +82,7 @@ impl Held<'_> {
 }
 
 fn bounds(engine: &engine::Status, out: &mut Gathered) {
-    let all = || of_groups_and_logs(engine).chain(of_jobs(engine)).chain(of_host(engine));
+    let all = || of_sets(engine).chain(of_jobs(engine)).chain(of_host(engine));
     let judged = all().filter(|held| held.state != State::Unknown);
     out.put(
         Family::gauge("procprobe_alarm_firing", "1", "1 while the bound's alarm is firing; absent while unknown."),
@@ -106,10 +106,12 @@ fn bounds(engine: &engine::Status, out: &mut Gathered) {
     );
 }
 
-fn of_groups_and_logs(engine: &engine::Status) -> impl Iterator<Item = Held<'_>> {
+/// Of groups, logs and sets of peers.
+fn of_sets(engine: &engine::Status) -> impl Iterator<Item = Held<'_>> {
     let groups = engine.groups.iter().map(|group| ("group", &group.name, &group.bounds));
     let logs = engine.logs.iter().map(|log| ("log", &log.name, &log.bounds));
-    groups.chain(logs).flat_map(|(kind, policy, bounds)| {
+    let peers = engine.peers.iter().map(|set| ("peers", &set.name, &set.bounds));
+    groups.chain(logs).chain(peers).flat_map(|(kind, policy, bounds)| {
         bounds.iter().map(move |bound| Held {
             kind,
             policy,

@@ -81,6 +81,7 @@ fn patience(notice: &Notice, policies: &PolicySet) -> Option<Duration> {
         "group" => policies.groups.iter().find(|group| *group.name == *name).map(|group| longest(&group.bounds)),
         "job" => policies.jobs.iter().find(|job| *job.name == *name).map(|job| longest(&job.bounds)),
         "log" => policies.logs.iter().find(|log| *log.name == *name).map(|log| longest(&log.bounds)),
+        "peers" => policies.peers.iter().find(|peers| *peers.name == *name).map(|peers| longest(&peers.bounds)),
         _ => policies.host.iter().flat_map(|block| &block.bounds).map(|host| host.bound.hold).max(),
     }
 }

@@ -11,6 +11,7 @@ impl Daemon {
         match query {
             Query::Status { reply } => drop(reply.send(self.status())),
             Query::Events { since, follow, reply } => drop(reply.send(self.outlets.history(since, follow))),
+            Query::Peers { reply } => self.site.report(reply),
             Query::Match { subject, reply } => drop(reply.send(self.matches(&subject))),
             Query::Group { name, reply } => drop(reply.send(self.core.engine().roster(&name, clock::now()))),
             Query::Alarms { reply } => drop(reply.send(self.outlets.alarms())),
@@ -62,6 +63,7 @@ impl Daemon {
             engine: status,
             collectors: self.outlets.collectors(),
             spool: self.outlets.spool(),
+            peers: self.site.summary(),
             notify: self.outlets.destinations(),
             dropped: self.outlets.dropped(),
         };

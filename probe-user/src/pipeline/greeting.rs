@@ -93,6 +93,7 @@ impl Greeting<'_> {
         list("group", policies.groups.iter().map(|group| &*group.name).collect());
         list("job", policies.jobs.iter().map(|job| &*job.name).collect());
         list("log", policies.logs.iter().map(|log| &*log.name).collect());
+        list("peer set", policies.peers.iter().map(|set| &*set.name).collect());
         match Held::of(policies).host {
             0 => (),
             1 => lines.push("1 bound on the host".to_owned()),

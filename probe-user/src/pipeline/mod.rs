@@ -23,6 +23,7 @@ mod privileges;
 pub mod recorder;
 mod reload;
 mod shedding;
+mod site;
 mod snapshots;
 mod start;
 mod stop;
@@ -45,6 +46,7 @@ use crate::kernel::loader::LoadError;
 use crate::kernel::pins::{Pins, PinsError};
 use crate::kernel::sampler::SampleError;
 use crate::output::Format;
+use crate::peers;
 use crate::serve::http::Http;
 use crate::serve::{BindError, Query};
 use crate::stamp::OpenError;
@@ -59,6 +61,7 @@ use self::clock_set::ClockSet;
 use self::core::{Core, Drained};
 use self::logfiles::LogFiles;
 use self::memory::Storm;
+use self::site::Site;
 use self::times::{Times, next_tick};
 use outlets::Outlets;
 
@@ -112,6 +115,9 @@ pub enum PipelineError {
     /// The iterators stopped working.
     #[error(transparent)]
     Sample(#[from] SampleError),
+    /// This host cannot be a member of its site.
+    #[error(transparent)]
+    Peers(#[from] peers::OpenError),
     /// The system refused something basic.
     #[error("the system refused: {0}")]
     Io(#[from] io::Error),
@@ -121,7 +127,7 @@ impl PipelineError {
     /// The exit code that tells it.
     pub const fn exit(&self) -> Exit {
         match self {
-            Self::State(_) | Self::Pins(_) | Self::Api(_) | Self::Collector(_) => Exit::Config,
+            Self::State(_) | Self::Pins(_) | Self::Api(_) | Self::Collector(_) | Self::Peers(_) => Exit::Config,
             Self::Kernel(error) if error.is_about_the_host() => Exit::Kernel,
             Self::Kernel(_) | Self::Sample(_) | Self::Io(_) => Exit::NotWell,
         }
@@ -139,6 +145,7 @@ struct Daemon {
     acting: Acting,
     measures: Measures,
     outlets: Outlets,
+    site: Site,
     http: Http,
     /// For those of our own who ask.
     queries: mpsc::Sender<Query>,
@@ -194,7 +201,7 @@ impl Daemon {
                     self.core.check_clock()?;
                 }
                 Some(input) = inputs.recv() => self.core.input(input)?,
-                () = self.outlets.turns() => self.outlets.tell_turns(),
+                () = self.outlets.turns() => self.tell_turns(),
                 Some(query) = queries.recv() => self.answer(query),
             }
             self.look_at_itself(clock::now());
@@ -213,7 +220,8 @@ impl Daemon {
             // What was to come after a longer interval comes earlier when the interval has become shorter.
             self.times.sample.map_or_else(clock::now, |at| at.min(clock::now().after(every)))
         });
-        let others = [self.times.alive, self.outlets.next_orphan(), self.outlets.next_turn(), self.guard.next_look()];
+        let turns = [self.outlets.next_turn(), self.site.next_look()].into_iter().flatten().min();
+        let others = [self.times.alive, self.outlets.next_orphan(), turns, self.guard.next_look()];
         let times = [self.times.drain, self.times.sample, self.core.wake_at(), Some(self.times.heartbeat)];
         times.into_iter().chain(others).flatten().min()
     }
@@ -239,8 +247,8 @@ impl Daemon {
         if is_due(self.outlets.next_orphan()) {
             self.outlets.tell_orphans();
         }
-        if is_due(self.outlets.next_turn()) {
-            self.outlets.tell_turns();
+        if is_due(self.outlets.next_turn()) || is_due(self.site.next_look()) {
+            self.tell_turns();
         }
         if self.times.heartbeat <= now {
             self.beat()?;
@@ -311,6 +319,12 @@ impl Daemon {
         Ok(())
     }
 
+    /// What turned for the worse or for the better by itself; the peers hear of the ways to the collectors.
+    fn tell_turns(&mut self) {
+        self.outlets.tell_turns();
+        self.site.look(clock::now(), &self.outlets.ways());
+    }
+
     fn tell_events(&mut self) {
         let events = self.core.take_events();
         self.core.note(self.outlets.next_seq(), &events);
@@ -333,7 +347,7 @@ impl Daemon {
         self.core.check_misses()?;
         self.catch_up();
         // A disk that stands still rings no bell.
-        self.outlets.tell_turns();
+        self.tell_turns();
         let clock = clock::read();
         let heartbeat = agent::heartbeat(
             clock.mono,

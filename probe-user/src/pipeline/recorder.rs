@@ -8,6 +8,7 @@
 //! file. A file that can no longer be written ends it with an error; what is in it until then can be replayed.
 
 mod begin;
+mod peers;
 mod taps;
 
 use std::collections::HashMap;
@@ -32,7 +33,7 @@ use crate::kernel::loader::{self, Attached, LoadError, LoadSettings};
 use crate::kernel::sampler::SampleError;
 use crate::policy::HostLabels;
 use crate::policy::spec::{PolicySet, Users};
-use crate::record::{Loss, ProcessKey, UsageRow};
+use crate::record::{Loss, PeerNews, ProcessKey, UsageRow};
 use crate::recording::entry::Entry;
 use crate::recording::facts::{Ended, Written};
 use crate::recording::writer::Writer;
@@ -64,8 +65,11 @@ pub struct RecordSettings {
     pub host: HostLabels,
     /// The host's user names.
     pub users: Users,
-    /// The lines of their logs are recorded as far as they match; nothing else of them matters.
+    /// The lines of their logs are recorded as far as they match, and what the daemon knows of other hosts where they have
+    /// peers; nothing else of them matters.
     pub policies: PolicySet,
+    /// Where that daemon answers.
+    pub socket: PathBuf,
 }
 
 /// What a recording came to.
@@ -144,12 +148,16 @@ pub async fn record(
     for note in notes {
         tracing::warn!("{note}");
     }
+    let peers = peers::follow(&settings, &feed);
     let mut recorder = Recorder::new(kernel, writer, settings, began);
     recorder.start()?;
     // What recording needs is small and stays the same.
     drop(memory::trim());
     ready();
     let ended = recorder.run(&mut orders, &mut lines, load.wake_gap).await?;
+    if let Some(peers) = peers {
+        peers.abort();
+    }
     logs.stop(&mut lines, |input| recorder.take(input)).await?;
     recorder.close(ended).await
 }
@@ -245,10 +253,11 @@ impl Recorder {
         }
     }
 
-    /// What the thread that follows log files has found.
+    /// What the thread that follows log files has found, and what the daemon knows of other hosts.
     fn take(&mut self, input: Input) -> Result<(), RecordError> {
         match input {
             Input::Lines(lines) => self.put(&Entry::Lines(lines)),
+            Input::Peers(PeerNews::Members(members)) => self.put(&Entry::Peers(members)),
             _ => Ok(()),
         }
     }

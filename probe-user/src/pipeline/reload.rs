@@ -1,5 +1,6 @@
 //! Policies and configuration read again while the daemon runs.
 
+use super::site::Site;
 use super::start::start_helper;
 use super::{Daemon, PipelineError, clock};
 use crate::agent;
@@ -33,8 +34,18 @@ impl Daemon {
                 return Ok(());
             }
         };
+        let neighbours = match self.site.want(&new.config) {
+            Ok(neighbours) => neighbours,
+            Err(error) => {
+                tracing::error!("reload refused: {error}");
+                self.outlets.tell(agent::reload_failed(now, &error.to_string(), 1));
+                return Ok(());
+            }
+        };
         self.outlets.set_collectors(wanted);
+        self.site.reload(neighbours);
         self.prepared = new;
+        self.prepared.notes.extend(Site::lacks(&self.prepared));
         if let Err(error) = self.outlets.report_metrics(&self.prepared.config.collectors, &self.queries) {
             tracing::warn!("collectors get no metrics: {error}");
             self.prepared.notes.push(format!("collectors get no metrics: {error}"));

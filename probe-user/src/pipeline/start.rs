@@ -13,6 +13,7 @@ use super::greeting::Greeting;
 use super::logfiles::LogFiles;
 use super::memory;
 use super::outlets::Outlets;
+use super::site::{Prospect, Site};
 use super::times::Times;
 use super::{Daemon, Order, PipelineError, Start, clock, privileges, shedding};
 use crate::act::Acting;
@@ -42,6 +43,7 @@ pub async fn run(start: Start, orders: mpsc::Receiver<Order>) -> Result<(), Pipe
     let config = &prepared.config;
     let identified = identify(config.node.name.as_deref());
     let mut degraded = identified.notes;
+    let own_host = identified.host.clone();
     let host_name = identified.host.name.clone();
     // First what another daemon on this host would refuse, then the kernel.
     let (stamper, notes) = Stamper::open(identified.host, &config.state_dir, clock::read().boot_ns)?;
@@ -51,6 +53,14 @@ pub async fn run(start: Start, orders: mpsc::Receiver<Order>) -> Result<(), Pipe
     let (server, queries) = serve::spawn(&config.api)?;
     // A privileged port is bound with the privilege; a port that is taken is told.
     let mut http = Http::bind(&config.http);
+    let prospect = match Prospect::open(config, &mut degraded) {
+        Ok(prospect) => prospect,
+        Err(error) => {
+            server.close();
+            return Err(error);
+        }
+    };
+    degraded.extend(Site::lacks(&prepared));
     let settings = LoadSettings {
         ring_bytes: ring_bytes.unwrap_or(LoadSettings::default().ring_bytes),
         args_max: config.events.args_max,
@@ -92,6 +102,7 @@ pub async fn run(start: Start, orders: mpsc::Receiver<Order>) -> Result<(), Pipe
     let resumed = core.begin(&config.state_dir, numbers, |alarm| outlets.pages(alarm))?;
     degraded.extend(resumed.notes);
     outlets.adopt(&resumed.alarms);
+    let site = prospect.begin(own_host, config, feed.clone(), &mut degraded);
 
     let measures = Measures::new(&prepared.policies);
     degraded.extend(prepared.notes.iter().cloned());
@@ -142,6 +153,7 @@ pub async fn run(start: Start, orders: mpsc::Receiver<Order>) -> Result<(), Pipe
         acting,
         measures,
         outlets,
+        site,
         http,
         queries: server.queries().clone(),
         guard: shedding::guard(&prepared),

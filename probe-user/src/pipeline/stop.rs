@@ -21,6 +21,8 @@ impl Daemon {
         self.supervisor.stopping();
         // Nobody answers its questions any more.
         self.http.close();
+        // The others hear that this is no outage.
+        self.site.leave().await;
         let core = &mut self.core;
         std::mem::take(&mut self.logs).stop(&mut inputs, |input| core.input(input)).await?;
         self.core.drain_all()?;

@@ -1,5 +1,5 @@
 //! What alarms of bounds are called: `SET.MEASURE.SIDE`, such as `nginx.count.min`, with a number from 1 behind it where
-//! several bounds of one set share that. Groups, jobs, logs and the host have no other rule; tests of policies and whoever
+//! several bounds of one set share that. Groups, jobs, logs, the host and peers have no other rule; tests of policies and whoever
 //! reads an alarm rest on it.
 
 use std::sync::Arc;

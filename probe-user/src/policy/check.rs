@@ -14,7 +14,7 @@ use std::sync::Arc;
 use super::file::{Condition, Draft, Drafts, Names};
 use super::matching::Named;
 use super::needs::Lacks;
-use super::spec::{ActionKind, Group, HostBlock, Job, Log, PolicySet, Response, Selector};
+use super::spec::{ActionKind, Group, HostBlock, Job, Log, PeerSet, PolicySet, Response, Selector};
 use crate::diagnostic::{Diagnostic, Diagnostics, Source, Span, nearest, quoted};
 use crate::yaml::decode::listed;
 
@@ -34,6 +34,9 @@ pub(super) fn together(drafts: &Drafts<'_>, diagnostics: &mut Diagnostics) {
     }
     for draft in &drafts.logs {
         take(&mut taken, "log", &draft.item.name, draft.source, draft.span, diagnostics);
+    }
+    for draft in &drafts.peers {
+        take(&mut taken, "set of peers", &draft.item.name, draft.source, draft.span, diagnostics);
     }
     let (mut destinations, mut actions) = (Taken::new(), Taken::new());
     for draft in &drafts.destinations {
@@ -67,6 +70,10 @@ pub(super) fn together(drafts: &Drafts<'_>, diagnostics: &mut Diagnostics) {
         known.check(draft.source, &draft.names, diagnostics);
         known.no_signals("no process is to blame for the host as a whole", draft.source, &draft.names, diagnostics);
     }
+    for draft in &drafts.peers {
+        known.check(draft.source, &draft.names, diagnostics);
+        known.no_signals("no process of this host is to blame for others", draft.source, &draft.names, diagnostics);
+    }
     circles::tell(&drafts.groups, diagnostics);
 }
 
@@ -88,7 +95,7 @@ fn take<'d>(
         (message, "names are unique over all files, also over those for other hosts")
     } else {
         let message = format!("the {what} `{name}` has the name of a {other}; that is declared at {first}");
-        (message, "groups, jobs and logs share one set of names")
+        (message, "groups, jobs, logs and peers share one set of names")
     };
     diagnostics.report(source, span, message, Some(help.to_owned()));
 }
@@ -175,12 +182,8 @@ pub(super) fn select(
             jobs.insert(Arc::clone(&draft.item.name), draft);
         }
     }
-    let mut logs: BTreeMap<Arc<str>, Draft<'_, Log>> = BTreeMap::new();
-    for draft in drafts.logs.into_iter().filter(|draft| draft.applies) {
-        if is_met(&draft, &draft.item.name, exists, notes) {
-            logs.insert(Arc::clone(&draft.item.name), draft);
-        }
-    }
+    let logs: BTreeMap<Arc<str>, Draft<'_, Log>> = met(drafts.logs, |log| &log.name, exists, notes);
+    let peers: BTreeMap<Arc<str>, Draft<'_, PeerSet>> = met(drafts.peers, |set| &set.name, exists, notes);
     let mut host: Vec<Draft<'_, HostBlock>> = Vec::new();
     for draft in drafts.host.into_iter().filter(|draft| draft.applies) {
         if is_met(&draft, "host", exists, notes) {
@@ -226,6 +229,13 @@ pub(super) fn select(
             draft.item
         })
         .collect();
+    set.peers = peers
+        .into_values()
+        .map(|mut draft| {
+            known_names(&mut draft.item.response, draft.source, &draft.names, &set, notes);
+            draft.item
+        })
+        .collect();
     set.host = host
         .into_iter()
         .map(|mut draft| {
@@ -234,6 +244,22 @@ pub(super) fn select(
         })
         .collect();
     set
+}
+
+/// Those that are for this host, by name.
+fn met<'s, T>(
+    drafts: Vec<Draft<'s, T>>,
+    name: impl Fn(&T) -> &Arc<str>,
+    exists: &dyn Fn(&str) -> bool,
+    notes: &mut Vec<Diagnostic>,
+) -> BTreeMap<Arc<str>, Draft<'s, T>> {
+    let mut met = BTreeMap::new();
+    for draft in drafts.into_iter().filter(|draft| draft.applies) {
+        if is_met(&draft, name(&draft.item), exists, notes) {
+            met.insert(Arc::clone(name(&draft.item)), draft);
+        }
+    }
+    met
 }
 
 /// Whether `only_if` lets it be loaded here.

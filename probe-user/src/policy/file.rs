@@ -6,6 +6,7 @@ mod group;
 mod host;
 mod job;
 mod log;
+mod peers;
 mod response;
 mod trial;
 
@@ -16,7 +17,7 @@ use super::glob::Glob;
 use super::keys::{self, FILE, HOST, NAME, PATH_FORM};
 use super::matching::{Named, valid_name};
 use super::needs::Needed;
-use super::spec::{Action, Destination, Group, HostBlock, Job, Log};
+use super::spec::{Action, Destination, Group, HostBlock, Job, Log, PeerSet};
 use crate::diagnostic::{Diagnostic, Diagnostics, Source, Span, quoted};
 use crate::yaml::decode::{found, listed};
 use crate::yaml::{self, Decoder, Entry, Fields, Node, Value};
@@ -67,6 +68,7 @@ pub(super) struct Drafts<'s> {
     pub(super) jobs: Vec<Draft<'s, Job>>,
     pub(super) logs: Vec<Draft<'s, Log>>,
     pub(super) host: Vec<Draft<'s, HostBlock>>,
+    pub(super) peers: Vec<Draft<'s, PeerSet>>,
     pub(super) destinations: Vec<Draft<'s, Destination>>,
     pub(super) actions: Vec<Draft<'s, Action>>,
     pub(super) trials: Vec<TrialDraft<'s>>,
@@ -125,6 +127,8 @@ pub(super) fn read<'s>(
             drafts.host.extend(host::read(d, origin, entry.span, node));
         }
     }
+    let peers = named(d, &fields, "peers", "a set of peers", "`web: { match: { zone: a }, alive: { min: 80% } }`");
+    drafts.peers.extend(peers.iter().map(|entry| peers::read(d, origin, entry)));
     let notify = named(d, &fields, "notify", "a destination", "`ops: { webhook: \"https://ops.example/hook\" }`");
     drafts.destinations.extend(notify.iter().filter_map(|entry| destination::read(d, origin, entry)));
     let actions = named(d, &fields, "actions", "an action", "`restart: { run: [systemctl, restart, nginx] }`");

@@ -4,7 +4,9 @@ use std::cmp::Ordering;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::keys::{self, AGE_PER_WORDS, CORES, COUNT_MAX, INODES, LOAD, MEMORY, PER_WORDS, SEVERITIES, SHARE, SPACE};
+use super::keys::{
+    self, AGE_PER_WORDS, CORES, COUNT_MAX, INODES, LOAD, MEMBERS, MEMORY, PER_WORDS, SEVERITIES, SHARE, SPACE,
+};
 use super::spec::{Bound, Limit, Measure, Per, Side};
 use crate::diagnostic::Span;
 use crate::event::Severity;
@@ -117,6 +119,7 @@ pub(super) fn limit(d: &mut Decoder<'_>, measure: Measure, node: &Node) -> Optio
         Measure::Load => d.form(node, &LOAD, load),
         Measure::MemoryAvailable | Measure::SwapUsed | Measure::DiskFree => d.form(node, &SPACE, space),
         Measure::InodesFree => d.form(node, &INODES, inodes),
+        Measure::Alive | Measure::Down | Measure::AgentsDown => d.form(node, &MEMBERS, members),
     }
 }
 
@@ -185,6 +188,18 @@ fn inodes(text: &str) -> Result<Limit, String> {
     }
 }
 
+/// So many hosts, or so many of all of them.
+fn members(text: &str) -> Result<Limit, String> {
+    if text.ends_with('%') {
+        return units::percent(text).map(Limit::HostShare);
+    }
+    let whole = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    match text.parse::<u32>() {
+        Ok(number) if whole && number <= COUNT_MAX => Ok(Limit::Absolute(f64::from(number))),
+        _ => Err("how many hosts, or a percentage of them: 80%".to_owned()),
+    }
+}
+
 fn never_breached(d: &mut Decoder<'_>, measure: Measure, min: Option<Placed<Limit>>, max: Option<Placed<Limit>>) {
     let name = measure.as_str();
     // A scheduled job says by `runs: { min: 0 }` that a scheduled time may pass without a run.
@@ -193,7 +208,8 @@ fn never_breached(d: &mut Decoder<'_>, measure: Measure, min: Option<Placed<Limi
         d.error_help(span, format!("`{name}` is never below 0: this bound can never be breached"), "leave `min` out");
     }
     if let Some((Limit::HostShare(1.0), span)) = max.filter(|_| measure != Measure::Load) {
-        let message = format!("`{name}` is never above the whole host: this bound can never be breached");
+        let whole = if Measure::PEERS.contains(&measure) { "all of them" } else { "the whole host" };
+        let message = format!("`{name}` is never above {whole}: this bound can never be breached");
         d.error_help(span, message, "give a smaller share, or leave `max` out");
     }
 }

@@ -28,12 +28,14 @@ fn contents(set: &PolicySet) -> String {
     let bounds = set.groups.iter().map(|group| group.bounds.len()).sum::<usize>()
         + set.jobs.iter().map(|job| job.bounds.len()).sum::<usize>()
         + set.logs.iter().map(|log| log.bounds.len()).sum::<usize>()
-        + set.host.iter().map(|block| block.bounds.len()).sum::<usize>();
+        + set.host.iter().map(|block| block.bounds.len()).sum::<usize>()
+        + set.peers.iter().map(|peers| peers.bounds.len()).sum::<usize>();
     let mut parts = vec![counted(set.groups.len(), "group")];
     for (number, what) in [
         (set.jobs.len(), "job"),
         (set.logs.len(), "log"),
         (set.host.len(), "host block"),
+        (set.peers.len(), "peer set"),
         (set.destinations.len(), "destination"),
         (set.actions.len(), "action"),
     ] {

@@ -10,7 +10,7 @@ pub use super::scalar::ScalarError;
 use super::scalar::{Sink, Source};
 use crate::record::{
     DiskSize, HostCpu, HostDisk, HostInterface, HostMemory, HostPressure, HostSample, LogLine, LogLines, Loss, Lost,
-    MountKind, ProcessKey, Reread, UsageRow,
+    MountKind, PeerStanding, PeerView, ProcessKey, Reread, UsageRow,
 };
 use crate::time::{ClockReading, KTime, Wall};
 
@@ -45,10 +45,14 @@ pub enum Entry<'a> {
     Host(HostSample),
     /// How kernel time and wall time relate from here on.
     Clock(ClockReading),
+    /// What the host's daemon knows of the other hosts of its site.
+    Peers(Vec<PeerView>),
 }
 
 /// What a usage row takes.
 const USAGE_BYTES: usize = 56;
+/// What a host of the site takes at least.
+const PEER_BYTES: usize = 14;
 /// What the other lists' items take at least.
 const LEAST_BYTES: usize = 8;
 
@@ -63,6 +67,7 @@ impl<'a> Entry<'a> {
             Self::Lines(_) => 6,
             Self::Host(_) => 7,
             Self::Clock(_) => 8,
+            Self::Peers(_) => 9,
         }
     }
 
@@ -117,6 +122,7 @@ impl<'a> Entry<'a> {
                 sink.u64(*boot_ns);
                 sink.i64(wall.0);
             }
+            Self::Peers(members) => sink.list(members, write_peer),
         }
     }
 
@@ -163,6 +169,7 @@ impl<'a> Entry<'a> {
                 boot_ns: source.u64()?,
                 wall: Wall(source.i64()?),
             }),
+            9 => Self::Peers(source.list(PEER_BYTES, read_peer)?),
             number => return Err(ScalarError::Unknown { what: "the kind of entry", number }),
         })
     }
@@ -299,6 +306,33 @@ fn read_disk(source: &mut Source<'_>) -> Result<HostDisk, ScalarError> {
                 inodes_free: source.u64()?,
             })
         })?,
+    })
+}
+
+fn write_peer(sink: &mut Sink<'_>, peer: &PeerView) {
+    let PeerView { name, zone, labels, standing, since } = peer;
+    sink.text(name);
+    sink.text(zone);
+    sink.list(labels, |sink, (key, value)| {
+        sink.text(key);
+        sink.text(value);
+    });
+    let number = PeerStanding::ALL.iter().position(|known| known == standing).unwrap_or_default();
+    sink.u8(u8::try_from(number).unwrap_or_default());
+    sink.option(*since, |sink, since| sink.u64(since.0));
+}
+
+fn read_peer(source: &mut Source<'_>) -> Result<PeerView, ScalarError> {
+    Ok(PeerView {
+        name: source.shared()?,
+        zone: source.shared()?,
+        labels: source.list(LEAST_BYTES, |source| Ok((source.shared()?, source.shared()?)))?,
+        standing: {
+            let number = source.u8()?;
+            let known = PeerStanding::ALL.get(usize::from(number)).copied();
+            known.ok_or(ScalarError::Unknown { what: "what is held of a host", number })?
+        },
+        since: source.option(Source::u64)?.map(KTime),
     })
 }
 

@@ -46,6 +46,9 @@ pub struct Facts {
     /// Logs whose lines were recorded.
     #[serde(default)]
     pub logs: Vec<RecordedLog>,
+    /// What is known of other hosts was recorded.
+    #[serde(default)]
+    pub peers: bool,
 }
 
 /// A log whose lines were recorded as far as they matched.

@@ -13,7 +13,7 @@ use super::writer::Writer;
 use super::{MAGIC, ReadError};
 use crate::record::{
     DiskSize, HostCpu, HostDisk, HostInterface, HostMemory, HostPressure, HostSample, LogLine, LogLines, Loss, Lost,
-    MountKind, ProcessKey, Reread, UsageRow,
+    MountKind, PeerStanding, PeerView, ProcessKey, Reread, UsageRow,
 };
 use crate::time::{ClockReading, KTime, Wall};
 use probe_common::maps::LossReason;
@@ -36,6 +36,7 @@ fn facts() -> Facts {
         began_boot_ns: 6,
         began_wall_ns: 7,
         logs: vec![RecordedLog { name: "errors".into(), paths: vec!["/var/log/*.log".into()] }],
+        peers: true,
     }
 }
 
@@ -115,6 +116,21 @@ fn lines() -> impl Strategy<Value = LogLines> {
     })
 }
 
+fn peers() -> impl Strategy<Value = Vec<PeerView>> {
+    let labels = prop::collection::vec(any::<(String, String)>(), 0..3);
+    let standing = prop::sample::select(PeerStanding::ALL.to_vec());
+    let peer = (any::<(String, String)>(), labels, standing, any::<Option<u64>>()).prop_map(
+        |((name, zone), labels, standing, since)| PeerView {
+            name: name.into(),
+            zone: zone.into(),
+            labels: labels.into_iter().map(|(key, value)| (key.into(), value.into())).collect(),
+            standing,
+            since: since.map(KTime),
+        },
+    );
+    prop::collection::vec(peer, 0..4)
+}
+
 /// An entry of any kind; its bytes are leaked, which a test may.
 fn entries() -> impl Strategy<Value = Entry<'static>> {
     let bytes = || prop::collection::vec(any::<u8>(), 0..300).prop_map(|bytes| &*bytes.leak());
@@ -128,6 +144,7 @@ fn entries() -> impl Strategy<Value = Entry<'static>> {
             .prop_map(|(key, args, uid)| Entry::Reread { key, found: Reread { args: args.into(), uid } }),
         lines().prop_map(Entry::Lines),
         host().prop_map(Entry::Host),
+        peers().prop_map(Entry::Peers),
         any::<(u64, u64, i64)>().prop_map(|(mono, boot_ns, wall)| Entry::Clock(ClockReading {
             mono: KTime(mono),
             boot_ns,

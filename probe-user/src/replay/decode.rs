@@ -14,7 +14,7 @@ use std::thread;
 use crate::engine::Input;
 use crate::kernel::convert::Converter;
 use crate::kernel::sampler::task_rows;
-use crate::record::{Program, Record, Scan, UsageRow};
+use crate::record::{PeerNews, Program, Record, Scan, UsageRow};
 use crate::recording::ReadError;
 use crate::recording::entry::Entry;
 use crate::recording::facts::Tail;
@@ -220,6 +220,7 @@ impl Decoder {
                 Entry::Lines(lines) => Step::Input(now, Input::Lines(lines)),
                 Entry::Host(sample) => Step::Input(now, Input::Host(Box::new(sample))),
                 Entry::Clock(clock) => Step::Input(now, Input::Clock(clock)),
+                Entry::Peers(members) => Step::Input(now, Input::Peers(PeerNews::Members(members))),
             };
             self.step(step)?;
             self.step(Step::Settle(now))?;

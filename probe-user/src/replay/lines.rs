@@ -1,4 +1,4 @@
-//! Recorded lines held against other policies than those that they were recorded for.
+//! Recorded lines (and what else a recording may lack) held against other policies than those that they were recorded for.
 //!
 //! A recording holds lines that matched then, the first few of each message as text and of the others how many there
 //! were. A log sees the lines of the recorded log of its own name, else of the one that names one of its paths. Of lines
@@ -22,6 +22,8 @@ pub(super) struct Lines {
     /// Lines that could not be looked at and were not counted.
     unknown: u64,
     recorded: bool,
+    /// Sets of peers that nothing was recorded for.
+    peers: Vec<Arc<str>>,
 }
 
 struct Held {
@@ -35,9 +37,18 @@ struct Held {
 impl Lines {
     /// Takes the logs that cannot be held against anything out of the policies: a minimum of theirs would fire for
     /// nothing.
-    pub(super) fn new(policies: &mut PolicySet, recorded: &[RecordedLog]) -> Self {
-        let mut lines =
-            Self { logs: Vec::new(), without: Vec::new(), assumed: 0, unknown: 0, recorded: !policies.logs.is_empty() };
+    pub(super) fn new(policies: &mut PolicySet, recorded: &[RecordedLog], peers: bool) -> Self {
+        let mut lines = Self {
+            logs: Vec::new(),
+            without: Vec::new(),
+            assumed: 0,
+            unknown: 0,
+            recorded: !policies.logs.is_empty(),
+            peers: Vec::new(),
+        };
+        if !peers {
+            lines.peers = std::mem::take(&mut policies.peers).into_iter().map(|set| set.name).collect();
+        }
         policies.logs.retain(|log| {
             let held = held(log, recorded);
             if held.is_none() {
@@ -87,6 +98,13 @@ impl Lines {
             notes.push(format!(
                 "the recording has no lines for these logs, nothing is said of them: {} (record with --policies that name them)",
                 self.without.join(", ")
+            ));
+        }
+        if !self.peers.is_empty() {
+            notes.push(format!(
+                "nothing of other hosts was recorded, nothing is said of these sets of peers: {} (record with --policies \
+                 that have them, beside a daemon that has peers)",
+                self.peers.join(", ")
             ));
         }
         if self.recorded && !self.logs.is_empty() {
@@ -142,7 +160,7 @@ mod tests {
     fn check(log: Log, count: u64, texts: &[&str], expected: Option<(u64, usize)>, notes: &[&str]) {
         let recorded = RecordedLog { name: "errors".into(), paths: vec!["/var/log/app/*.log".into()] };
         let mut policies = PolicySet { logs: vec![log], ..PolicySet::default() };
-        let mut lines = Lines::new(&mut policies, &[recorded]);
+        let mut lines = Lines::new(&mut policies, &[recorded], false);
         let first = texts.iter().map(|text| LogLine { keyword: "x".into(), text: (*text).into() }).collect();
         let found = lines.find(&LogLines { log: "errors".into(), path: "/var/log/app/a.log".into(), count, first });
         assert_eq!(found.first().map(|lines| (lines.count, lines.first.len())), expected);

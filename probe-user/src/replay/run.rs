@@ -113,7 +113,7 @@ impl Runner {
         });
         let durations = Durations::new(policies);
         let mut policies = observing(policies);
-        let lines = Lines::new(&mut policies, &facts.logs);
+        let lines = Lines::new(&mut policies, &facts.logs, facts.peers);
         let lane = Lane::new(settings, &Arc::new(policies), &users);
         let (tally, usage) = (Tally::default(), Usage::default());
         Self {
@@ -232,7 +232,8 @@ fn observing(policies: &PolicySet) -> PolicySet {
     let jobs = policies.jobs.iter_mut().map(|job| &mut job.response);
     let logs = policies.logs.iter_mut().map(|log| &mut log.response);
     let hosts = policies.host.iter_mut().map(|block| &mut block.response);
-    for response in groups.chain(jobs).chain(logs).chain(hosts) {
+    let peers = policies.peers.iter_mut().map(|peers| &mut peers.response);
+    for response in groups.chain(jobs).chain(logs).chain(hosts).chain(peers) {
         response.mode = Mode::Observe;
     }
     policies

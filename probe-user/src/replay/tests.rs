@@ -63,6 +63,7 @@ impl Tape {
             began_mono_ns: KTime::from_secs(BEGAN).0,
             began_boot_ns: KTime::from_secs(BEGAN).0,
             began_wall_ns: WALL,
+            peers: false,
             logs: Vec::new(),
         };
         let writer = Writer::new(Vec::new(), &facts, u64::MAX).unwrap();

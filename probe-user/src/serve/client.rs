@@ -52,6 +52,11 @@ pub async fn status(socket: &Path) -> Result<Value, AskError> {
     get(socket, "/v1/status").await
 }
 
+/// `GET /v1/peers`, as it came.
+pub async fn peers(socket: &Path) -> Result<Value, AskError> {
+    get(socket, "/v1/peers").await
+}
+
 /// The same answer, as this version understands it.
 pub async fn status_as<T: DeserializeOwned>(socket: &Path) -> Result<T, AskError> {
     get(socket, "/v1/status").await

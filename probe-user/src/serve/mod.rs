@@ -3,6 +3,7 @@
 //!
 //! - `GET /v1/status`: [`StatusReport`];
 //! - `GET /v1/events?since=10m&name=GLOB&follow=true`: the local history, one event a line ([`events`]);
+//! - `GET /v1/peers`: everybody of the site, a [`PeersReport`];
 //! - `GET /v1/group?name=NAME`: the members of a group or job, with what each uses ([`Roster`]);
 //! - `GET /v1/alarms`: the alarms that are on, each as it was told last ([`AlarmsOn`]);
 //! - `GET /v1/match?pid=N`, or `?exe=..&args=..&user=..&comm=..&cgroup=..`: a [`MatchReport`].
@@ -41,6 +42,7 @@ use crate::forward;
 use crate::logs::LogsReport;
 use crate::notify;
 use crate::outlet::Dropped;
+use crate::peers::{self, PeersReport};
 use crate::spool::{self, View};
 use crate::time::Wall;
 
@@ -65,6 +67,11 @@ pub enum Query {
         follow: bool,
         /// Where the way to it goes.
         reply: oneshot::Sender<View>,
+    },
+    /// Everybody of the site.
+    Peers {
+        /// Where the answer goes; `None` where no peers are configured.
+        reply: oneshot::Sender<Option<PeersReport>>,
     },
     /// The members of a group or job.
     Group {
@@ -136,6 +143,9 @@ pub struct StatusReport {
     /// The durable queue.
     #[serde(default)]
     pub spool: spool::Status,
+    /// The other hosts of the site; absent where no peers are configured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub peers: Option<peers::Summary>,
     /// Each destination of notifications.
     pub notify: Vec<notify::Status>,
     /// Events dropped on the way to stdout, to disk and to collectors since the start.

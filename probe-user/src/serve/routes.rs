@@ -31,6 +31,7 @@ pub(super) fn router(queries: mpsc::Sender<Query>) -> Router {
         .route("/v1/events", get(history).with_state(histories))
         .route("/v1/status", get(status))
         .route("/v1/match", get(matches))
+        .route("/v1/peers", get(peers))
         .route("/v1/group", get(group))
         .route("/v1/alarms", get(alarms))
         .fallback(async |uri: Uri| refuse(StatusCode::NOT_FOUND, &format!("there is no {}", clean(uri.path()))))
@@ -40,6 +41,17 @@ pub(super) fn router(queries: mpsc::Sender<Query>) -> Router {
 async fn status(State(queries): State<mpsc::Sender<Query>>) -> Response {
     let (reply, answer) = oneshot::channel();
     ask(&queries, Query::Status { reply }, answer, |report| Json(report).into_response()).await
+}
+
+async fn peers(State(queries): State<mpsc::Sender<Query>>) -> Response {
+    let (reply, answer) = oneshot::channel();
+    ask(&queries, Query::Peers { reply }, answer, |report| match report {
+        Some(report) => Json(report).into_response(),
+        None => {
+            refuse(StatusCode::NOT_FOUND, "this host has no peers: `peers` is not configured, or its port is taken")
+        }
+    })
+    .await
 }
 
 /// The query string of a match: a pid, or fields.

@@ -9,6 +9,7 @@
 
 mod host;
 mod judge;
+mod peers;
 mod play;
 mod processes;
 pub mod report;
@@ -101,6 +102,7 @@ fn share(trial: &Trial, policies: &PolicySet) -> PolicySet {
     set.groups.retain(|group| trial.policies.contains(&group.name));
     set.jobs.retain(|job| trial.policies.contains(&job.name));
     set.logs.retain(|log| trial.policies.contains(&log.name));
+    set.peers.retain(|peers| trial.policies.contains(&peers.name));
     set.host.retain(|block| trial.host && block.declared.rsplit_once(':').is_some_and(|(of, _)| of == file));
     let responses = set
         .groups
@@ -108,6 +110,7 @@ fn share(trial: &Trial, policies: &PolicySet) -> PolicySet {
         .map(|of| &mut of.response)
         .chain(set.jobs.iter_mut().map(|of| &mut of.response))
         .chain(set.logs.iter_mut().map(|of| &mut of.response))
+        .chain(set.peers.iter_mut().map(|of| &mut of.response))
         .chain(set.host.iter_mut().map(|of| &mut of.response));
     for response in responses {
         response.mode = Mode::Enforce;

@@ -8,6 +8,7 @@ use probe_common::maps::LossReason;
 
 use super::host::HostFigures;
 use super::judge::Judge;
+use super::peers::Site;
 use super::processes::Processes;
 use super::{Failure, PlayError};
 use crate::engine::{self, Effect, Engine, Input, Settings};
@@ -30,6 +31,7 @@ struct Player {
     engine: Engine,
     processes: Processes,
     figures: HostFigures,
+    site: Site,
     logs: Vec<Log>,
     /// Some bound is on the host.
     watches_host: bool,
@@ -92,6 +94,7 @@ impl Player {
             engine: Engine::new(settings, policies, processes.users()),
             processes,
             figures: HostFigures::new(facts, policies, BEGIN),
+            site: Site::default(),
             logs: logs.collect::<Result<_, PlayError>>()?,
             watches_host: !policies.host.is_empty(),
             sampling: false,
@@ -178,6 +181,10 @@ impl Player {
                 }
             }
             Happening::Host(figures) => self.figures.set(self.now, figures),
+            Happening::Peer(step) => {
+                let news = self.site.set(self.now, step);
+                self.step(Input::Peers(news))?;
+            }
             Happening::ClockJump(nanos) => {
                 let clock = self.clock();
                 self.set_clock(ClockReading { wall: Wall(clock.wall.0.saturating_add(*nanos)), ..clock })?;

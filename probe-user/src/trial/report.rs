@@ -98,6 +98,10 @@ pub(super) fn step_text(what: &Happening) -> String {
             format!("{} in {}{often}", clean(line), clean(path))
         }
         Happening::Host(_) => "figures of the host change".to_owned(),
+        Happening::Peer(step) => {
+            let names: Vec<String> = step.names.iter().map(|name| clean(name)).collect();
+            format!("{}: {}", names.join(", "), step.standing.as_str())
+        }
         Happening::ClockJump(nanos) => {
             let (sign, by) = (if *nanos < 0 { "back" } else { "forward" }, Duration::from_nanos(nanos.unsigned_abs()));
             format!("the clock is set {sign} by {}", moment(by))

@@ -3,6 +3,7 @@
 mod host;
 mod jobs;
 mod logs;
+mod peers;
 mod ways;
 
 use std::fmt::Write as _;
@@ -22,6 +23,7 @@ pub(super) fn text(report: &Value) -> String {
     page.push('\n');
     groups(&mut page, &report["engine"]);
     logs::logs(&mut page, &report["engine"], &report["log_files"]);
+    peers::sets(&mut page, &report["engine"]);
     for action in list(&report["engine"]["actions"]) {
         self::action(&mut page, action);
     }
@@ -32,6 +34,7 @@ pub(super) fn text(report: &Value) -> String {
     if list(&report["collectors"]).is_empty() {
         page.push_str("collector: none\n");
     }
+    peers::site(&mut page, &report["peers"]);
     ways::spool(&mut page, &report["spool"]);
     for destination in list(&report["notify"]) {
         ways::destination(&mut page, destination);
@@ -165,11 +168,11 @@ fn losses(page: &mut String, report: &Value) {
     let _ = writeln!(page, "lost or dropped: {told}");
 }
 
-fn list(value: &Value) -> &[Value] {
+pub(in crate::cli) fn list(value: &Value) -> &[Value] {
     value.as_array().map_or(&[], Vec::as_slice)
 }
 
-fn word(value: &Value) -> String {
+pub(in crate::cli) fn word(value: &Value) -> String {
     value.as_str().map_or_else(|| "?".to_owned(), clean)
 }
 

@@ -1,6 +1,7 @@
 //! The ways to collectors: which there are, how they change with the configuration, how each stands.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 
@@ -97,6 +98,15 @@ impl Outlets {
     }
 
     /// How delivery to each collector stands.
+    /// For how long each way's collector has taken nothing, if it does not, and whether it has ever taken anything.
+    pub(in crate::pipeline) fn ways(&self) -> Vec<(Option<Duration>, bool)> {
+        let way = |status: forward::Status| {
+            let unreached = status.unreached_seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+            (unreached, status.sent_batches > 0)
+        };
+        self.collectors().into_iter().map(way).collect()
+    }
+
     pub(in crate::pipeline) fn collectors(&self) -> Vec<forward::Status> {
         let now = clock::read().wall;
         let of = |way: &Way| {

@@ -34,6 +34,7 @@ pub(super) fn head(settings: &RecordSettings, began: ClockReading) -> Facts {
         began_boot_ns: began.boot_ns,
         began_wall_ns: began.wall.0,
         logs: settings.policies.logs.iter().map(recorded).collect(),
+        peers: !settings.policies.peers.is_empty(),
     }
 }
 

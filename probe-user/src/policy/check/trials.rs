@@ -39,6 +39,10 @@ pub(in crate::policy) fn trials(drafts: &mut Drafts<'_>, diagnostics: &mut Diagn
         let of = Declared { names: &draft.names, file: &draft.source.name, is_group: false };
         declared.entry(&draft.item.name).or_insert(of);
     }
+    for draft in &drafts.peers {
+        let of = Declared { names: &draft.names, file: &draft.source.name, is_group: false };
+        declared.entry(&draft.item.name).or_insert(of);
+    }
     found.into_iter().map(|draft| resolve(draft, drafts, &declared, diagnostics)).collect()
 }
 
@@ -92,7 +96,7 @@ fn load(
                 } else {
                     let help = match nearest(name, declared.keys().copied()) {
                         Some(meant) => format!("did you mean `{meant}`?"),
-                        None => "the name of a group, a job or a log, or `host`".to_owned(),
+                        None => "the name of a group, a job, a log or a set of peers, or `host`".to_owned(),
                     };
                     diagnostics.report(draft.source, *span, format!("there is no policy `{name}`"), Some(help));
                 }
@@ -174,6 +178,9 @@ fn alarms(trial: &Trial, drafts: &Drafts<'_>) -> BTreeSet<Arc<str>> {
     }
     for log in drafts.logs.iter().map(|draft| &draft.item).filter(|of| trial.policies.contains(&of.name)) {
         names.extend(bound_names(&log.name, log.bounds.iter()));
+    }
+    for set in drafts.peers.iter().map(|draft| &draft.item).filter(|of| trial.policies.contains(&of.name)) {
+        names.extend(bound_names(&set.name, set.bounds.iter()));
     }
     if trial.host {
         let file = trial.declared.rsplit_once(':').map_or("", |(file, _)| file);

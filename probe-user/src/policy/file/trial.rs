@@ -1,6 +1,7 @@
 //! Reads `tests`: steps and expectations in the order of time.
 
 mod figures;
+mod peer;
 mod step;
 
 use std::collections::BTreeSet;

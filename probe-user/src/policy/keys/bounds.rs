@@ -1,7 +1,7 @@
 //! The keys of a group's bounds: the same for every measure but for the kind of its limits and two keys that not all
-//! have. What the bounds of jobs, logs and the host share with them is here too.
+//! have. What the bounds of jobs, logs, the host and peers share with them is here too.
 
-use super::{host, job, log};
+use super::{host, job, log, peers};
 use crate::policy::spec::Measure;
 use crate::yaml::keys::{Choice, Form, Key, Kind, Table};
 use crate::yaml::units;
@@ -144,5 +144,6 @@ pub fn bound_table(measure: Measure) -> &'static Table {
         Measure::Processes => &host::PROCESSES_BOUND,
         Measure::PressureCpu | Measure::PressureMemory | Measure::PressureIo => &host::PRESSURE_BOUND,
         Measure::NetworkReceive | Measure::NetworkTransmit => &host::NETWORK_BOUND,
+        Measure::Alive | Measure::Down | Measure::AgentsDown => &peers::PEER_BOUND,
     }
 }

@@ -4,6 +4,7 @@ mod bounds;
 mod host;
 mod job;
 mod log;
+mod peers;
 mod response;
 mod selector;
 mod trial;
@@ -12,6 +13,7 @@ pub use bounds::{AGE_PER_WORDS, CORES, COUNT_MAX, MEMORY, PER_WORDS, SEVERITIES,
 pub use host::{HOST_BLOCK, INODES, INTERFACE, LOAD, MOUNT, SHARE, SPACE};
 pub use job::{JOB, OVERLAPS, SCHEDULE, SUCCESS, ZONE};
 pub use log::{KEYWORD, LOG, LOG_PATH, LOG_REGEX};
+pub use peers::{MEMBERS, PEER_LABEL, PEER_MATCH, PEER_NAME, PEER_VALUE, PEER_ZONE, PEERS};
 pub use response::*;
 pub use selector::*;
 pub use trial::*;
@@ -21,7 +23,7 @@ use crate::yaml::keys::{Form, Key, Kind, Table};
 /// A whole file.
 pub static FILE: Table = Table {
     what: "a policy file",
-    doc: "procprobe policies: what must hold of processes, jobs, logs and the host, and what is done when it does not.",
+    doc: "procprobe policies: what must hold of processes, jobs, logs, the host and its peers, and what is done when it does not.",
     example: "{ version: 1, groups: { nginx: { match: { exe: nginx }, count: { min: 1 } } } }",
     keys: &[
         Key::required("version", Kind::Whole(1, 1), "Version of the policy language: 1."),
@@ -34,7 +36,7 @@ pub static FILE: Table = Table {
         Key::new(
             "jobs",
             Kind::Named(&NAME, &Kind::Table(&JOB)),
-            "Cron and batch work by name; groups, jobs and logs share one set of names.",
+            "Cron and batch work by name; groups, jobs, logs and peers share one set of names.",
         ),
         Key::new("logs", Kind::Named(&NAME, &Kind::Table(&LOG)), "Lines of log files by name."),
         Key::new(
@@ -43,14 +45,19 @@ pub static FILE: Table = Table {
             "Bounds on the host itself; of a list each part has its own `only_if` and `notify`.",
         ),
         Key::new(
+            "peers",
+            Kind::Named(&NAME, &Kind::Table(&PEERS)),
+            "Sets of the site's hosts by name: how many of each must be there.",
+        ),
+        Key::new(
             "notify",
             Kind::Named(&NAME, &Kind::Table(&DESTINATION)),
-            "Where alarms are sent, by name: groups, jobs, logs and the host name them in their own `notify`.",
+            "Where alarms are sent, by name: whatever has alarms names them in its own `notify`.",
         ),
         Key::new(
             "actions",
             Kind::Named(&NAME, &Kind::Table(&ACTION)),
-            "What can be done about an alarm, by name: groups, jobs, logs and the host name them in `act`.",
+            "What can be done about an alarm, by name: whatever has alarms names them in `act`.",
         ),
         Key::new(
             "tests",
@@ -71,7 +78,7 @@ pub const HOST: Form = Form {
     examples: &["web-*", "role=web", "zone=seoul-*"],
 };
 
-/// Name of a group, a job, a log, a destination or an action.
+/// Name of a group, a job, a log, a set of peers, a destination or an action.
 pub const NAME: Form = Form {
     what: "a name",
     pattern: Some("^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}$"),

@@ -3,8 +3,8 @@
 use super::bounds::{CORES, MEMORY};
 use super::host::{INODES, SHARE, SPACE};
 use super::response::SIGNAL;
-use super::{NAME, USER_FORM};
-use crate::yaml::keys::{Form, Key, Kind, Table};
+use super::{NAME, PEER_LABEL, USER_FORM};
+use crate::yaml::keys::{Choice, Form, Key, Kind, Table};
 use crate::yaml::units;
 
 /// Largest process id of Linux.
@@ -31,7 +31,7 @@ pub static TEST: Table = Table {
         Key::new(
             "policies",
             Kind::OneOrMany(&Kind::Form(&NAME)),
-            "Names of groups, jobs and logs that are loaded, `host` among them (default: all of this file). Groups that \
+            "Names of groups, jobs, logs and peers that are loaded, `host` among them (default: all of this file). Groups that \
              are somebody's `parent` are loaded with them.",
         ),
         Key::new(
@@ -65,12 +65,13 @@ pub static STEP: Table = Table {
         Key::new("usage", Kind::Table(&USAGE), "What a process uses from then on; sampled each second."),
         Key::new("log", Kind::Table(&LINE), "Lines appear in a file."),
         Key::new("host", Kind::Table(&FIGURES), "Figures of the host from then on; sampled each second."),
+        Key::new("peer", Kind::Table(&PEER), "What is held of hosts of the site from then on."),
         Key::new("job", Kind::Table(&RUN), "A run of a job: a process that it matches starts, and ends."),
         Key::new("clock_jump", Kind::Form(&JUMP), "The wall clock is set forward, or back (`-1h`)."),
         Key::new("suspend", Kind::Form(&units::DURATION), "The host sleeps for so long; virtual time stands still."),
         Key::new("lose", Kind::Whole(1, TIMES_MAX), "So many kernel records are lost; the daemon looks again at once."),
     ],
-    one_of: &["start", "exec", "exit", "usage", "log", "host", "job", "clock_jump", "suspend", "lose"],
+    one_of: &["start", "exec", "exit", "usage", "log", "host", "peer", "job", "clock_jump", "suspend", "lose"],
 };
 
 const EXE: Key = Key::new("exe", Kind::Form(&EXE_PATH), "Path of the executable.");
@@ -218,6 +219,33 @@ static TRAFFIC: Table = Table {
     one_of: &[],
 };
 
+static PEER: Table = Table {
+    what: "`peer` of a step",
+    doc: "What is held of hosts of the site from then on. At 0s no other host is known.",
+    example: "{ name: [web-1, web-2], zone: a, verdict: host_down }",
+    keys: &[
+        Key::required("name", Kind::OneOrMany(&Kind::Form(&HOST_NAME)), "The hosts' names."),
+        Key::new("zone", Kind::Form(&ZONE_NAME), "Where they stand (default: as it was, none at first)."),
+        Key::new(
+            "labels",
+            Kind::Named(&PEER_LABEL, &Kind::Form(&LABEL_TEXT)),
+            "Their labels (default: as they were, none at first).",
+        ),
+        Key::new("verdict", Kind::Choice(&STANDINGS), "What is held of them (default alive)."),
+    ],
+    one_of: &[],
+};
+
+/// In the order of [`crate::record::PeerStanding::ALL`].
+pub const STANDINGS: [Choice; 6] = [
+    Choice::new("alive", "They are heard of."),
+    Choice::new("path_down", "They live, and some have no way to them."),
+    Choice::new("unknown", "Nobody can tell."),
+    Choice::new("agent_down", "The hosts answer, procprobe on them does not."),
+    Choice::new("host_down", "A quorum of witnesses had no sign of them."),
+    Choice::new("left", "They said that they end."),
+];
+
 static RUN: Table = Table {
     what: "`job` of a step",
     doc: "A run: a process that the job matches starts, and ends after a while. What it is made of is taken from the job's \
@@ -302,6 +330,12 @@ pub const LOAD_VALUE: Form = Form { what: "a number", pattern: Some(r"^[0-9]+(\.
 pub const MOUNT_POINT: Form = Form { what: "a mount point", pattern: Some("^/"), examples: &["/", "/srv/data"] };
 /// An interface.
 pub const INTERFACE_NAME: Form = Form { what: "an interface's name", pattern: None, examples: &["eth0"] };
+/// A host's name.
+pub const HOST_NAME: Form = Form { what: "a host's name", pattern: None, examples: &["web-2"] };
+/// A zone.
+pub const ZONE_NAME: Form = Form { what: "a zone's name", pattern: None, examples: &["seoul-a"] };
+/// A label's value.
+pub const LABEL_TEXT: Form = Form { what: "a label's value", pattern: None, examples: &["web"] };
 /// An alarm's name.
 pub const ALARM: Form =
     Form { what: "an alarm's name", pattern: None, examples: &["nginx.count.min", "host.disk_free.min /"] };

@@ -6,6 +6,7 @@
 mod host;
 mod job;
 mod log;
+mod peers;
 mod response;
 mod trial;
 
@@ -18,8 +19,9 @@ use regex::Regex;
 pub use host::{HostBlock, HostBound};
 pub use job::{Job, Overlap, Success};
 pub use log::Log;
+pub use peers::{PeerSelector, PeerSet};
 pub use response::{Action, ActionKind, Destination, DestinationKind, Mode, Rate, Response};
-pub use trial::{AlarmName, Expectation, Figures, Happening, Looks, Step, Trial, Use};
+pub use trial::{AlarmName, Expectation, Figures, Happening, Looks, PeerStep, Step, Trial, Use};
 
 use super::glob::Glob;
 use crate::event::Severity;
@@ -35,6 +37,8 @@ pub struct PolicySet {
     pub logs: Vec<Log>,
     /// The host itself, one block for each file that has one.
     pub host: Vec<HostBlock>,
+    /// Other hosts of the site.
+    pub peers: Vec<PeerSet>,
     /// Where alarms are sent, by name.
     pub destinations: BTreeMap<Arc<str>, Arc<Destination>>,
     /// What is done about alarms, by name.
@@ -44,7 +48,11 @@ pub struct PolicySet {
 impl PolicySet {
     /// Nothing is held against anything.
     pub fn is_empty(&self) -> bool {
-        self.groups.is_empty() && self.jobs.is_empty() && self.logs.is_empty() && self.host.is_empty()
+        self.groups.is_empty()
+            && self.jobs.is_empty()
+            && self.logs.is_empty()
+            && self.host.is_empty()
+            && self.peers.is_empty()
     }
 
     /// Whether some process belongs somewhere, or not, by its arguments.
@@ -138,7 +146,7 @@ pub enum CgroupPattern {
     Container(Box<str>),
 }
 
-/// What is measured of a group, a job, a log or the host.
+/// What is measured of a group, a job, a log, the host or peers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Measure {
     /// Processes alive.
@@ -195,6 +203,12 @@ pub enum Measure {
     NetworkReceive,
     /// Of the host: bytes a second sent by an interface.
     NetworkTransmit,
+    /// Of peers: hosts that live, or their share.
+    Alive,
+    /// Of peers: hosts that are down, or their share.
+    Down,
+    /// Of peers: hosts whose daemon is down though they answer, or their share.
+    AgentsDown,
 }
 
 impl Measure {
@@ -230,6 +244,9 @@ impl Measure {
         Self::NetworkTransmit,
     ];
 
+    /// Those of peers.
+    pub const PEERS: [Self; 3] = [Self::Alive, Self::Down, Self::AgentsDown];
+
     /// The key in a policy file, and the `measure` of an event.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -259,6 +276,9 @@ impl Measure {
             Self::PressureIo => "pressure_io",
             Self::NetworkReceive => "network_receive",
             Self::NetworkTransmit => "network_transmit",
+            Self::Alive => "alive",
+            Self::Down => "down",
+            Self::AgentsDown => "agents_down",
         }
     }
 
@@ -352,7 +372,10 @@ impl Limit {
                 | Measure::InodesFree
                 | Measure::PressureCpu
                 | Measure::PressureMemory
-                | Measure::PressureIo,
+                | Measure::PressureIo
+                | Measure::Alive
+                | Measure::Down
+                | Measure::AgentsDown,
             ) => share,
             (Self::HostShare(share), _) => share * f64::from(host.cpus),
         }

@@ -24,7 +24,8 @@ impl PolicySet {
         let groups = self.groups.iter().map(|group| &group.response);
         let jobs = self.jobs.iter().map(|job| &job.response);
         let logs = self.logs.iter().map(|log| &log.response);
-        groups.chain(jobs).chain(logs).chain(self.host.iter().map(|host| &host.response))
+        let hosts = self.host.iter().map(|host| &host.response);
+        groups.chain(jobs).chain(logs).chain(hosts).chain(self.peers.iter().map(|peers| &peers.response))
     }
 
     /// Some policy has actions carried out.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{HostFacts, Limit, User};
-use crate::record::ExitStatus;
+use crate::record::{ExitStatus, PeerStanding};
 use crate::time::Wall;
 
 /// One test.
@@ -15,7 +15,7 @@ pub struct Trial {
     pub name: Arc<str>,
     /// Where it was declared, `file:line`.
     pub declared: Arc<str>,
-    /// Names of the groups, jobs and logs that are loaded.
+    /// Names of the groups, jobs, logs and sets of peers that are loaded.
     pub policies: BTreeSet<Arc<str>>,
     /// The `host` blocks of its file are loaded too.
     pub host: bool,
@@ -90,6 +90,8 @@ pub enum Happening {
     },
     /// Figures of the host change.
     Host(Figures),
+    /// What is held of hosts of the site changes.
+    Peer(PeerStep),
     /// The wall clock is set by so many nanoseconds.
     ClockJump(i64),
     /// The host sleeps for so long.
@@ -128,6 +130,19 @@ pub struct Use {
     pub read: Option<u64>,
     /// In bytes a second.
     pub write: Option<u64>,
+}
+
+/// Hosts of the site and what is held of them; what is not given stays as it was.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PeerStep {
+    /// Their names.
+    pub names: Vec<Arc<str>>,
+    /// Where they stand.
+    pub zone: Option<Arc<str>>,
+    /// What they say of themselves.
+    pub labels: Option<Vec<(Arc<str>, Arc<str>)>>,
+    /// What is held of them.
+    pub standing: PeerStanding,
 }
 
 /// Figures of the host; what is not given stays as it was. A [`Limit::HostShare`] is a share of the total.

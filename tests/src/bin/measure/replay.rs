@@ -198,6 +198,7 @@ fn facts(now: u64) -> Facts {
         began_mono_ns: now,
         began_boot_ns: now,
         began_wall_ns: 1_795_298_400_000_000_000,
+        peers: false,
         logs: Vec::new(),
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{figures, in_order};
+use super::{figures, in_order, peer};
 use crate::policy::file::job::read_signal;
 use crate::policy::keys::{
     ARGS_LINE, CGROUP_PATH, COMM_NAME, COPIES_MAX, EXE_PATH, JUMP, LOG_FILE, LOG_LINE, NAME, PID_MAX, STEP, TIMES_MAX,
@@ -78,6 +78,7 @@ fn happening(d: &mut Decoder<'_>, name: &str, kind: Kind, entry: &Entry, pids: &
             }
             "usage" => usage(d, &fields, pids),
             "log" => log(d, &fields),
+            "peer" => peer::read(d, &fields).map(Happening::Peer),
             _ => Some(Happening::Host(figures::read(d, &fields))),
         }
     } else {
