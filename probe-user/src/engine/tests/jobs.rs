@@ -129,6 +129,7 @@ fn a_bad_end_is_an_alarm_until_a_good_one() {
 
 #[test]
 fn the_end_waits_for_accounts_but_not_for_ever() {
+    // The second half is what the other one had used at its end and not told at its exit: an estimate, and called one.
     let world = check(
         job(vec![]),
         "0 scan
@@ -138,7 +139,7 @@ fn the_end_waits_for_accounts_but_not_for_ever() {
          8 exit 10 cpu=10
          20",
         "5 job.started backup started: /bin/backup (10)
-         8 job.succeeded backup succeeded: backup (10) exited with code 0 after 3s; 2 processes, 0.01 s of CPU",
+         8 job.succeeded backup succeeded: backup (10) exited with code 0 after 3s; 2 processes, 0.02 s of CPU",
     );
     assert_eq!(world.told[1].attributes.get("process.cpu.exact"), Some(&false.into()));
 }
