@@ -122,7 +122,7 @@ pub(crate) const CHECKS: [Check; 13] = [
             ("restart", "what_ended_while_nobody_looked_is_told_by_name"),
             ("restart", "starts_and_ends_are_told_once_over_twenty_deaths"),
             ("restart", "a_daemon_that_stays_dead_costs_a_full_ring_and_the_next_one_counts"),
-            ("restart", "unload_removes_everything_but_not_under_a_daemon"),
+            ("pins", "unload_removes_everything_but_not_under_a_daemon"),
         ],
     },
     Check {

@@ -8,7 +8,7 @@ use super::message::Told;
 use super::probe::Reason;
 use super::site::{Out, Site};
 use super::table::{Handle, ME, Standing};
-use super::{PeerId, Why};
+use super::{Member, PeerId, Why};
 
 /// How often one is tried right after another one came back.
 const HEALING_EVERY: Duration = Duration::from_millis(250);
@@ -115,16 +115,32 @@ impl Site {
             self.miss(now, handle, incarnation, self.id(), Duration::ZERO, out);
         }
         for handle in old {
-            self.close_case(handle);
-            self.drop_news(handle);
-            self.forget_watch(handle);
-            self.probes.retain(|probe| probe.target != handle);
-            self.order.retain(|other| *other != handle);
-            self.relays.clear();
-            self.forget_outcomes();
-            self.forget_vouchers(handle);
-            self.table.forget(handle);
-            self.dirty = true;
+            self.put_away(handle);
         }
+    }
+
+    /// A host that was installed anew has its name and another key. It takes the place of the one that has gone, and only of
+    /// one that has: who lives under a name keeps it.
+    pub(super) fn make_way(&mut self, now: KTime, member: &Member, out: Out<'_>) {
+        let Some(handle) = self.table.named(&member.name).filter(|handle| *handle != ME) else { return };
+        let gone = self.table.get(handle).is_some_and(|peer| matches!(peer.standing, Standing::Left | Standing::Down));
+        if gone {
+            self.replaced(now, handle, member, out);
+            self.put_away(handle);
+        }
+    }
+
+    /// Nothing is known of it any more.
+    fn put_away(&mut self, handle: Handle) {
+        self.close_case(handle);
+        self.drop_news(handle);
+        self.forget_watch(handle);
+        self.probes.retain(|probe| probe.target != handle);
+        self.order.retain(|other| *other != handle);
+        self.relays.clear();
+        self.forget_outcomes();
+        self.forget_vouchers(handle);
+        self.table.forget(handle);
+        self.dirty = true;
     }
 }

@@ -143,18 +143,31 @@ impl Site {
             }
             _ => None,
         };
-        let verdict = Verdict {
+        let verdict = self.over(now, &case, was, truth, member.clone());
+        out.push(Effect::Verdict(Box::new(verdict)));
+    }
+
+    /// Another host has the name of one that was missed: what was called is over.
+    pub(super) fn replaced(&mut self, now: KTime, handle: Handle, by: &Member, out: Out<'_>) {
+        let Some(case) = self.close_case(handle) else { return };
+        let Some(was) = case.verdict else { return };
+        let verdict = self.over(now, &case, was, None, by.clone());
+        out.push(Effect::Verdict(Box::new(verdict)));
+    }
+
+    /// The end of what was called. `truth`: what it really had been.
+    fn over(&self, now: KTime, case: &Case, was: What, truth: Option<What>, member: Member) -> Verdict {
+        Verdict {
             kind: if truth.is_some() { Kind::Reclassified } else { Kind::Recovered },
             what: truth.unwrap_or(was),
             was: truth.map(|_| was),
-            peer: Box::new(member.clone()),
+            peer: Box::new(member),
             incident: case.incident,
-            witnesses: self.witnesses_of(&case),
+            witnesses: self.witnesses_of(case),
             since: case.last_sign,
             until: Some(now),
             mine: case.is_mine(),
-        };
-        out.push(Effect::Verdict(Box::new(verdict)));
+        }
     }
 }
 

@@ -13,7 +13,7 @@ pub const LABELS_MAX: usize = 16;
 const LABEL_BYTES_MAX: usize = 400;
 
 /// A host's identity: the first half of its public key, which nobody else can have without breaking the key itself. What
-/// is signed is checked against the whole key, and the first key seen for an identity or a name stays.
+/// is signed is checked against the whole key, and the first key seen for an identity stays; for a name, while its host is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PeerId(pub [u8; 16]);
 

@@ -204,11 +204,12 @@ impl Site {
         match known {
             Some(ME) => self.outdo(now, &decoded.member, out),
             Some(handle) => self.renew_member(now, handle, decoded, out),
-            None => self.new_member(now, decoded),
+            None => self.new_member(now, decoded, out),
         }
     }
 
-    fn new_member(&mut self, now: KTime, record: Record) {
+    fn new_member(&mut self, now: KTime, record: Record, out: Out<'_>) {
+        self.make_way(now, &record.member, out);
         match self.table.insert(Arc::new(record), now) {
             Ok(handle) => {
                 self.enlist(handle);

@@ -104,6 +104,11 @@ impl Table {
         self.ids.get(id).copied()
     }
 
+    /// Who has this name.
+    pub(super) fn named(&self, name: &str) -> Option<Handle> {
+        self.names.get(&self.name_number(name)).copied()
+    }
+
     pub(super) fn get(&self, handle: Handle) -> Option<&Peer> {
         self.slots.get(handle as usize)?.as_ref()
     }

@@ -67,6 +67,54 @@ fn a_silent_member_is_called_what_it_is_by_all_under_one_name() {
     check(true, What::AgentDown);
 }
 
+/// A site of six whose last one is gone, and one with its name, its address and another key.
+fn installed_anew(mut nodes: Nodes) -> Vec<(usize, Verdict)> {
+    let mut anew = member(6);
+    anew.public_key = [66; 32];
+    anew.boot = [66; 16];
+    nodes.answers[5] = true;
+    nodes.sites[5] = Some(Site::new(anew, Settings::default(), 66, nodes.now, Box::new(Plain([66; 32]))));
+    nodes.put(5, Input::Join(&[address(0)]));
+    nodes.run(30);
+    for place in 0..6 {
+        let named: Vec<_> =
+            nodes.sites[place].as_ref().unwrap().members().filter(|view| view.member.name == "host-6").collect();
+        assert_eq!(named.len(), 1);
+        assert_eq!((named[0].member.public_key, named[0].state), ([66; 32], State::Alive), "by {place}");
+    }
+    told(&mut nodes)
+}
+
+#[test]
+fn a_host_that_was_installed_anew_has_its_name_again() {
+    let (nodes, _, down) = ended(false, 20);
+    let over = installed_anew(nodes);
+    let by: Vec<usize> = over.iter().map(|(place, _)| *place).collect();
+    assert_eq!(by.len(), 5, "{over:?}");
+    for (_, verdict) in &over {
+        assert_eq!((verdict.kind, verdict.incident), (Kind::Recovered, down[0].1.incident));
+    }
+    // One that said that it goes leaves no outage to end.
+    let mut nodes = Nodes::new(6);
+    nodes.run(20);
+    nodes.put(5, Input::Leaving(Why::Stop));
+    nodes.sites[5] = None;
+    nodes.run(20);
+    assert_eq!(installed_anew(nodes), []);
+    // Nor is one that is there pushed away.
+    let mut nodes = Nodes::new(6);
+    nodes.run(20);
+    let mut other = member(7);
+    other.name = "host-6".into();
+    nodes.sites.push(Some(Site::new(other, Settings::default(), 7, nodes.now, Box::new(Plain([7; 32])))));
+    nodes.answers.push(true);
+    nodes.put(6, Input::Join(&[address(0)]));
+    nodes.run(30);
+    let site = nodes.sites[0].as_ref().unwrap();
+    let named: Vec<_> = site.members().filter(|view| view.member.name == "host-6").collect();
+    assert_eq!((named.len(), named[0].member.public_key), (1, [6; 32]));
+}
+
 #[test]
 fn one_that_lived_through_the_silence_puts_the_verdict_right() {
     let (mut nodes, dead, down) = ended(false, 20);
