@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -11,9 +11,13 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::daemon::PATIENCE;
+use crate::port;
 
 /// Debian's name of the program.
 const PROGRAM: &str = "prometheus-alertmanager";
+
+/// What it says, in its folder.
+const LOG: &str = "log";
 
 /// Groups by policy, at once, and tells nobody.
 const CONFIG: &str = "
@@ -26,27 +30,27 @@ receivers: [{ name: nobody }]
 pub struct Alertmanager {
     child: Child,
     address: SocketAddr,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Alertmanager {
     /// Starts it and waits until it answers.
     pub fn start() -> Self {
-        let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
-        let address = free.unwrap_or_else(|error| panic!("no free port: {error}"));
+        let address = port::free();
         let folder = tempfile::tempdir().unwrap_or_else(|error| panic!("{error}"));
         let config = folder.path().join("config.yaml");
         fs::write(&config, CONFIG).unwrap_or_else(|error| panic!("{}: {error}", config.display()));
         let mut command = Command::new(PROGRAM);
         command.arg("--config.file").arg(&config).arg("--storage.path").arg(folder.path());
         command.args(["--web.listen-address", &address.to_string(), "--cluster.listen-address="]);
-        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+        let log = fs::File::create(folder.path().join(LOG)).unwrap_or_else(|error| panic!("{error}"));
+        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn();
         let child = child.unwrap_or_else(|error| {
             panic!(
                 "cannot start {PROGRAM} ({error}): `cargo xtask test` fetches it, or install the package of that name"
             )
         });
-        let alertmanager = Self { child, address, _folder: folder };
+        let alertmanager = Self { child, address, folder };
         alertmanager.wait_for("an answer", "/-/ready", |_| Some(()));
         alertmanager
     }
@@ -64,7 +68,10 @@ impl Alertmanager {
             if let Some(found) = answer.as_ref().ok().and_then(&mut find) {
                 return found;
             }
-            assert!(Instant::now() < deadline, "{what} did not come from {path}: {answer:#?}");
+            if Instant::now() >= deadline {
+                let log = fs::read_to_string(self.folder.path().join(LOG)).unwrap_or_default();
+                panic!("{what} did not come from {path}: {answer:#?}\n{log}");
+            }
             thread::sleep(Duration::from_millis(50));
         }
     }

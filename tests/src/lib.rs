@@ -23,6 +23,7 @@ pub mod hook;
 pub mod otel;
 pub mod page;
 pub mod pins;
+pub mod port;
 pub mod prometheus;
 pub mod random;
 pub mod sandbox;

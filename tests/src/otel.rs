@@ -1,7 +1,7 @@
 //! The other side of OTLP: a real OpenTelemetry collector (rotel), and a receiver that decodes with code that is not ours.
 
 use std::io::{BufRead as _, BufReader};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Map, Value, json};
 
 use crate::daemon::PATIENCE;
+use crate::port;
 
 const FETCHED: &str = "`cargo xtask test` fetches it";
 
@@ -127,11 +128,7 @@ impl Receiver {
 impl Rotel {
     /// Starts it on ports of its own and waits until it listens; all that it gets goes on to the receiver.
     pub fn start(to: &Receiver) -> Self {
-        let free = || {
-            let listener = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
-            listener.unwrap_or_else(|error| panic!("no free port: {error}"))
-        };
-        let (address, grpc) = (free(), free());
+        let (address, grpc) = (port::free(), port::free());
         let mut command = Command::new(program());
         command.args(["start", "--exporter", "otlp", "--otlp-exporter-protocol", "http"]);
         command.args(["--otlp-exporter-endpoint", &to.url(), "--batch-timeout", "100ms"]);

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::Write as _;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::daemon::PATIENCE;
-use crate::web;
+use crate::{port, web};
 
 /// A running Prometheus. Dropped, it is killed.
 #[derive(Debug)]
@@ -24,8 +24,7 @@ pub struct Prometheus {
 impl Prometheus {
     /// Starts it on this scrape job's settings (YAML, indented by four), several scrapes a second.
     pub fn scrape(job: &str) -> Self {
-        let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
-        let address = free.unwrap_or_else(|error| panic!("no free port: {error}"));
+        let address = port::free();
         let folder = tempfile::tempdir().unwrap_or_else(|error| panic!("{error}"));
         let config = folder.path().join("prometheus.yml");
         let text = format!("global: {{ scrape_interval: 300ms, scrape_timeout: 300ms }}\nscrape_configs:\n{job}");

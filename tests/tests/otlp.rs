@@ -78,7 +78,7 @@ fn events_and_metrics_arrive_as_they_were_told() {
 fn a_collector_that_comes_late_gets_everything_once() {
     let (mark, folder) = (mark(), tempfile::tempdir().unwrap());
     let receiver = Receiver::start();
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let free = procprobe_tests::port::free();
     // The first URL is nobody's; the second takes over.
     let text = format!(
         "collector: {{ url: [\"http://{free}\", \"{}\"], protocol: otlp, metrics_interval: 1s }}\n",

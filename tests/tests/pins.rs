@@ -1,6 +1,5 @@
 //! What is pinned in the kernel's file system: it goes when it is told to, stays away where it was not wanted, and lies only in
 //! a directory of the daemon's own.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, chown, symlink};

@@ -70,13 +70,18 @@ impl Site {
     pub(super) fn fell_together(&self, now: KTime, handle: Handle) -> bool {
         let Some(case) = self.table.get(handle).and_then(|peer| peer.case.as_ref()) else { return false };
         let start = case.start;
-        // At first whoever is missed at all is counted; later only who had the time to refute, for one member that accuses
-        // all others must not keep a death from being called.
-        let early = now.since(case.opened) < self.set.suspicion_min + CLEARS_WITHIN;
+        // At first whoever is missed at all is counted; later only who had the time to refute, or whom this node has not heard
+        // itself since: for one member that accuses all others must not keep a death from being called, nor one whose silence is
+        // noticed late make it look like the only one.
+        let waited = now.since(case.opened);
+        let early = waited < self.set.suspicion_min + CLEARS_WITHIN;
+        let soon = waited < self.set.suspicion_min + 3 * CLEARS_WITHIN;
         let limit = self.set.together_min.max(self.table.living() / self.set.together_part.max(1));
-        let together = self.cases.iter().filter_map(|other| self.table.get(*other)?.case.as_ref()).filter(|case| {
+        let together = self.cases.iter().filter_map(|other| self.table.get(*other)).filter(|peer| {
+            let Some(case) = &peer.case else { return false };
             let apart = start.since(case.start).max(case.start.since(start));
-            apart <= TOGETHER && (early || case.is_missed(now)) && case.verdict != Some(What::AgentDown)
+            let is_silent = early || case.is_missed(now) || soon && peer.heard < case.opened;
+            apart <= TOGETHER && is_silent && case.verdict != Some(What::AgentDown)
         });
         together.take(limit).count() >= limit
     }
