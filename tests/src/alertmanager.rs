@@ -1,11 +1,11 @@
 //! The real Alertmanager, on a port and in a folder of its own.
 
-use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::thread;
 use std::time::{Duration, Instant};
+use std::{env, fs, thread};
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -15,6 +15,13 @@ use crate::port;
 
 /// Debian's name of the program.
 const PROGRAM: &str = "prometheus-alertmanager";
+
+/// Where Debian's looks for its templates.
+const SHARE: &str = "/usr/share";
+const TEMPLATES: &str = "prometheus/alertmanager";
+
+/// For a shell: becomes the program ($0), with these folders ($1) seen as one; its process id stays the shell's.
+const LAID_OVER: &str = r#"mount -t overlay none -o "$1" /usr/share && shift && exec "$0" "$@""#;
 
 /// What it says, in its folder.
 const LOG: &str = "log";
@@ -40,7 +47,7 @@ impl Alertmanager {
         let folder = tempfile::tempdir().unwrap_or_else(|error| panic!("{error}"));
         let config = folder.path().join("config.yaml");
         fs::write(&config, CONFIG).unwrap_or_else(|error| panic!("{}: {error}", config.display()));
-        let mut command = Command::new(PROGRAM);
+        let mut command = program();
         command.arg("--config.file").arg(&config).arg("--storage.path").arg(folder.path());
         command.args(["--web.listen-address", &address.to_string(), "--cluster.listen-address="]);
         let log = fs::File::create(folder.path().join(LOG)).unwrap_or_else(|error| panic!("{error}"));
@@ -89,6 +96,21 @@ impl Alertmanager {
         }
         Ok(serde_json::from_str(body).unwrap_or_else(|_| Value::String(body.to_owned())))
     }
+}
+
+/// The program where it finds its templates. Debian's looks for them under /usr/share and does not start without them;
+/// one that was only unpacked has them beside itself, and gets them laid over /usr/share in a mount namespace of its own.
+fn program() -> Command {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let found = env::split_paths(&path).map(|folder| folder.join(PROGRAM)).find(|program| program.is_file());
+    let unpacked = found.and_then(|program| Some(program.parent()?.parent()?.join("share")));
+    let unpacked = unpacked.filter(|share| share.join(TEMPLATES).is_dir());
+    let (true, Some(share)) = (!Path::new(SHARE).join(TEMPLATES).exists(), unpacked) else {
+        return Command::new(PROGRAM);
+    };
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "sh", "-c", LAID_OVER, PROGRAM]).arg(format!("lowerdir={}:{SHARE}", share.display()));
+    command
 }
 
 impl Drop for Alertmanager {
