@@ -1,7 +1,7 @@
 //! What the probe itself costs: the daemon's CPU, memory and wake-ups, and its programs' time inside the kernel.
 
 use std::fs;
-use std::io;
+use std::io::{self, Read as _};
 use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
@@ -59,7 +59,10 @@ pub fn own_time() -> Duration {
 
 /// Resident memory of the daemon, bytes; the second number of `/proc/self/statm`, pages.
 pub fn own_memory() -> io::Result<u64> {
-    let statm = fs::read_to_string("/proc/self/statm")?;
+    // Seven numbers of at most twenty digits, and the kernel hands them out with one read.
+    let mut text = [0; 160];
+    let read = fs::File::open("/proc/self/statm")?.read(&mut text)?;
+    let statm = String::from_utf8_lossy(&text[..read]);
     let pages = statm.split_whitespace().nth(1).and_then(|word| word.parse::<u64>().ok());
     let page = u64::try_from(rustix::param::page_size()).unwrap_or(4096);
     pages.map(|pages| pages * page).ok_or_else(|| io::Error::other(format!("not understood: {statm}")))

@@ -4,7 +4,9 @@
 //! already running on that CPU (`recursion_misses`, 5.12), and the run-time statistics that it keeps when
 //! `kernel.bpf_stats_enabled` is set.
 
+use std::fs::File;
 use std::os::fd::{AsFd as _, AsRawFd as _};
+use std::os::unix::fs::FileExt as _;
 
 use aya::maps::{MapData, MapError, PerCpuArray};
 use aya::programs::ProgramFd;
@@ -16,14 +18,25 @@ use crate::record::{Loss, Lost};
 /// A `CpuState` as aya can read it: the sequence number, then a counter for each reason, then what only programs need.
 pub(super) type CpuWords = [u64; 1 + LOSS_REASONS + 1];
 
+/// More than the kernel says of a program: a dozen lines, and it hands out with one read what fits.
+const FDINFO_BYTES: usize = 2048;
+
 /// Reads the counters and remembers what it has already told.
 pub struct Losses {
     cpu_state: PerCpuArray<MapData, CpuWords>,
     /// What programs before these could not deliver: by reason, and runs that were skipped.
     before: [u64; REASONS],
     told: [u64; LOSS_REASONS],
-    programs: Vec<(&'static str, ProgramFd)>,
+    programs: Vec<Program>,
     misses_told: u64,
+}
+
+/// A program, and what the kernel says of it. The file stays open: opening it is dearer than reading it.
+struct Program {
+    name: &'static str,
+    fdinfo: Option<File>,
+    /// What the file is about.
+    _fd: ProgramFd,
 }
 
 /// What one program cost so far.
@@ -38,11 +51,12 @@ pub struct ProgramCost {
 }
 
 impl Losses {
-    pub(super) const fn new(
+    pub(super) fn new(
         cpu_state: PerCpuArray<MapData, CpuWords>,
         programs: Vec<(&'static str, ProgramFd)>,
         before: [u64; REASONS],
     ) -> Self {
+        let programs = programs.into_iter().map(Program::new).collect();
         Self { cpu_state, before, told: [0; LOSS_REASONS], programs, misses_told: 0 }
     }
 
@@ -52,7 +66,7 @@ impl Losses {
         let mut totals = self.before;
         for (index, total) in totals.iter_mut().enumerate() {
             *total += match index {
-                LOSS_REASONS => self.programs.iter().map(|(_, fd)| figures(fd).misses).sum::<u64>(),
+                LOSS_REASONS => self.programs.iter().map(|program| program.figures().misses).sum::<u64>(),
                 reason => values.iter().map(|words| words[1 + reason]).sum(),
             };
         }
@@ -86,7 +100,7 @@ impl Losses {
 
     /// Runs that the kernel skipped since the last call. Reads a file for each program: for slow ticks only.
     pub fn new_misses(&mut self) -> Option<Loss> {
-        let misses = self.programs.iter().map(|(_, fd)| figures(fd).misses).sum::<u64>();
+        let misses = self.programs.iter().map(|program| program.figures().misses).sum::<u64>();
         let total = self.before[LOSS_REASONS] + misses;
         let count = total.saturating_sub(self.misses_told);
         self.misses_told = total;
@@ -95,9 +109,9 @@ impl Losses {
 
     /// What each program cost so far.
     pub fn costs(&self) -> Vec<ProgramCost> {
-        let cost = |(program, fd): &(&'static str, ProgramFd)| {
-            let figures = figures(fd);
-            ProgramCost { program, runs: figures.runs, run_time_ns: figures.run_time_ns }
+        let cost = |program: &Program| {
+            let figures = program.figures();
+            ProgramCost { program: program.name, runs: figures.runs, run_time_ns: figures.run_time_ns }
         };
         self.programs.iter().map(cost).collect()
     }
@@ -111,10 +125,19 @@ struct Figures {
     misses: u64,
 }
 
-/// Reads the program's entry under /proc/self/fdinfo; aya's own view of it lacks the misses.
-fn figures(fd: &ProgramFd) -> Figures {
-    let path = format!("/proc/self/fdinfo/{}", fd.as_fd().as_raw_fd());
-    std::fs::read_to_string(path).map(|text| parse(&text)).unwrap_or_default()
+impl Program {
+    /// Its entry under /proc/self/fdinfo; aya's own view of a program lacks the misses.
+    fn new((name, fd): (&'static str, ProgramFd)) -> Self {
+        let fdinfo = File::open(format!("/proc/self/fdinfo/{}", fd.as_fd().as_raw_fd())).ok();
+        Self { name, fdinfo, _fd: fd }
+    }
+
+    /// Read anew; zeros where the file cannot be read.
+    fn figures(&self) -> Figures {
+        let mut text = [0; FDINFO_BYTES];
+        let read = self.fdinfo.as_ref().and_then(|file| file.read_at(&mut text, 0).ok()).unwrap_or_default();
+        std::str::from_utf8(&text[..read]).map(parse).unwrap_or_default()
+    }
 }
 
 /// Lines of `name: number`; what a kernel does not know yet is 0.
