@@ -13,6 +13,7 @@ mod logs;
 mod matching;
 mod memory;
 mod observe;
+mod peers;
 mod replay;
 mod speed;
 mod workload;
@@ -40,7 +41,7 @@ impl Effort {
 /// Name, what is measured, how.
 type Row = (&'static str, &'static str, fn(Effort) -> Outcome);
 
-const ROWS: [Row; 13] = [
+const ROWS: [Row; 14] = [
     ("storm", "short processes, started as fast as two cores can", completeness::storm),
     ("cpu", "CPU time against what the scheduler charged", completeness::cpu),
     ("latency", "exit of a watched process to its alarm on stdout", speed::latency),
@@ -52,6 +53,7 @@ const ROWS: [Row; 13] = [
     ("replay", "a recording of lives that never were: how fast, how large", replay::speed),
     ("delivery", "events through engine, spool and OTLP to a collector", delivery::rate),
     ("memory", "resident memory before and after many short processes", memory::resident),
+    ("peers", "what watching each other costs", peers::member),
     ("logs", "lines of log files held against policies", logs::throughput),
     ("fresh", "first build on a machine that has nothing yet (only when asked for by name)", fresh::build),
 ];

@@ -136,7 +136,7 @@ fn field(text: &str, name: &str) -> Result<u64, Box<dyn Error>> {
     first_number(line.trim_start_matches(':'))
 }
 
-fn first_number(text: &str) -> Result<u64, Box<dyn Error>> {
+pub(crate) fn first_number(text: &str) -> Result<u64, Box<dyn Error>> {
     let word = text.split_whitespace().next().ok_or("an empty line")?;
     Ok(word.parse().map_err(|error| format!("{word}: {error}"))?)
 }
