@@ -16,7 +16,7 @@ use crate::step::{line_of, note, output_of, run};
 use crate::{host, package};
 
 /// They wait for a minute of the clock, an interval of an outside program, a repeated notice: hardly ever for the processor.
-const PATIENT: [&str; 5] = ["host", "jobs", "logs", "metrics", "notify"];
+const PATIENT: [&str; 6] = ["host", "jobs", "logs", "metrics", "notify", "peers"];
 
 /// Where each kind of test lies.
 const FOLDERS: [&str; 3] = ["probe-user/tests", "tests/simulation/tests", "tests/tests"];
