@@ -1,6 +1,7 @@
 //! Waiting for a descriptor to become readable, without a thread and without a poll.
 
 use std::io;
+use std::net::UdpSocket;
 use std::os::fd::{AsRawFd, OwnedFd};
 
 use aya::maps::{MapData, RingBuf};
@@ -15,10 +16,12 @@ mod sealed {
     pub trait Sealed {}
     impl Sealed for std::os::fd::OwnedFd {}
     impl Sealed for aya::maps::RingBuf<aya::maps::MapData> {}
+    impl Sealed for std::net::UdpSocket {}
 }
 
 impl Owning for OwnedFd {}
 impl Owning for RingBuf<MapData> {}
+impl Owning for UdpSocket {}
 
 /// A descriptor under the runtime's watch.
 #[derive(Debug)]

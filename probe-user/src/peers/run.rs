@@ -9,14 +9,13 @@ mod keep;
 mod news;
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, UdpSocket};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tokio::net::{TcpListener, UdpSocket};
+use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, mpsc};
-use tokio::time::{Instant, sleep_until};
 
 use self::keep::Keeping;
 use self::news::News;
@@ -31,7 +30,9 @@ use super::stream::{self, Places};
 use super::{Order, Reload};
 use crate::config::Join;
 use crate::outlet::lock;
+use crate::pipeline::alarm::Alarm;
 use crate::pipeline::clock;
+use crate::readable::Readable;
 use crate::time::KTime;
 
 /// How often places to join at are looked up again.
@@ -68,7 +69,7 @@ enum Done {
 pub(super) struct Running {
     site: Site,
     guard: Guard,
-    udp: std::net::UdpSocket,
+    udp: UdpSocket,
     tcp: std::net::TcpListener,
     icmp: Icmp,
     begin: Begin,
@@ -83,7 +84,10 @@ pub(super) struct Running {
 struct Loop {
     site: Site,
     guard: Guard,
-    udp: Arc<UdpSocket>,
+    /// Under watch for what comes alone: what is sent never waits, and room for more of it would be a wake-up.
+    udp: Readable<UdpSocket>,
+    /// More has come than was taken in the last turn.
+    backlog: bool,
     /// The socket speaks IPv6, and IPv4 by it.
     is_v6: bool,
     echoes: Echoes,
@@ -98,8 +102,8 @@ struct Loop {
     join: Vec<Join>,
     /// Being looked up.
     finding: bool,
-    find_at: Instant,
-    look_at: Instant,
+    find_at: KTime,
+    look_at: KTime,
     kept: Keeping,
     address: SocketAddr,
     traffic: Traffic,
@@ -130,21 +134,23 @@ pub(super) fn thread(running: Running, orders: mpsc::Receiver<Order>) {
 
 async fn live(running: Running, mut orders: mpsc::Receiver<Order>) -> io::Result<()> {
     let Running { site, guard, udp, tcp, icmp, begin, join, address, state_dir, boot, summary } = running;
-    let (udp, tcp) = (UdpSocket::from_std(udp)?, TcpListener::from_std(tcp)?);
+    let tcp = TcpListener::from_std(tcp)?;
+    let mut alarm = Alarm::new()?;
     let (done, mut reports) = mpsc::channel(REPORTS);
-    let now = Instant::now();
+    let now = clock::now();
     let mut this = Loop {
         site,
         guard,
         is_v6: udp.local_addr()?.is_ipv6(),
-        udp: Arc::new(udp),
+        udp: Readable::new(udp)?,
+        backlog: false,
         echoes: icmp.enter(),
         places: Places::default(),
         done,
         streams_out: Arc::new(Semaphore::new(STREAMS_OUT)),
         questions: Arc::new(Semaphore::new(QUESTIONS)),
         effects: Vec::new(),
-        stepped: clock::now(),
+        stepped: now,
         news: News::begin(begin.feed),
         join,
         finding: false,
@@ -157,17 +163,14 @@ async fn live(running: Running, mut orders: mpsc::Receiver<Order>) -> io::Result
         notes: Notes::default(),
         summary,
     };
-    let udp = Arc::clone(&this.udp);
     let mut buffer = vec![0; DATAGRAM_MAX + 1];
     loop {
         this.carry_out();
-        let wake = this.wake();
+        alarm.set(Some(this.wake()))?;
         tokio::select! {
-            received = udp.recv_from(&mut buffer) => {
-                if let Ok((length, from)) = received {
-                    this.datagram(from, buffer.get(..length).unwrap_or_default());
-                }
-                this.more_datagrams(&udp, &mut buffer);
+            ready = this.udp.ready() => {
+                ready?;
+                this.datagrams(&mut buffer);
             }
             accepted = tcp.accept() => if let Ok((stream, from)) = accepted { this.accept(stream, from) },
             Some(done) = reports.recv() => this.take(done),
@@ -180,7 +183,11 @@ async fn live(running: Running, mut orders: mpsc::Receiver<Order>) -> io::Result
                 Some(order) => this.obey(order),
                 None => return Ok(()),
             },
-            () = sleep_until(wake) => this.on_time(),
+            rings = alarm.rings() => {
+                rings?;
+                alarm.rang();
+                this.on_time(&mut buffer);
+            }
         }
     }
 }
@@ -192,25 +199,29 @@ impl Loop {
     }
 
     /// When something is due.
-    fn wake(&self) -> Instant {
-        let now = clock::now();
-        let ticks = self.site.next().map(|at| Instant::now() + at.since(now));
-        let others = [Some(self.find_at), Some(self.look_at), self.news.next(now), ticks];
-        others.into_iter().flatten().min().unwrap_or(self.look_at)
+    fn wake(&self) -> KTime {
+        if self.backlog {
+            return self.stepped;
+        }
+        let others = [Some(self.find_at), self.news.next(), self.site.next()];
+        others.into_iter().flatten().fold(self.look_at, KTime::min)
     }
 
-    fn on_time(&mut self) {
-        let (now, instant) = (clock::now(), Instant::now());
+    fn on_time(&mut self, buffer: &mut [u8]) {
+        if self.backlog {
+            self.datagrams(buffer);
+        }
+        let now = clock::now();
         if self.site.next().is_some_and(|at| at <= now) {
             self.step(Input::Tick);
         }
-        if instant >= self.find_at {
+        if now >= self.find_at {
             self.find();
         }
-        if instant >= self.look_at {
-            self.look_at = instant + LOOK_EVERY;
+        if now >= self.look_at {
+            self.look_at = now.after(LOOK_EVERY);
             self.show();
-            self.keep(instant);
+            self.keep(now);
         }
         self.news.on_time(now, &self.site);
     }
@@ -227,13 +238,23 @@ impl Loop {
         }
     }
 
-    /// What has gathered meanwhile, without another turn of the loop for each.
-    fn more_datagrams(&mut self, udp: &UdpSocket, buffer: &mut [u8]) {
+    /// Takes what has come, so much of it that everything else has its turn as well.
+    fn datagrams(&mut self, buffer: &mut [u8]) {
         for _ in 0..TURN {
-            let Ok((length, from)) = udp.try_recv_from(buffer) else { break };
-            self.datagram(from, buffer.get(..length).unwrap_or_default());
-            self.carry_out();
+            match self.udp.get_ref().recv_from(buffer) {
+                Ok((length, from)) => {
+                    self.datagram(from, buffer.get(..length).unwrap_or_default());
+                    self.carry_out();
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.backlog = false;
+                    return;
+                }
+                // About something that was sent.
+                Err(_) => {}
+            }
         }
+        self.backlog = true;
     }
 
     fn accept(&mut self, mut stream: tokio::net::TcpStream, from: SocketAddr) {
@@ -292,13 +313,13 @@ impl Loop {
         self.step(Input::Relabel { zone, labels });
         if join != self.join {
             self.join = join;
-            self.find_at = Instant::now();
+            self.find_at = clock::now();
         }
     }
 
     fn find(&mut self) {
         let alone = self.site.members().nth(1).is_none();
-        self.find_at = Instant::now() + if alone { FIND_ALONE } else { FIND_EVERY };
+        self.find_at = clock::now().after(if alone { FIND_ALONE } else { FIND_EVERY });
         if self.finding || self.join.is_empty() {
             return;
         }

@@ -1,6 +1,6 @@
-//! One alarm clock for everything that the daemon does at a certain moment.
+//! One alarm clock for everything that a thread does at a certain moment: the pipeline, and the peers.
 //!
-//! A timer of the kernel, set to a moment of CLOCK_MONOTONIC, wakes the daemon exactly once. The runtime's own timers
+//! A timer of the kernel, set to a moment of CLOCK_MONOTONIC, wakes it exactly once. The runtime's own timers
 //! count on a wheel and wake up for each of its turns on the way: two or three wake-ups where one is meant.
 
 use std::io;
@@ -14,20 +14,20 @@ use crate::readable::Readable;
 use crate::time::KTime;
 
 /// The clock.
-pub(super) struct Alarm {
+pub(crate) struct Alarm {
     timer: Readable<OwnedFd>,
     set: Option<KTime>,
 }
 
 impl Alarm {
     /// Must be called inside a tokio runtime.
-    pub(super) fn new() -> io::Result<Self> {
+    pub(crate) fn new() -> io::Result<Self> {
         let timer = timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC)?;
         Ok(Self { timer: Readable::new(timer)?, set: None })
     }
 
     /// Rings at that moment, at once if it has passed, or never.
-    pub(super) fn set(&mut self, at: Option<KTime>) -> io::Result<()> {
+    pub(crate) fn set(&mut self, at: Option<KTime>) -> io::Result<()> {
         if self.set == at {
             return Ok(());
         }
@@ -40,13 +40,13 @@ impl Alarm {
     }
 
     /// Waits until it rings. It has to be set anew afterwards.
-    pub(super) async fn rings(&self) -> io::Result<()> {
+    pub(crate) async fn rings(&self) -> io::Result<()> {
         self.timer.ready().await
     }
 
     /// It has rung. The count of rings in the descriptor is left unread: the runtime is told of changes only, and setting
     /// the clock anew takes the count back.
-    pub(super) const fn rang(&mut self) {
+    pub(crate) const fn rang(&mut self) {
         self.set = None;
     }
 }

@@ -8,7 +8,7 @@
 //! heartbeat, by a query or by a signal; an idle host with policies that need no sampling wakes it for the heartbeat
 //! alone.
 
-mod alarm;
+pub(crate) mod alarm;
 mod answer;
 pub mod clock;
 mod clock_set;

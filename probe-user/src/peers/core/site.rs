@@ -185,7 +185,7 @@ impl Site {
         self.gossip(now, out);
         self.ask_to_vouch(now, out);
         if now >= self.next_house {
-            self.next_house = now.after(if self.cases.is_empty() { self.set.period } else { CASES_EVERY });
+            self.next_house = self.house_after(now);
             self.look_at_quorum(now, out);
             self.look_after_cases(now, out);
             self.watch_paths(now, out);
@@ -194,6 +194,15 @@ impl Site {
             self.ask_seeds_if_due(now, out);
             self.sweep(now, out);
         }
+    }
+
+    /// Where nothing is the matter the house is looked after together with the next probe: one thing to wake up for.
+    fn house_after(&self, now: KTime) -> KTime {
+        if !self.cases.is_empty() {
+            return now.after(CASES_EVERY);
+        }
+        let soon = self.next_turn > now && self.next_turn <= now.after(self.set.period);
+        if soon { self.next_turn } else { now.after(self.set.period) }
     }
 
     fn next_due(&self) -> KTime {

@@ -57,7 +57,7 @@ impl Loop {
 
     /// What the network does not take now is lost, as it may be anywhere on its way.
     pub(super) fn send(&mut self, to: SocketAddr, packet: &[u8]) {
-        match self.udp.try_send_to(packet, self.outward(to)) {
+        match self.udp.get_ref().send_to(packet, self.outward(to)) {
             Ok(_) => {
                 self.traffic.sent_packets += 1;
                 self.traffic.sent_bytes += packet.len() as u64;

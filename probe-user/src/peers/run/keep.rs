@@ -3,11 +3,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use tokio::time::Instant;
-
 use super::{Done, Loop};
 use crate::peers::core::PeerId;
 use crate::peers::kept::Kept;
+use crate::time::KTime;
 
 /// What is known is written down at most so often.
 const KEEP_EVERY: Duration = Duration::from_mins(1);
@@ -19,13 +18,13 @@ pub(super) struct Keeping {
     /// What was written last: who, in which word of theirs, and the own life.
     last: Vec<(PeerId, u32)>,
     life: u32,
-    next: Instant,
+    next: KTime,
     under_way: bool,
 }
 
 impl Keeping {
     /// Nothing was written yet.
-    pub(super) const fn new(state_dir: PathBuf, boot: [u8; 16], now: Instant) -> Self {
+    pub(super) const fn new(state_dir: PathBuf, boot: [u8; 16], now: KTime) -> Self {
         Self { state_dir, boot, last: Vec::new(), life: 0, next: now, under_way: false }
     }
 
@@ -37,7 +36,7 @@ impl Keeping {
 
 impl Loop {
     /// Writes down what is known, where that has changed.
-    pub(super) fn keep(&mut self, now: Instant) {
+    pub(super) fn keep(&mut self, now: KTime) {
         let life = self.life();
         let is_due = now >= self.kept.next || life != self.kept.life;
         if self.kept.under_way || !is_due {
@@ -48,7 +47,7 @@ impl Loop {
         if known == self.kept.last && life == self.kept.life {
             return;
         }
-        self.kept.next = now + KEEP_EVERY;
+        self.kept.next = now.after(KEEP_EVERY);
         (self.kept.last, self.kept.life, self.kept.under_way) = (known, life, true);
         let (kept, state_dir, done) = (self.known(), self.kept.state_dir.clone(), self.done.clone());
         tokio::spawn(async move {

@@ -9,7 +9,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
-use tokio::time::Instant;
 
 use crate::engine::Input;
 use crate::peers::core::Site;
@@ -93,9 +92,8 @@ impl News {
     }
 
     /// When [`Self::on_time`] has something to do.
-    pub(super) fn next(&self, now: KTime) -> Option<Instant> {
-        let at = self.due?.max(self.opens());
-        Some(Instant::now() + at.since(now))
+    pub(super) fn next(&self) -> Option<KTime> {
+        Some(self.due?.max(self.opens()))
     }
 
     /// Tells the list, where it is due.
