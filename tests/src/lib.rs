@@ -21,6 +21,7 @@ pub mod event;
 pub mod home;
 pub mod hook;
 pub mod otel;
+pub mod packages;
 pub mod page;
 pub mod pins;
 pub mod port;
