@@ -5,7 +5,7 @@
 
 use std::fmt::Display;
 use std::io::{BufRead as _, BufReader};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
@@ -56,6 +56,11 @@ impl SpareHost {
         command.env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
         command.env("DEBIAN_FRONTEND", "noninteractive").stdin(Stdio::null());
         command
+    }
+
+    /// The file that stands for its network.
+    pub fn network(&self) -> PathBuf {
+        format!("/proc/{}/ns/net", self.holder.id()).into()
     }
 
     /// Runs a line of the shell there; panics with what it said unless it succeeds, else returns that.

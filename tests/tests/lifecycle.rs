@@ -1,5 +1,6 @@
 //! The daemon itself: start, refusal, reload, end, and the collector that hears it.
 
+use std::path::Path;
 use std::process::{Command, Output};
 
 use procprobe_tests::actor::{Actor, group};
@@ -109,9 +110,12 @@ fn a_broken_config_is_refused_with_78() {
 
 #[test]
 fn without_capabilities_it_is_refused_with_77() {
-    let (code, log) = code_and_log(&Setup::new().under(["setpriv", "--bounding-set=-all", "--inh-caps=-all"]).refuse());
+    let pins = Path::new("/sys/fs/bpf").join(mark());
+    let setup = Setup::new().pins(&pins).under(["setpriv", "--bounding-set=-all", "--inh-caps=-all"]);
+    let (code, log) = code_and_log(&setup.refuse());
     assert_eq!(code, Some(77), "{log}");
-    assert!(log.contains("CAP_BPF") && log.contains("CAP_PERFMON"), "{log}");
+    assert!(log.contains("without CAP_BPF and CAP_PERFMON; run as root"), "{log}");
+    assert!(!pins.exists(), "whoever may run it later would find a directory of somebody else's");
 }
 
 #[test]

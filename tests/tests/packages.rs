@@ -14,28 +14,12 @@ use procprobe_tests::daemon::PATIENCE;
 use procprobe_tests::event::Event;
 use procprobe_tests::home::wait_until;
 use procprobe_tests::mark;
+use procprobe_tests::packages::package;
 use procprobe_tests::spare::SpareHost;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 const ACTOR: &str = env!("CARGO_BIN_EXE_actor");
-
-/// The one file whose name has these ends.
-fn package(start: &str, end: &str) -> PathBuf {
-    let folder = std::env::var_os("PROCPROBE_PACKAGES");
-    let Some(folder) = folder.map(PathBuf::from) else {
-        panic!("PROCPROBE_PACKAGES does not say where packages are: `cargo xtask test` makes some")
-    };
-    let paths = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path());
-    let fits = |path: &PathBuf| {
-        path.file_name()
-            .and_then(|name| name.to_str())
-            .is_some_and(|name| name.starts_with(start) && name.ends_with(end))
-    };
-    let found: Vec<PathBuf> = paths.filter(fits).collect();
-    let [path] = &found[..] else { panic!("{start}*{end}: {found:?} in {}", folder.display()) };
-    path.clone()
-}
 
 fn deb(revision: u32) -> PathBuf {
     package("procprobe_", &format!("-{revision}_{}.deb", if cfg!(target_arch = "x86_64") { "amd64" } else { "arm64" }))

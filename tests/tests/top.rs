@@ -2,11 +2,13 @@
 
 use std::fmt::Write as _;
 use std::fs;
+use std::process::Command;
 
 use procprobe_tests::actor::{Actor, group};
 use procprobe_tests::daemon::{Daemon, Setup, binary};
 use procprobe_tests::mark;
 use procprobe_tests::page::masked;
+use procprobe_tests::port::free;
 use procprobe_tests::tmux::Tmux;
 use rustix::process::Signal;
 
@@ -41,7 +43,7 @@ fn groups_are_shown_with_their_bounds_and_an_alarm_comes_with_its_evidence() {
     let daemon = Setup::new().policy(&policy).start();
     let tmux = start(&daemon, 80, 24);
     let screen = tmux.wait_for("the memory", |screen| screen.contains("MiB") || screen.contains("KiB"));
-    insta::assert_snapshot!(rows(&screen, "[1 Groups]"), @"[# Groups] # Alarms # Events # Jobs # Probe");
+    insta::assert_snapshot!(rows(&screen, "[1 Groups]"), @"[# Groups] # Alarms # Events # Jobs # Peers # Probe");
     insta::assert_snapshot!(rows(&screen, "GROUP "), @"GROUP COUNT CPU MEMORY NEAR STATE BOUND");
     assert!(
         screen.lines().any(|line| line.contains(">flock") && line.contains(" 3 ") && line.contains("100%")),
@@ -132,7 +134,7 @@ fn jobs_are_shown_with_their_next_run_and_the_probe_with_its_cost() {
     tmux.press("4");
     let screen = tmux.wait_for("the last run", |screen| screen.contains("succeeded"));
     assert!(screen.contains("nightly") && screen.contains("04:30") && screen.contains("30 4 * * * in UTC"), "{screen}");
-    tmux.press("5");
+    tmux.press("6");
     let screen = tmux.wait_for("the cost", |screen| screen.contains("of a core now"));
     for line in ["memory", "wake-ups", "records", "spool", "lost"] {
         assert!(
@@ -140,6 +142,38 @@ fn jobs_are_shown_with_their_next_run_and_the_probe_with_its_cost() {
             "no {line}:\n{screen}"
         );
     }
+}
+
+#[test]
+fn hosts_of_the_site_are_shown_as_they_come_and_go() {
+    let folder = tempfile::tempdir().unwrap();
+    let key = folder.path().join("peers.key");
+    let made = Command::new(binary()).args(["peers", "key"]).arg(&key).status().unwrap();
+    assert!(made.success());
+    let addresses = [free(), free()];
+    let mut daemons = ["a1", "b1"].map(|name| {
+        let config = folder.path().join(name);
+        let [first, second] = addresses;
+        let listen = if name == "a1" { first } else { second };
+        let text = format!(
+            "node: {{ name: {name}, zone: zone-{name} }}\npeers: {{ listen: \"{listen}\", join: [\"{first}\"], key_file: {} }}\n",
+            key.display()
+        );
+        fs::write(&config, text).unwrap();
+        Setup::new().args(["--config".as_ref(), config.as_os_str()]).start()
+    });
+    let tmux = start(&daemons[0], 120, 24);
+    tmux.press("5");
+    let line = |screen: &str, name: &str| -> String {
+        screen.lines().find(|line| line.contains(name) && line.contains("zone-")).unwrap_or_default().to_owned()
+    };
+    let screen = tmux.wait_for("the other host", |screen| {
+        let other = line(screen, " b1 ");
+        other.contains("alive") && other.contains("ms") && line(screen, " a1 * ").contains("alive")
+    });
+    assert!(screen.contains("2 hosts in 2 zones: 2 alive"), "{screen}");
+    assert_eq!(daemons[1].stop(), Some(0));
+    tmux.wait_for("its farewell", |screen| line(screen, " b1 ").contains("left"));
 }
 
 #[test]

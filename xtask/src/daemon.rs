@@ -25,6 +25,28 @@ pub(crate) fn build(choice: Choice, profile: Profile, kernel_log: bool) -> Resul
     Ok(place::binary(profile, "procprobe"))
 }
 
+/// The daemon that [`build`] has just made, linked once more with the C library inside it: for a file system that has none.
+/// A copy under target/package, for cargo has one place for both. Names of hosts are looked up in /etc/hosts and by DNS alone
+/// then; what else /etc/nsswitch.conf may name is a library of the host's, and none may be loaded into such a program.
+pub(crate) fn link_statically(profile: Profile) -> Result<PathBuf> {
+    let copied = place::package_dir().join("static").join(profile.name()).join("procprobe");
+    step("static daemon", "the same, with the C library inside", || {
+        let cargo = |subcommand: &str| {
+            let mut command = place::cargo();
+            command.args([subcommand, "--profile", profile.name(), "--package", "probe-user", "--bin", "procprobe"]);
+            command
+        };
+        run(cargo("rustc").args(["--", "-C", "target-feature=+crt-static"]))?;
+        let folder = copied.parent().context("a file without a folder")?;
+        std::fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
+        let made = place::binary(profile, "procprobe");
+        std::fs::copy(&made, &copied).with_context(|| format!("copying {}", made.display()))?;
+        // The ordinary one back into its place: tests and packages know it there.
+        run(&mut cargo("build"))
+    })?;
+    Ok(copied)
+}
+
 /// Becomes the daemon, so that signals reach it. `arguments` come after ours; with `--policies` among them the
 /// policies of this tree stay out.
 pub(crate) fn start(program: &Path, arguments: &[String]) -> Result<()> {

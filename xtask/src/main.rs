@@ -67,7 +67,7 @@ enum Command {
         /// stands for 5.10, 6.12 and newest
         versions: Vec<String>,
     },
-    /// Makes what is installed elsewhere: a .deb, an .rpm and a tarball, under target/package
+    /// Makes what is installed elsewhere: a .deb, an .rpm and a tarball, or a container image, under target/package
     Package {
         /// Built in a quarter of the time and somewhat slower when it runs: to try the packages
         #[arg(long, conflicts_with = "debug")]
@@ -80,7 +80,7 @@ enum Command {
         revision: u32,
         #[command(flatten)]
         compiler: CompilerArgs,
-        /// Only these
+        /// Only these; the image is made only when it is named
         #[arg(value_enum)]
         kinds: Vec<package::Kind>,
     },

@@ -6,6 +6,7 @@
 //! names the command.
 
 use std::ffi::OsString;
+use std::io::IsTerminal as _;
 use std::path::Path;
 use std::process::Command;
 
@@ -48,16 +49,20 @@ const FOR_TESTS: [Program; 8] = [
 
 const BINUTILS: Program =
     Program { name: "strip", package: "binutils", why: "makes what machines run smaller", how: How::Install };
-/// From PyPI, each of this version: an OpenTelemetry collector, and code that is not ours to decode what leaves it.
-const PYTHON: [&str; 2] = ["rotel==0.0.1a15", "opentelemetry-proto==1.45.2"];
+/// From PyPI, each of this version: an OpenTelemetry collector, code that is not ours to decode what leaves it, and the schemas of
+/// Kubernetes.
+const PYTHON: [&str; 3] = ["rotel==0.0.1a15", "opentelemetry-proto==1.45.2", "kubernetes-validate==1.37.0"];
 /// Succeeds where they are.
-const PYTHON_HAS: &str = "import rotel, opentelemetry.proto.collector.logs.v1.logs_service_pb2";
+const PYTHON_HAS: &str =
+    "import rotel, opentelemetry.proto.collector.logs.v1.logs_service_pb2, kubernetes_validate, yaml";
 
 /// Sees to it that what the tests run against is there; returns the PATH on which they find it.
 pub(crate) fn for_tests() -> Result<OsString> {
     let mut updated = see_to(&FOR_TESTS)?;
     if !python_has_it() {
-        step("python", "an OpenTelemetry collector, and a decoder of its protocol", || python(&mut updated))?;
+        step("python", "an OpenTelemetry collector, a decoder of its protocol, schemas of Kubernetes", || {
+            python(&mut updated)
+        })?;
     }
     path()
 }
@@ -65,11 +70,17 @@ pub(crate) fn for_tests() -> Result<OsString> {
 const RPMBUILD: Program =
     Program { name: "rpmbuild", package: "rpm", why: "makes packages for rpm", how: How::Install };
 
-/// Sees to it that packages can be made, also for rpm.
-pub(crate) fn for_packages(for_rpm: bool) -> Result<()> {
+const BUILDAH: Program =
+    Program { name: "buildah", package: "buildah", why: "makes container images", how: How::Install };
+
+/// Sees to it that packages can be made, also for rpm, also images.
+pub(crate) fn for_packages(for_rpm: bool, images: bool) -> Result<()> {
     see_to(&[BINUTILS])?;
     if for_rpm {
         see_to(&[RPMBUILD])?;
+    }
+    if images {
+        see_to(&[BUILDAH])?;
     }
     Ok(())
 }
@@ -160,12 +171,17 @@ fn python_has_it() -> bool {
     Command::new(python).args(["-c", PYTHON_HAS]).output().is_ok_and(|tried| tried.status.success())
 }
 
-/// apt, quiet, asking nothing. A mirror that does not answer is given up soon; killing apt half-way would leave dpkg
+/// How apt is to be told that nobody looks: on a terminal it shows how far a download is.
+pub(crate) fn quiet() -> &'static [&'static str] {
+    if std::io::stderr().is_terminal() { &[] } else { &["-qq"] }
+}
+
+/// apt, asking nothing. A mirror that does not answer is given up soon; killing apt half-way would leave dpkg
 /// locked.
 pub(crate) fn apt() -> Command {
     let mut command = Command::new("apt-get");
     command.env("DEBIAN_FRONTEND", "noninteractive");
-    command.args(["-qq", "-o", "Acquire::http::Timeout=20", "-o", "Acquire::Retries=1"]);
+    command.args(quiet()).args(["-o", "Acquire::http::Timeout=20", "-o", "Acquire::Retries=1"]);
     command
 }
 

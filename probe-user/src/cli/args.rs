@@ -9,7 +9,7 @@ use clap::{Args, Parser, Subcommand};
 
 pub use self::typed::{Format, SchemaOf, Sent, Told};
 use self::typed::{
-    cpu_limit, endpoint, max_size, memory_limit, name_glob, past, pin_dir, ring_bytes, sample_interval, socket,
+    cpu_limit, endpoint, max_size, memory_limit, name_glob, past, pid, pin_dir, ring_bytes, sample_interval, socket,
 };
 use crate::config::{DEFAULT_SOCKET, values};
 use crate::forward::Endpoint;
@@ -48,7 +48,7 @@ pub enum Command {
     Status(StatusArgs),
     /// Say who of the site is there, as this host knows it; or make the key that a site shares
     Peers(PeersArgs),
-    /// The same, live in a terminal: groups, alarms, processes, starts and ends, jobs
+    /// Show it live in a terminal: groups, alarms, processes, starts and ends, jobs, peers
     Top(TopArgs),
     /// Remove what a daemon that has ended left in the kernel, programs and maps
     Unload(UnloadArgs),
@@ -163,8 +163,8 @@ pub struct TestArgs {
 /// `match`
 #[derive(Debug, Args)]
 pub struct MatchArgs {
-    /// A process that lives
-    #[arg(required_unless_present = "fields", conflicts_with = "fields")]
+    /// A process that lives; without it --exe and others describe one that might
+    #[arg(required_unless_present = "fields", conflicts_with = "fields", value_parser = pid)]
     pub pid: Option<u32>,
     /// A process that might
     #[command(flatten)]

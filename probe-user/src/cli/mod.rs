@@ -10,6 +10,7 @@ mod events;
 mod matching;
 mod peers;
 mod produce;
+mod progress;
 mod record;
 mod replay;
 mod report;

@@ -2,9 +2,10 @@
 
 use std::fmt::Write as _;
 use std::fs::File;
-use std::io::{self, BufWriter, Write as _};
+use std::io::{self, BufWriter, IsTerminal as _, Write as _};
 
 use super::args::ReplayArgs;
+use super::progress::Watched;
 use super::{Exit, complain};
 use crate::engine::Processes;
 use crate::engine::text::span;
@@ -22,6 +23,7 @@ use crate::yaml::read::Trust;
 pub(super) fn replay(args: &ReplayArgs) -> Exit {
     let file = args.file.display();
     let opened = File::open(&args.file).map_err(|error| format!("cannot be opened: {error}"));
+    let opened = opened.map(Watched::new);
     let reader = match opened.and_then(|opened| Reader::open(opened).map_err(|error| error.to_string())) {
         Ok(reader) => reader,
         Err(why) => {
@@ -85,6 +87,8 @@ struct Printer {
     shown: Shown,
     /// The day of the last line, in text.
     day: String,
+    /// Somebody looks at it: whole lines as they come, beside how far it is.
+    live: bool,
     /// The reader went away.
     closed: bool,
 }
@@ -96,7 +100,8 @@ impl Printer {
             output::Format::Text => Some(Text::for_stdout()),
         };
         let stamper = Stamper::forgetful(facts.host());
-        Self { out: BufWriter::new(io::stdout()), stamper, text, shown, day: String::new(), closed: false }
+        let live = io::stdout().is_terminal();
+        Self { out: BufWriter::new(io::stdout()), stamper, text, shown, day: String::new(), live, closed: false }
     }
 
     /// False when nobody reads any more.
@@ -107,6 +112,9 @@ impl Printer {
         let stamped = self.stamper.stamp(event, clock);
         let written = self.write(&stamped);
         self.closed |= written.is_err();
+        if self.live {
+            self.flush();
+        }
         !self.closed
     }
 

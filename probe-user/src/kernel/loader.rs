@@ -15,6 +15,7 @@ use std::time::Duration;
 use aya::maps::{Array, HashMap, MapData, PerCpuArray, RingBuf};
 use aya::programs::{BtfTracePoint, Iter, ProgramError, ProgramFd};
 use aya::{Ebpf, EbpfError, EbpfLoader};
+use caps::{CapSet, Capability};
 use nix::sched::{CloneFlags, unshare};
 use nix::unistd::chroot;
 use probe_common::layout as names;
@@ -85,6 +86,12 @@ pub enum LoadError {
     /// aya could not read the type information.
     #[error("cannot read the kernel's type information: {0}")]
     AyaBtf(#[from] aya::BtfError),
+    /// Whoever asks may not.
+    #[error("kernel programs cannot be loaded without {missing}; {}", remedy())]
+    Rights {
+        /// Which capabilities it lacks.
+        missing: &'static str,
+    },
     /// The object as a whole was refused: maps, mostly.
     #[error("the kernel refuses the maps of the kernel programs: {}; {}", describe(source), remedy())]
     Object {
@@ -122,6 +129,22 @@ impl LoadError {
     pub const fn is_about_the_host(&self) -> bool {
         !matches!(self, Self::Mismatch(_))
     }
+}
+
+/// Refuses who cannot load anything, before directories are made and sockets opened that the next one would stumble over.
+pub fn check_rights() -> Result<(), LoadError> {
+    let holds = |capability| caps::has_cap(None, CapSet::Effective, capability).unwrap_or(true);
+    // It stands for both.
+    if holds(Capability::CAP_SYS_ADMIN) {
+        return Ok(());
+    }
+    let missing = match (holds(Capability::CAP_BPF), holds(Capability::CAP_PERFMON)) {
+        (true, true) => return Ok(()),
+        (false, true) => "CAP_BPF",
+        (true, false) => "CAP_PERFMON",
+        (false, false) => "CAP_BPF and CAP_PERFMON",
+    };
+    Err(LoadError::Rights { missing })
 }
 
 fn remedy() -> &'static str {

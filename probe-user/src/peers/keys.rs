@@ -4,7 +4,7 @@
 //! second, then every host as its first, then the old one goes.
 
 use std::fs::OpenOptions;
-use std::io::{Read as _, Write as _};
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
@@ -98,7 +98,12 @@ impl Key {
         let wrong = |why: String| KeyError::Make { path: path.to_owned(), why };
         let text = random_text().ok_or_else(|| wrong("the system gives no random bytes".into()))?;
         let opened = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
-        let mut file = opened.map_err(|error| wrong(error.to_string()))?;
+        let mut file = opened.map_err(|error| match error.kind() {
+            ErrorKind::AlreadyExists => {
+                wrong("it is there already, and no key is overwritten: use it, or name another".into())
+            }
+            _ => wrong(error.to_string()),
+        })?;
         let written = file.write_all(text.as_bytes()).and_then(|()| file.sync_all());
         written.map_err(|error| wrong(error.to_string()))
     }

@@ -39,6 +39,7 @@ pub(super) const INPUTS: usize = 64;
 #[expect(clippy::too_many_lines, reason = "one step after the other, in the order that matters")]
 pub async fn run(start: Start, orders: mpsc::Receiver<Order>) -> Result<(), PipelineError> {
     let began = clock::now();
+    loader::check_rights()?;
     let Start { prepared, format, ring_bytes, pins } = start;
     let config = &prepared.config;
     let identified = identify(config.node.name.as_deref());

@@ -58,6 +58,11 @@ pub async fn peers(socket: &Path) -> Result<Value, AskError> {
 }
 
 /// The same answer, as this version understands it.
+pub async fn peers_as<T: DeserializeOwned>(socket: &Path) -> Result<T, AskError> {
+    get(socket, "/v1/peers").await
+}
+
+/// `GET /v1/status`, as this version understands it.
 pub async fn status_as<T: DeserializeOwned>(socket: &Path) -> Result<T, AskError> {
     get(socket, "/v1/status").await
 }

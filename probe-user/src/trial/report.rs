@@ -26,6 +26,7 @@ pub fn text(outcomes: &[Outcome]) -> String {
     let tests = outcomes.len();
     let plural = if tests == 1 { "" } else { "s" };
     let _ = match failed {
+        0 if tests == 0 => write!(text, "0 tests: these files have none; `tests` in a policy file holds some"),
         0 => write!(text, "{tests} test{plural}: all passed"),
         _ => write!(text, "{tests} test{plural}: {failed} failed"),
     };

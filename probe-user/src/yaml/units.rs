@@ -48,7 +48,8 @@ const SIZE_UNITS: [(&str, u64); 10] = [
 pub fn duration(text: &str) -> Result<Duration, String> {
     /// Name and milliseconds, the large ones first.
     const UNITS: [(&str, u64); 5] = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
-    const ORDER: &str = "the units are d, h, m, s and ms, each at most once and the large ones first";
+    const ORDER: &str =
+        "the units are d, h, m, s and ms, each at most once and the large ones first: 90s, 10m, 1h30m, 7d";
     let mut rest = text;
     let mut allowed = &UNITS[..];
     let mut millis: u64 = 0;

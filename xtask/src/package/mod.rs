@@ -1,11 +1,12 @@
-//! `cargo xtask package`: what a fleet installs. A .deb, an .rpm and a tarball, all of one tree of files, so that they
-//! cannot differ.
+//! `cargo xtask package`: what a fleet installs. A .deb, an .rpm, a tarball and a container image, all of one tree of files,
+//! so that they cannot differ.
 //!
 //! The tree is made under target/package/root; each kind of package is made of it by the tool of those who install it
-//! (dpkg-deb, rpmbuild, tar). The package of the tree's own version has revision 1; `--revision` makes the next one of the
+//! (dpkg-deb, rpmbuild, tar, buildah). The package of the tree's own version has revision 1; `--revision` makes the next one of the
 //! same sources. Nothing outside target/ is written.
 
 mod deb;
+mod image;
 mod rpm;
 mod tarball;
 mod tree;
@@ -29,7 +30,12 @@ pub(crate) enum Kind {
     Rpm,
     /// To be unpacked anywhere
     Tarball,
+    /// A container image, and the folder that it is made of
+    Image,
 }
+
+/// What is made when nothing is named: an image takes the daemon linked once more, and a tool that not everybody wants.
+const UNLESS_NAMED: [Kind; 3] = [Kind::Deb, Kind::Rpm, Kind::Tarball];
 
 /// What all kinds say of the package.
 struct Release {
@@ -50,10 +56,10 @@ scheduler's own ledger of CPU time. The daemon holds that against policies in
 YAML (how many, how much CPU and memory, crash loops, jobs that must run, log
 keywords, the host's resources) and streams events to a collector.";
 
-/// Makes packages of these kinds, all of them when none is named; prints their paths.
+/// Makes packages of these kinds, all but the image when none is named; prints their paths.
 pub(crate) fn make(choice: Choice, profile: Profile, kinds: &[Kind], revision: u32) -> Result<()> {
-    let kinds = if kinds.is_empty() { Kind::value_variants() } else { kinds };
-    packages::for_packages(kinds.contains(&Kind::Rpm))?;
+    let kinds = if kinds.is_empty() { &UNLESS_NAMED } else { kinds };
+    packages::for_packages(kinds.contains(&Kind::Rpm), kinds.contains(&Kind::Image))?;
     let program = daemon::build(choice, profile, false)?;
     let folder = place::package_dir();
     let root = root_of(&program, &folder)?;
@@ -61,20 +67,20 @@ pub(crate) fn make(choice: Choice, profile: Profile, kinds: &[Kind], revision: u
     let release = Release { version: env!("CARGO_PKG_VERSION"), revision, glibc: glibc(&program)?, hasty };
     note("package: C library", &format!("the daemon needs glibc {} or newer", release.glibc));
     for kind in kinds {
-        println!("{}", kind.make(&root, &folder, &release)?.display());
+        println!("{}", kind.make(profile, &root, &folder, &release)?.display());
     }
     Ok(())
 }
 
 /// All kinds around this daemon, with another .deb that upgrades the first, for the tests; returns their folder.
 pub(crate) fn for_tests(program: &Path) -> Result<PathBuf> {
-    packages::for_packages(true)?;
+    packages::for_packages(true, true)?;
     let folder = place::package_dir().join("tests");
     let root = root_of(program, &folder)?;
     let glibc = glibc(program)?;
-    for (kind, revision) in [(Kind::Deb, 1), (Kind::Deb, 2), (Kind::Rpm, 1), (Kind::Tarball, 1)] {
+    for (kind, revision) in [(Kind::Deb, 1), (Kind::Deb, 2), (Kind::Rpm, 1), (Kind::Tarball, 1), (Kind::Image, 1)] {
         let release = Release { version: env!("CARGO_PKG_VERSION"), revision, glibc: glibc.clone(), hasty: true };
-        kind.make(&root, &folder, &release)?;
+        kind.make(Profile::Debug, &root, &folder, &release)?;
     }
     Ok(folder)
 }
@@ -86,11 +92,15 @@ fn root_of(program: &Path, folder: &Path) -> Result<PathBuf> {
 }
 
 impl Kind {
-    fn make(self, root: &Path, folder: &Path, release: &Release) -> Result<PathBuf> {
+    fn make(self, profile: Profile, root: &Path, folder: &Path, release: &Release) -> Result<PathBuf> {
         match self {
             Self::Deb => step("package: deb", "for dpkg and apt", || deb::make(root, folder, release)),
             Self::Rpm => step("package: rpm", "for rpm and dnf", || rpm::make(root, folder, release)),
             Self::Tarball => step("package: tarball", "for everybody else", || tarball::make(root, folder, release)),
+            Self::Image => {
+                let program = daemon::link_statically(profile)?;
+                step("package: image", "for container runtimes", || image::make(&program, root, folder, release))
+            }
         }
     }
 }

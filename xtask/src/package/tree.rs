@@ -36,6 +36,7 @@ pub(super) fn make(program: &Path, root: &Path) -> Result<()> {
         ("docs/ko", "md"),
         ("docs/prometheus", "yml"),
         ("docs/grafana", "json"),
+        ("docs/kubernetes", "yaml"),
         ("policies", "yaml"),
         ("policies/examples", "yaml"),
         ("policies/cookbook", "yaml"),
@@ -82,7 +83,7 @@ fn commands(page: &str) -> impl Iterator<Item = &str> {
         .filter(|name| *name != "help")
 }
 
-fn copy(from: &Path, to: &Path) -> Result<()> {
+pub(super) fn copy(from: &Path, to: &Path) -> Result<()> {
     put(&fs::read(from).with_context(|| format!("reading {}", from.display()))?, to, 0o644)
 }
 
@@ -100,7 +101,7 @@ fn copy_all(from: &Path, to: &Path, extension: &str) -> Result<()> {
 }
 
 /// A file with exactly this mode, whatever the umask is.
-fn put(bytes: &[u8], path: &Path, mode: u32) -> Result<()> {
+pub(super) fn put(bytes: &[u8], path: &Path, mode: u32) -> Result<()> {
     let folder = path.parent().context("a file without a folder")?;
     fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
     fs::write(path, bytes).with_context(|| format!("writing {}", path.display()))?;

@@ -11,8 +11,8 @@ use std::process::Command;
 use anyhow::{Context as _, Result, bail};
 
 use super::arch::Arch;
-use crate::host;
 use crate::step::{output_of, run, step};
+use crate::{host, packages};
 
 const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 /// The archive that the suite is in, and the suite: the oldest kernel comes from the first, the newest from the last.
@@ -77,7 +77,7 @@ impl Archive {
             std::fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
         }
         std::fs::write(self.folder.join("sources.list"), sources(&host_sources())?)?;
-        step("kernel lists", "which kernels Debian has", || run(self.command("apt-get").args(["-qq", "update"])))
+        step("kernel lists", "which kernels Debian has", || run(self.apt().arg("update")))
     }
 
     /// The names of all packages that begin so.
@@ -94,7 +94,7 @@ impl Archive {
             let _ = std::fs::remove_dir_all(folder);
             std::fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
         }
-        run(self.command("apt-get").args(["-qq", "download", package]).current_dir(&fetched))?;
+        run(self.apt().args(["download", package]).current_dir(&fetched))?;
         let file = std::fs::read_dir(&fetched)?
             .next()
             .with_context(|| format!("apt-get download left nothing in {}", fetched.display()))??
@@ -109,9 +109,9 @@ impl Archive {
         // As on a system that has no package yet.
         let status = self.folder.join("status");
         std::fs::write(&status, "")?;
-        let mut fetch = self.command("apt-get");
+        let mut fetch = self.apt();
         fetch.arg("-o").arg(format!("Dir::State::status={}", status.display()));
-        run(fetch.args(["-qq", "--yes", "--download-only", "--no-install-recommends", "install"]).args(packages))?;
+        run(fetch.args(["--yes", "--download-only", "--no-install-recommends", "install"]).args(packages))?;
         // Under its name only when it is whole.
         let part = self.folder.join("part");
         let _ = std::fs::remove_dir_all(&part);
@@ -124,6 +124,13 @@ impl Archive {
             }
         }
         std::fs::rename(&part, into).with_context(|| format!("making {}", into.display()))
+    }
+
+    /// With its own progress where somebody looks.
+    fn apt(&self) -> Command {
+        let mut command = self.command("apt-get");
+        command.args(packages::quiet());
+        command
     }
 
     fn command(&self, program: &str) -> Command {

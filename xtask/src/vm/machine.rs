@@ -73,8 +73,15 @@ impl Told {
 /// A machine that has not said anything for so long hangs. Every test ends sooner, and says so.
 const SILENCE: Duration = Duration::from_mins(7);
 
-/// Boots and listens until the machine is off, or `bound` has passed.
-pub(crate) fn boot(arch: Arch, kernel: &Path, initramfs: &Path, log: &Path, bound: Duration) -> Result<Told> {
+/// Boots and listens until the machine is off, or `bound` has passed. `heard` is told how it stands after each line.
+pub(crate) fn boot(
+    arch: Arch,
+    kernel: &Path,
+    initramfs: &Path,
+    log: &Path,
+    bound: Duration,
+    heard: impl FnMut(&Told),
+) -> Result<Told> {
     let mut command = Command::new(arch.qemu());
     command.args(arch.machine()).args(["-m", "1024", "-smp", "2"]);
     let accelerators: &[&str] =
@@ -93,7 +100,7 @@ pub(crate) fn boot(arch: Arch, kernel: &Path, initramfs: &Path, log: &Path, boun
         .stderr(stderr)
         .spawn()
         .with_context(|| format!("cannot start {}", arch.qemu()))?;
-    let told = listen(&mut child, &mut file, bound);
+    let told = listen(&mut child, &mut file, bound, heard);
     // It may be off already; both are right.
     let _ = child.kill();
     let _ = child.wait();
@@ -107,7 +114,7 @@ fn has_kvm() -> bool {
     can && File::options().read(true).write(true).open("/dev/kvm").is_ok()
 }
 
-fn listen(child: &mut Child, log: &mut File, bound: Duration) -> Result<Told> {
+fn listen(child: &mut Child, log: &mut File, bound: Duration, mut heard: impl FnMut(&Told)) -> Result<Told> {
     let stdout = child.stdout.take().context("no pipe")?;
     let (sender, lines) = mpsc::channel();
     let reader = std::thread::spawn(move || {
@@ -127,6 +134,7 @@ fn listen(child: &mut Child, log: &mut File, bound: Duration) -> Result<Told> {
                 if !told.hear(String::from_utf8_lossy(&line).trim_end()) {
                     break;
                 }
+                heard(&told);
             }
             Err(RecvTimeoutError::Timeout) => {
                 told.broken = Some(if Instant::now() < deadline {

@@ -38,6 +38,8 @@ use crate::{object, packages};
 const AT_A_TIME: usize = 3;
 /// A machine that is not done by then hangs. Tests have bounds of their own.
 const BOUND: Duration = Duration::from_mins(30);
+/// Between two words about how far a machine is.
+const SAY_EVERY: Duration = Duration::from_secs(30);
 
 /// Builds what the machines run, boots the kernels of these versions, tells what became of it. `write` puts the table
 /// into the documentation: all of it on the host's processor, what was asked for on another.
@@ -129,7 +131,17 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 fn boot(arch: Arch, kernel: &Kernel, extent: Extent, initramfs: &Path) -> Result<Row> {
     let log = arch.folder().join(format!("{}.log", kernel.wanted));
     let started = Instant::now();
-    let told = machine::boot(arch, &kernel.image, initramfs, &log, BOUND)?;
+    let (mut last, all) = (started, checks::tests(extent).count());
+    // Emulated, it takes many minutes.
+    let heard = |told: &Told| {
+        if last.elapsed() >= SAY_EVERY {
+            last = Instant::now();
+            let failed = told.outcomes.values().filter(|outcome| outcome.failure.is_some()).count();
+            let so_far = format!("{} of {all} tests so far, {failed} failed", told.outcomes.len());
+            note(&format!("kernel {}", kernel.version()), &so_far);
+        }
+    };
+    let told = machine::boot(arch, &kernel.image, initramfs, &log, BOUND, heard)?;
     let row = Row { kernel: kernel.clone(), extent, told, log };
     let (passed, of) = report::count(&row);
     note(

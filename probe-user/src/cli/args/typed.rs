@@ -120,3 +120,8 @@ pub(super) fn ring_bytes(text: &str) -> Result<u32, String> {
         _ => Err("expected a power of two from 4096 to 1073741824".into()),
     }
 }
+
+pub(super) fn pid(text: &str) -> Result<u32, String> {
+    text.parse()
+        .map_err(|_| "a process is named by its number, as `pgrep` prints it; --exe describes one that might be".into())
+}

@@ -7,6 +7,7 @@ use ratatui::style::Style;
 use super::help;
 use super::paint::{Looks, cut, put, width, wrapped};
 use super::places::{LEAST, Places};
+use super::report::SiteSummary;
 use super::screens::{self, Detail, Screen};
 use super::state::{Link, State, Typing};
 use super::table::{Cell, Column, Mark, Row, Table};
@@ -99,10 +100,14 @@ fn head(state: &State, looks: Looks, buffer: &mut Buffer) {
 }
 
 fn tabs(state: &State, looks: Looks, buffer: &mut Buffer) {
-    let firing = state.shown().map_or(0, |report| report.engine.firing.len());
     let mut x = 0;
     for (number, tab) in (1..).zip(Screen::TABS) {
-        let count = if tab == Screen::Alarms && firing > 0 { format!("({firing})") } else { String::new() };
+        let troubles = match (tab, state.shown()) {
+            (Screen::Alarms, Some(report)) => report.engine.firing.len(),
+            (Screen::Peers, Some(report)) => report.peers.as_ref().map_or(0, SiteSummary::down),
+            _ => 0,
+        };
+        let count = if troubles > 0 { format!("({troubles})") } else { String::new() };
         let current = tab == state.screen || state.looked.as_ref().is_some_and(|looked| looked.from == tab);
         let text = if current {
             format!("[{number} {}{count}]", tab.name())

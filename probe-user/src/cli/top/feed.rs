@@ -9,7 +9,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
 use super::proc::Figures;
 use super::report::Report;
-use super::state::Input;
+use super::state::{About, Input};
 use super::told::{KEPT_MAX, Told};
 use crate::outlet::lock;
 use crate::serve::client::{self, AskError};
@@ -23,11 +23,11 @@ const STEADY_AFTER: Duration = Duration::from_millis(500);
 /// Clocks and a daemon's end overlap by so much; what comes twice is told apart by its id.
 const OVERLAP: Duration = Duration::from_secs(10);
 
-/// Asks how everything stands, in these intervals, and for the members of the group that is looked at.
+/// Asks how everything stands, in these intervals, and for what is looked at besides.
 pub(super) async fn ask(
     socket: PathBuf,
     every: Duration,
-    mut looked: watch::Receiver<Option<String>>,
+    mut looked: watch::Receiver<About>,
     answers: mpsc::Sender<Input>,
 ) {
     let mut figures = Figures::default();
@@ -41,10 +41,12 @@ pub(super) async fn ask(
                 Err(_) => return,
             },
         };
-        let group = looked.borrow_and_update().clone();
+        let about = looked.borrow_and_update().clone();
         let mut told = Vec::new();
-        if let Some(name) = group {
-            told.push(Input::Roster(members(&socket, &name, &mut figures).await));
+        match about {
+            About::Nothing => {}
+            About::Group(name) => told.push(Input::Roster(members(&socket, &name, &mut figures).await)),
+            About::Peers => told.push(Input::Peers(client::peers_as(&socket).await.map_err(|error| error.to_string()))),
         }
         if all {
             told.extend(standing(&socket).await);

@@ -8,7 +8,7 @@ use super::state::State;
 use super::table::Mark;
 
 const PAGE: [(&str, &str); 17] = [
-    ("1 to 5, Tab", "groups, alarms, events, jobs, the probe itself"),
+    ("1 to 6, Tab", "groups, alarms, events, jobs, peers, the probe itself"),
     ("arrows, PgUp, PgDn", "move (also j k, Space)"),
     ("Home, End", "first and last row (g G)"),
     ("Enter", "processes of the group, job or alarm"),
@@ -32,7 +32,7 @@ pub(super) fn keys(state: &State, columns: usize) -> String {
     let enter = match state.screen {
         Screen::Groups | Screen::Alarms | Screen::Jobs => "Enter Processes",
         Screen::Tree => "Esc Back",
-        Screen::Events | Screen::Probe => "",
+        Screen::Events | Screen::Peers | Screen::Probe => "",
     };
     let tree = if state.screen == Screen::Tree { if state.flat { "t Tree" } else { "t Flat" } } else { "" };
     let sort = if state.screen.orders().is_empty() { "" } else { "s Sort" };

@@ -45,7 +45,7 @@ impl History {
                 self.value(cpu_of(&group.name), usage.cpu);
             }
         }
-        for bound in report.engine.groups.iter().chain(&report.engine.logs).flat_map(|group| &group.bounds) {
+        for bound in report.engine.all().flat_map(|group| &group.bounds) {
             self.value(bound.name.clone(), bound.value);
         }
         let round = self.round;

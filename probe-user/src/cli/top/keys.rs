@@ -68,7 +68,7 @@ pub(super) fn command(key: KeyEvent) -> Option<Command> {
         KeyCode::Esc | KeyCode::Left | KeyCode::Backspace => Command::Back,
         KeyCode::Tab => Command::NextScreen,
         KeyCode::BackTab => Command::PreviousScreen,
-        KeyCode::Char(number @ '1'..='5') => Command::Show(number as usize - '0' as usize),
+        KeyCode::Char(number @ '1'..='6') => Command::Show(number as usize - '0' as usize),
         KeyCode::Char('/') | KeyCode::F(3) => Command::Search,
         KeyCode::Char('n') => Command::NextMatch,
         KeyCode::Char('N') => Command::PreviousMatch,
@@ -121,13 +121,13 @@ mod tests {
             (KeyCode::Char('t'), Command::Tree),
             (KeyCode::Char('I'), Command::Invert),
             (KeyCode::Char('1'), Command::Show(1)),
-            (KeyCode::Char('5'), Command::Show(5)),
+            (KeyCode::Char('6'), Command::Show(6)),
         ] {
             check(code, KeyModifiers::NONE, Some(expected));
         }
         check(KeyCode::Char('c'), KeyModifiers::CONTROL, Some(Command::Quit));
         check(KeyCode::Char('q'), KeyModifiers::CONTROL, None);
-        check(KeyCode::Char('6'), KeyModifiers::NONE, None);
+        check(KeyCode::Char('7'), KeyModifiers::NONE, None);
         check(KeyCode::F(12), KeyModifiers::NONE, None);
         let mut released = KeyEvent::new(KeyCode::Char('q'), KeyModifiers::NONE);
         released.kind = KeyEventKind::Release;

@@ -33,7 +33,7 @@ use tokio::time::{Instant, sleep};
 
 use self::feed::Inbox;
 use self::paint::Looks;
-use self::state::{Effect, Link, State};
+use self::state::{About, Effect, Link, State};
 use self::terminal::Screen;
 use super::args::TopArgs;
 use super::{Exit, block_on, complain};
@@ -70,7 +70,7 @@ async fn live(args: &TopArgs) -> io::Result<()> {
     let [Ok(terminate), Ok(interrupt), Ok(hangup)] = &mut signals else {
         return Err(io::Error::other("signals cannot be listened to"));
     };
-    let (looked, looks_at) = watch::channel(None);
+    let (looked, looks_at) = watch::channel(About::Nothing);
     let (sender, mut answers) = mpsc::channel(ANSWERS);
     let inbox = Arc::new(Inbox::default());
     let mut feeds = JoinSet::new();
@@ -111,7 +111,7 @@ async fn live(args: &TopArgs) -> io::Result<()> {
             Some(Effect::Suspend) => screen.suspend()?,
             Some(Effect::Redraw) => screen.forget()?,
             // The task that asks lives as long as this loop.
-            Some(Effect::LookAt(group)) => drop(looked.send(group)),
+            Some(Effect::LookAt(about)) => drop(looked.send(about)),
         }
     }
 }

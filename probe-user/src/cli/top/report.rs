@@ -1,6 +1,8 @@
 //! The daemon's answers as far as they are shown. What is missing in them (an older daemon) is taken as nothing, what is new
 //! in them is left out.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 
 use crate::forward;
@@ -20,6 +22,8 @@ pub(super) struct Report {
     pub(super) engine: Engine,
     pub(super) collectors: Vec<forward::Status>,
     pub(super) spool: spool::Status,
+    /// The site in a few numbers, where this host has one.
+    pub(super) peers: Option<SiteSummary>,
     pub(super) notify: Vec<notify::Status>,
     pub(super) dropped: Vec<Dropped>,
     pub(super) lost: Vec<Dropped>,
@@ -36,9 +40,26 @@ pub(super) struct Engine {
     pub(super) logs: Vec<Group>,
     pub(super) host: Vec<HostBound>,
     pub(super) jobs: Vec<Job>,
+    pub(super) peers: Vec<Group>,
 }
 
-/// A group, or a log, which has no members.
+impl Engine {
+    /// Groups, logs and sets of peers.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Group> {
+        self.groups.iter().chain(&self.logs).chain(&self.peers)
+    }
+
+    /// Tells the bounds on sets of peers which of them are shares: that stands beside them in the answer.
+    pub(super) fn tell_shares(&mut self) {
+        for set in &mut self.peers {
+            for (bound, share) in set.bounds.iter_mut().zip(&set.shares) {
+                bound.is_share = *share;
+            }
+        }
+    }
+}
+
+/// A group; or a log, which has no members; or a set of peers, whose members are hosts.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Group {
@@ -47,6 +68,8 @@ pub(super) struct Group {
     pub(super) members: usize,
     pub(super) usage: Option<Usage>,
     pub(super) bounds: Vec<Bound>,
+    /// Of a set of peers: whether limit and value of each bound are shares of it.
+    shares: Vec<bool>,
 }
 
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
@@ -71,6 +94,8 @@ pub(super) struct Bound {
     pub(super) nearness: Option<f64>,
     pub(super) within_seconds: Option<f64>,
     pub(super) lower_limit: bool,
+    #[serde(skip)]
+    pub(super) is_share: bool,
 }
 
 /// A bound on the host, or on what of it has an instance of its own.
@@ -186,4 +211,49 @@ pub(super) struct AlarmFacts {
     pub(super) since: String,
     /// Its fields differ by what it is evidence of.
     pub(super) evidence: Vec<serde_json::Map<String, serde_json::Value>>,
+}
+
+/// The site in a few numbers.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct SiteSummary {
+    /// By what is held of them.
+    pub(super) members: BTreeMap<String, usize>,
+    pub(super) score: u32,
+    pub(super) reached: u32,
+    pub(super) asked: u32,
+    pub(super) isolated: bool,
+    pub(super) notes: Vec<String>,
+}
+
+impl SiteSummary {
+    /// How many are down, of either kind.
+    pub(super) fn down(&self) -> usize {
+        ["host_down", "agent_down"].iter().filter_map(|verdict| self.members.get(*verdict)).sum()
+    }
+}
+
+/// `GET /v1/peers`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Peers {
+    pub(super) members: Vec<Peer>,
+}
+
+/// One host of the site.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Peer {
+    pub(super) name: String,
+    pub(super) zone: String,
+    pub(super) labels: BTreeMap<String, String>,
+    pub(super) address: String,
+    pub(super) state: String,
+    pub(super) verdict: String,
+    pub(super) incident: Option<String>,
+    pub(super) since_seconds: f64,
+    pub(super) heard_seconds: Option<f64>,
+    pub(super) round_trip_seconds: Option<f64>,
+    pub(super) collector: String,
+    pub(super) myself: bool,
 }

@@ -8,7 +8,7 @@ use jiff::tz::TimeZone;
 use ratatui::crossterm::event::KeyEvent;
 
 use super::history::History;
-use super::report::{AlarmsOn, Report};
+use super::report::{AlarmsOn, Peers, Report};
 use super::screens::{self, Screen};
 use super::table::{Cursor, Table};
 use super::told::{KEPT_MAX, Recent, Told};
@@ -29,6 +29,8 @@ pub(super) enum Input {
     Alarms(AlarmsOn),
     /// Of the group that is looked at; an error says why not.
     Roster(Result<Box<Roster>, String>),
+    /// Of the hosts of the site; an error says why not.
+    Peers(Result<Box<Peers>, String>),
     /// Events, and how many more came than could be taken.
     Told(Vec<Told>, u64),
     /// Why no events come; `None` when they do.
@@ -43,8 +45,19 @@ pub(super) enum Effect {
     Suspend,
     /// Draw all of it anew.
     Redraw,
-    /// Ask for the members of this group from now on, or of none.
-    LookAt(Option<String>),
+    /// Ask for this as well from now on.
+    LookAt(About),
+}
+
+/// What is asked for besides how everything stands.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) enum About {
+    #[default]
+    Nothing,
+    /// The members of a group.
+    Group(String),
+    /// The hosts of the site.
+    Peers,
 }
 
 /// How the daemon is reached.
@@ -106,6 +119,10 @@ pub(super) struct State {
     pub(super) pace: Option<Pace>,
     pub(super) link: Link,
     pub(super) alarms: AlarmsOn,
+    /// The last answer about the site.
+    pub(super) peers: Option<Box<Peers>>,
+    /// Why there is no newer one.
+    pub(super) peers_wrong: Option<String>,
     pub(super) recent: Recent,
     /// What came in a pause.
     held: Vec<Told>,
@@ -133,6 +150,8 @@ impl State {
             pace: None,
             link: Link::Asking,
             alarms: AlarmsOn::default(),
+            peers: None,
+            peers_wrong: None,
             recent: Recent::default(),
             held: Vec::new(),
             stream: None,
@@ -170,6 +189,11 @@ impl State {
                 }
             }
             Input::Roster(answer) => self.members(answer),
+            Input::Peers(answer) => match answer {
+                Ok(_) if self.paused && self.peers.is_some() => {}
+                Ok(peers) => (self.peers, self.peers_wrong) = (Some(peers), None),
+                Err(why) => self.peers_wrong = Some(why),
+            },
             Input::Told(told, missed) => {
                 self.recent.missed += missed;
                 self.held.extend(told);
@@ -193,7 +217,8 @@ impl State {
         }
     }
 
-    fn take(&mut self, report: Report) {
+    fn take(&mut self, mut report: Report) {
+        report.engine.tell_shares();
         let before = self.report.as_ref().map(|(_, before)| &before.agent);
         self.pace = before.filter(|before| before.pid == report.agent.pid).and_then(|before| {
             let passed = report.agent.uptime - before.uptime;
@@ -227,30 +252,41 @@ impl State {
         }
     }
 
+    /// What has to be asked for, for the present screen.
+    fn about(&self) -> About {
+        match (&self.looked, self.screen) {
+            (Some(looked), _) => About::Group(looked.name.clone()),
+            (None, Screen::Peers) => About::Peers,
+            (None, _) => About::Nothing,
+        }
+    }
+
     /// The last report, where there is one.
     pub(super) fn shown(&self) -> Option<&Report> {
         self.report.as_ref().map(|(_, report)| &**report)
     }
 
     pub(super) const fn pane(&self) -> &Pane {
-        let [groups, alarms, events, jobs, probe, tree] = &self.panes;
+        let [groups, alarms, events, jobs, peers, probe, tree] = &self.panes;
         match self.screen {
             Screen::Groups => groups,
             Screen::Alarms => alarms,
             Screen::Events => events,
             Screen::Jobs => jobs,
+            Screen::Peers => peers,
             Screen::Probe => probe,
             Screen::Tree => tree,
         }
     }
 
     pub(super) const fn pane_mut(&mut self) -> &mut Pane {
-        let [groups, alarms, events, jobs, probe, tree] = &mut self.panes;
+        let [groups, alarms, events, jobs, peers, probe, tree] = &mut self.panes;
         match self.screen {
             Screen::Groups => groups,
             Screen::Alarms => alarms,
             Screen::Events => events,
             Screen::Jobs => jobs,
+            Screen::Peers => peers,
             Screen::Probe => probe,
             Screen::Tree => tree,
         }

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use super::draw::draw;
 use super::paint::Looks;
 use super::report::Report;
-use super::state::{Effect, Input, State};
+use super::state::{About, Effect, Input, State};
 use super::told::Told;
 use crate::engine::{Member, Roster};
 
@@ -63,6 +63,41 @@ fn answer() -> Value {
 
 fn report(value: Value) -> Input {
     Input::Report(Box::new(serde_json::from_value::<Report>(value).unwrap()))
+}
+
+/// The same with a site, of which two are down, and a set of it that is in trouble.
+fn with_site() -> Value {
+    let mut answer = answer();
+    answer["peers"] = json!({"members": {"alive": 3, "host_down": 1, "agent_down": 1, "left": 0}, "score": 0,
+        "reached": 3, "asked": 4, "isolated": false, "notes": []});
+    answer["engine"]["peers"] = json!([{"name": "web-hosts", "declared": "hosts.yaml:3", "members": 4,
+        "shares": [true, false], "bounds": [
+            {"name": "web-hosts.alive.min", "measure": "alive", "bound": "min", "severity": "critical", "limit": 0.8,
+                "value": 0.75, "nearness": 1.067, "state": "firing", "since_seconds": 61.0},
+            {"name": "web-hosts.down.max", "measure": "down", "bound": "max", "severity": "warning", "limit": 2.0,
+                "value": 1.0, "nearness": 0.5, "state": "healthy"}]}]);
+    answer["engine"]["firing"] = json!(["nginx.count.min", "web-hosts.alive.min", "backup.success"]);
+    answer
+}
+
+/// Who is there, as this host, web-1, sees them.
+fn site() -> Input {
+    let members = json!([
+        {"name": "web-1", "zone": "seoul-a", "labels": {"role": "web"}, "address": "10.0.0.1:7946", "state": "alive",
+            "verdict": "alive", "since_seconds": 3700.0, "collector": "reached", "myself": true},
+        {"name": "db-1", "zone": "", "labels": {}, "address": "10.0.0.5:7946", "state": "alive", "verdict": "alive",
+            "since_seconds": 60.0, "heard_seconds": 2.0, "round_trip_seconds": 0.0123, "collector": "lost",
+            "myself": false},
+        {"name": "web-2", "zone": "seoul-a", "labels": {"role": "web", "rack": "7\u{1b}"},
+            "address": "10.0.0.2:7946", "state": "down", "verdict": "host_down", "incident": "abcd12",
+            "since_seconds": 75.0, "heard_seconds": 90.0, "round_trip_seconds": 0.0004, "collector": "reached",
+            "myself": false},
+        {"name": "web-3", "zone": "seoul-b", "labels": {}, "address": "10.0.0.3:7946", "state": "suspect",
+            "verdict": "alive", "since_seconds": 3.0, "heard_seconds": 1.0, "collector": "unknown", "myself": false},
+        {"name": "web-4", "zone": "seoul-b", "labels": {}, "address": "10.0.0.4:7946", "state": "down",
+            "verdict": "agent_down", "since_seconds": 30.0, "collector": "reached", "myself": false},
+    ]);
+    Input::Peers(Ok(Box::new(serde_json::from_value(json!({ "me": {}, "members": members })).unwrap())))
 }
 
 fn alarms() -> Input {

@@ -76,7 +76,7 @@ fn all<'a>(report: &'a Report, state: &'a State) -> Vec<On<'a>> {
 /// Name, severity and since when, of every bound that fires.
 fn firing(report: &Report) -> Vec<(&str, &str, Option<f64>)> {
     let engine = &report.engine;
-    let bounds = engine.groups.iter().chain(&engine.logs).flat_map(|group| &group.bounds);
+    let bounds = engine.all().flat_map(|group| &group.bounds);
     let bounds = bounds.filter(|bound| bound.state == Standing::Firing);
     let mut on: Vec<_> =
         bounds.map(|bound| (bound.name.as_str(), bound.severity.as_str(), bound.since_seconds)).collect();

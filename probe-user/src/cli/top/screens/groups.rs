@@ -1,4 +1,4 @@
-//! Groups, and logs and the host's bounds below them: how much there is, and how near the nearest bound.
+//! Groups, logs and sets of peers: how much there is, and how near the nearest bound.
 
 use std::cmp::Ordering;
 
@@ -26,13 +26,22 @@ const EACH: usize = 5;
 /// Columns of the curve of one bound.
 const CURVE: u16 = 24;
 
+/// What is counted.
+#[derive(Clone, Copy)]
+enum Kind {
+    Processes,
+    Log,
+    Hosts,
+}
+
 pub(super) fn table(state: &State) -> Table {
     let Some(report) = state.shown() else {
         return Table { columns: COLUMNS.to_vec(), ..Table::default() };
     };
     let engine = &report.engine;
-    let mut groups: Vec<(&Group, bool)> = engine.groups.iter().map(|group| (group, true)).collect();
-    groups.extend(engine.logs.iter().map(|log| (log, false)));
+    let mut groups: Vec<(&Group, Kind)> = engine.groups.iter().map(|group| (group, Kind::Processes)).collect();
+    groups.extend(engine.logs.iter().map(|log| (log, Kind::Log)));
+    groups.extend(engine.peers.iter().map(|set| (set, Kind::Hosts)));
     let pane = state.pane();
     groups.sort_by(|(a, _), (b, _)| {
         let ordering = by(pane.sort, a, b).then_with(|| a.name.cmp(&b.name));
@@ -43,7 +52,7 @@ pub(super) fn table(state: &State) -> Table {
     Table {
         title: format!("{}{dash}", counted(engine.groups.len(), "group", "groups")),
         columns: COLUMNS.to_vec(),
-        rows: groups.into_iter().map(|(group, members)| row(state, group, members)).collect(),
+        rows: groups.into_iter().map(|(group, kind)| row(state, group, kind)).collect(),
         empty: "no policy has groups".into(),
     }
 }
@@ -80,7 +89,7 @@ fn nearest(group: &Group) -> Option<&Bound> {
     group.bounds.iter().max_by(|a, b| a.state.cmp(&b.state).then_with(|| rank(a).total_cmp(&rank(b))))
 }
 
-fn row(state: &State, group: &Group, has_members: bool) -> Row {
+fn row(state: &State, group: &Group, kind: Kind) -> Row {
     let usage = group.usage.unwrap_or_default();
     let figure = |text: Option<String>| match text {
         Some(text) => Cell::text(text),
@@ -88,7 +97,11 @@ fn row(state: &State, group: &Group, has_members: bool) -> Row {
     };
     let standing = state_of(group);
     let bound = nearest(group);
-    let count = if has_members { Cell::text(group.members.to_string()) } else { Cell::marked("log", Mark::Dim) };
+    let count = match kind {
+        Kind::Processes => Cell::text(group.members.to_string()),
+        Kind::Log => Cell::marked("log", Mark::Dim),
+        Kind::Hosts => Cell::marked("peers", Mark::Dim),
+    };
     Row::new(
         group.name.clone(),
         vec![
@@ -111,7 +124,11 @@ fn row(state: &State, group: &Group, has_members: bool) -> Row {
 /// `count min 2`
 fn limit(bound: &Bound) -> String {
     let within = bound.within_seconds.map(|within| format!(" in {}", span(within))).unwrap_or_default();
-    format!("{}{within} {} {}", bound.measure, bound.side, amount(&bound.measure, bound.limit))
+    format!("{}{within} {} {}", bound.measure, bound.side, figure(bound, bound.limit))
+}
+
+fn figure(bound: &Bound, value: f64) -> String {
+    if bound.is_share { format!("{:.0} %", value * 100.0) } else { amount(&bound.measure, value) }
 }
 
 fn near_mark(bound: &Bound) -> Mark {
@@ -123,7 +140,7 @@ fn near_mark(bound: &Bound) -> Mark {
     }
 }
 
-/// Logs have none.
+/// Logs and sets of peers have none.
 pub(super) fn has_members(state: &State, id: &str) -> bool {
     state.shown().is_some_and(|report| report.engine.groups.iter().any(|group| group.name == id))
 }
@@ -131,7 +148,7 @@ pub(super) fn has_members(state: &State, id: &str) -> bool {
 /// Every bound of a group, with its value and what that was.
 pub(super) fn detail(state: &State, id: &str) -> Option<Detail> {
     let engine = &state.shown()?.engine;
-    let group = engine.groups.iter().chain(&engine.logs).find(|group| group.name == id)?;
+    let group = engine.all().find(|group| group.name == id)?;
     let columns = vec![
         Column::growing("BOUND", 20),
         Column::right("VALUE", 12),
@@ -150,7 +167,7 @@ pub(super) fn detail(state: &State, id: &str) -> Option<Detail> {
 }
 
 fn bound_row(state: &State, bound: &Bound) -> Row {
-    let value = bound.value.map_or_else(|| "?".to_owned(), |value| amount(&bound.measure, value));
+    let value = bound.value.map_or_else(|| "?".to_owned(), |value| figure(bound, value));
     let at_least = if bound.lower_limit { ">= " } else { "" };
     let since = bound.since_seconds.map(|since| format!(" {}", span(since))).unwrap_or_default();
     let curve = state.history.curve(&bound.name, usize::from(CURVE), EACH, bound.limit);

@@ -4,6 +4,7 @@ mod alarms;
 mod events;
 mod groups;
 mod jobs;
+mod peers;
 mod probe;
 mod tree;
 
@@ -18,15 +19,16 @@ pub(super) enum Screen {
     Alarms,
     Events,
     Jobs,
+    Peers,
     Probe,
     /// The members of a group; one gets there by choosing it.
     Tree,
 }
 
 impl Screen {
-    pub(super) const COUNT: usize = 6;
+    pub(super) const COUNT: usize = 7;
     /// Those with a number.
-    pub(super) const TABS: [Self; 5] = [Self::Groups, Self::Alarms, Self::Events, Self::Jobs, Self::Probe];
+    pub(super) const TABS: [Self; 6] = [Self::Groups, Self::Alarms, Self::Events, Self::Jobs, Self::Peers, Self::Probe];
 
     pub(super) const fn name(self) -> &'static str {
         match self {
@@ -34,6 +36,7 @@ impl Screen {
             Self::Alarms => "Alarms",
             Self::Events => "Events",
             Self::Jobs => "Jobs",
+            Self::Peers => "Peers",
             Self::Probe => "Probe",
             Self::Tree => "Processes",
         }
@@ -45,6 +48,7 @@ impl Screen {
             Self::Groups => &groups::ORDERS,
             Self::Alarms => &alarms::ORDERS,
             Self::Jobs => &jobs::ORDERS,
+            Self::Peers => &peers::ORDERS,
             Self::Tree => &tree::ORDERS,
             Self::Events | Self::Probe => &[],
         }
@@ -92,6 +96,7 @@ pub(super) fn table(state: &State) -> Table {
         Screen::Alarms => alarms::table(state),
         Screen::Events => events::table(state),
         Screen::Jobs => jobs::table(state),
+        Screen::Peers => peers::table(state),
         Screen::Probe => probe::table(state),
         Screen::Tree => tree::table(state),
     }
@@ -107,6 +112,7 @@ pub(super) fn detail(state: &State, table: &Table) -> Option<Detail> {
         Screen::Alarms => alarms::detail(state, id),
         Screen::Events => events::detail(state, id),
         Screen::Jobs => jobs::detail(state, id),
+        Screen::Peers => peers::detail(state, id),
         Screen::Tree => tree::detail(state, id),
         Screen::Probe => None,
     }
@@ -118,7 +124,7 @@ pub(super) fn group_of(state: &State, id: &str) -> Option<String> {
         Screen::Groups => groups::has_members(state, id).then(|| id.to_owned()),
         Screen::Jobs => Some(id.to_owned()),
         Screen::Alarms => alarms::policy_of(state, id),
-        Screen::Events | Screen::Probe | Screen::Tree => None,
+        Screen::Events | Screen::Peers | Screen::Probe | Screen::Tree => None,
     }
 }
 

@@ -19,8 +19,8 @@ const COLUMNS: [Column; 7] = [
     Column::growing("COMMAND", 12),
 ];
 
-/// Children deeper than this stand no further to the right.
-const INDENTS_MAX: usize = 16;
+/// Columns ahead of a branch; children that are deeper stand no further to the right.
+const STEM_MAX: usize = 30;
 
 pub(super) fn table(state: &State) -> Table {
     let Some(looked) = &state.looked else { return Table::default() };
@@ -43,12 +43,15 @@ pub(super) fn table(state: &State) -> Table {
     };
     let mut processes: Vec<&Member> = roster.processes.iter().collect();
     processes.sort_by(order);
-    let placed =
-        if state.flat { processes.into_iter().map(|each| (each, 0, false)).collect() } else { grown(&processes) };
+    let placed = if state.flat {
+        processes.into_iter().map(|member| Placed { member, branch: String::new() }).collect()
+    } else {
+        grown(&processes)
+    };
     Table {
         title: format!("{name}: {shown}{from}{wrong}"),
         columns: COLUMNS.to_vec(),
-        rows: placed.into_iter().map(|(member, depth, last)| row(member, depth, last)).collect(),
+        rows: placed.iter().map(row).collect(),
         empty: "it has no processes".into(),
     }
 }
@@ -64,9 +67,15 @@ fn by(order: usize, a: &Member, b: &Member) -> Ordering {
     }
 }
 
-/// Each behind its parent, in the given order among its siblings; with its depth, and whether it is the last of them.
-/// Whose parent is not among them begins a tree.
-fn grown<'a>(processes: &[&'a Member]) -> Vec<(&'a Member, usize, bool)> {
+/// A process in its place.
+struct Placed<'a> {
+    member: &'a Member,
+    /// The signs ahead of its command: whose child it is, and which of those above it have more children to come.
+    branch: String,
+}
+
+/// Each behind its parent, in the given order among its siblings. Whose parent is not among them begins a tree.
+fn grown<'a>(processes: &[&'a Member]) -> Vec<Placed<'a>> {
     let pids: HashSet<u32> = processes.iter().map(|member| member.pid).collect();
     let mut children: HashMap<Option<u32>, Vec<&'a Member>> = HashMap::new();
     for member in processes {
@@ -74,17 +83,25 @@ fn grown<'a>(processes: &[&'a Member]) -> Vec<(&'a Member, usize, bool)> {
         children.entry(parent).or_default().push(member);
     }
     let mut placed = Vec::with_capacity(processes.len());
-    let mut waiting: Vec<(&'a Member, usize, bool)> = Vec::new();
-    let plant = |waiting: &mut Vec<_>, of: Vec<&'a Member>, depth| {
+    // Each with what its children's branches begin with.
+    let mut waiting: Vec<(Placed<'a>, String)> = Vec::new();
+    let plant = |waiting: &mut Vec<_>, of: Vec<&'a Member>, stem: Option<&str>| {
         let last = of.len();
-        waiting.extend(of.into_iter().enumerate().rev().map(|(place, member)| (member, depth, place + 1 == last)));
+        waiting.extend(of.into_iter().enumerate().rev().map(|(place, member)| {
+            let Some(stem) = stem else {
+                return (Placed { member, branch: String::new() }, String::new());
+            };
+            let (sign, below) = if place + 1 == last { ("`- ", "  ") } else { ("|- ", "| ") };
+            let below = if stem.len() < STEM_MAX { format!("{stem}{below}") } else { stem.to_owned() };
+            (Placed { member, branch: format!("{stem}{sign}") }, below)
+        }));
     };
     let mut roots = children.remove(&None).unwrap_or_default();
     loop {
-        plant(&mut waiting, roots, 0);
-        while let Some((member, depth, last)) = waiting.pop() {
-            placed.push((member, depth, last));
-            plant(&mut waiting, children.remove(&Some(member.pid)).unwrap_or_default(), depth + 1);
+        plant(&mut waiting, roots, None);
+        while let Some((each, stem)) = waiting.pop() {
+            plant(&mut waiting, children.remove(&Some(each.member.pid)).unwrap_or_default(), Some(&stem));
+            placed.push(each);
         }
         // A pid that came again can make a circle, into which no root leads: it is cut open.
         let Some(cut) = processes.iter().find(|member| children.contains_key(&Some(member.pid))) else { return placed };
@@ -92,11 +109,7 @@ fn grown<'a>(processes: &[&'a Member]) -> Vec<(&'a Member, usize, bool)> {
     }
 }
 
-fn row(member: &Member, depth: usize, last: bool) -> Row {
-    let branch = match depth {
-        0 => String::new(),
-        depth => format!("{}{}", "  ".repeat(depth.min(INDENTS_MAX) - 1), if last { "`- " } else { "|- " }),
-    };
+fn row(Placed { member, branch }: &Placed<'_>) -> Row {
     let command = if member.command.is_empty() { format!("[{}]", member.comm) } else { member.command.clone() };
     let unknown = || Cell::marked("?", Mark::Dim);
     Row::new(

@@ -2,7 +2,7 @@
 
 use ratatui::crossterm::event::KeyEvent;
 
-use super::{Effect, Looked, Pane, State, TYPED_MAX, Typing};
+use super::{About, Effect, Looked, Pane, State, TYPED_MAX, Typing};
 use crate::cli::top::keys::{self, Command, Edit};
 use crate::cli::top::places::Places;
 use crate::cli::top::screens::{self, Screen};
@@ -137,8 +137,11 @@ impl State {
     }
 
     fn show(&mut self, screen: Screen) -> Option<Effect> {
+        let before = self.about();
         self.screen = screen;
-        self.looked.take().map(|_| Effect::LookAt(None))
+        self.looked = None;
+        let now = self.about();
+        (now != before).then_some(Effect::LookAt(now))
     }
 
     /// Looks at the members of what is chosen.
@@ -159,7 +162,7 @@ impl State {
         self.screen = Screen::Tree;
         let sort = self.pane().sort;
         *self.pane_mut() = Pane { sort, ..Pane::default() };
-        Some(Effect::LookAt(Some(name)))
+        Some(Effect::LookAt(About::Group(name)))
     }
 
     /// What is chosen now stays chosen whatever else is listed.
@@ -178,8 +181,7 @@ impl State {
             self.pane_mut().filter.clear();
             return None;
         }
-        let looked = self.looked.take()?;
-        self.screen = looked.from;
-        Some(Effect::LookAt(None))
+        let from = self.looked.as_ref()?.from;
+        self.show(from)
     }
 }

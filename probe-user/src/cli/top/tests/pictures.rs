@@ -6,7 +6,7 @@ use super::*;
 fn groups_at_80_by_24() {
     insta::assert_snapshot!(picture(&mut full(), 80, 24), @r"
     procprobe 0.1.0 on web-1  up 1h1m  123 processes  probe 0.5 % cpu          live
-    [1 Groups] 2 Alarms(2)  3 Events  4 Jobs  5 Probe
+    [1 Groups] 2 Alarms(2)  3 Events  4 Jobs  5 Peers  6 Probe
     by state: 3 groups; - is not sampled, for no bound asks
      GROUP         COUNT    CPU    MEMORY NEAR          STATE    BOUND
     >nginx             1   0.25  64.0 MiB ████████ 200% FIRING   count min 2
@@ -56,7 +56,7 @@ fn alarms_with_their_evidence() {
     press(&mut state, KeyCode::Char('2'));
     insta::assert_snapshot!(picture(&mut state, 80, 24), @r"
     procprobe 0.1.0 on web-1  up 1h1m  123 processes  probe 0.5 % cpu          live
-     1 Groups [2 Alarms(2)] 3 Events  4 Jobs  5 Probe
+     1 Groups [2 Alarms(2)] 3 Events  4 Jobs  5 Peers  6 Probe
     by severity: 2 on
          FOR SEVERITY ALARM                    WHY
     >  1m15s critical nginx.count.min          nginx: 1 process, minimum 2; 4211 k…
@@ -91,7 +91,7 @@ fn starts_and_ends() {
     press(&mut state, KeyCode::Char('3'));
     insta::assert_snapshot!(picture(&mut state, 100, 14), @r"
     procprobe 0.1.0 on web-1  up 1h1m  123 processes  probe 0.5 % cpu                              live
-     1 Groups  2 Alarms(2) [3 Events] 4 Jobs  5 Probe
+     1 Groups  2 Alarms(2) [3 Events] 4 Jobs  5 Peers  6 Probe
     starts and ends of processes in groups (--events all tells of every one)
      TIME     EVENT             LIVED   CPU s WHAT
     >01:00:03 process.exit        3ms   0.001 true (77) exited with code 0 after 3ms
@@ -113,7 +113,7 @@ fn jobs_with_their_last_and_next_run() {
     press(&mut state, KeyCode::Char('4'));
     insta::assert_snapshot!(picture(&mut state, 90, 16), @r"
     procprobe 0.1.0 on web-1  up 1h1m  123 processes  probe 0.5 % cpu                    live
-     1 Groups  2 Alarms(2)  3 Events [4 Jobs] 5 Probe
+     1 Groups  2 Alarms(2)  3 Events [4 Jobs] 5 Peers  6 Probe
     by state: 2 jobs, 1 running
      JOB             STATE    RUNS FOR     LAST RUN             NEXT                IN MISSED
     >backup          FIRING                failed 1h ago        11-22 02:00     59m50s      1
@@ -134,10 +134,10 @@ fn jobs_with_their_last_and_next_run() {
 #[test]
 fn the_probe_itself() {
     let mut state = full();
-    press(&mut state, KeyCode::Char('5'));
+    press(&mut state, KeyCode::Char('6'));
     insta::assert_snapshot!(picture(&mut state, 80, 20), @r"
     procprobe 0.1.0 on web-1  up 1h1m  123 processes  probe 0.5 % cpu          live
-     1 Groups  2 Alarms(2)  3 Events  4 Jobs [5 Probe]
+     1 Groups  2 Alarms(2)  3 Events  4 Jobs  5 Peers [6 Probe]
     the probe itself
      WHAT
     >degraded       no pins
@@ -160,19 +160,145 @@ fn the_probe_itself() {
 }
 
 #[test]
+fn hosts_of_the_site_by_zone() {
+    let mut state = state();
+    state.step(Duration::ZERO, report(with_site()));
+    assert!(picture(&mut state, 80, 24).contains("5 Peers(2)"));
+    assert_eq!(press(&mut state, KeyCode::Char('5')), Some(Effect::LookAt(About::Peers)));
+    assert!(picture(&mut state, 80, 24).contains("asking for the hosts of the site"));
+    state.step(Duration::from_secs(3), site());
+    press(&mut state, KeyCode::Down);
+    insta::assert_snapshot!(picture(&mut state, 80, 20), @r"
+    procprobe 0.1.0 on web-1  up 1h1m  123 processes                           live
+     1 Groups  2 Alarms(3)  3 Events  4 Jobs [5 Peers(2)] 6 Probe
+    by zone: 5 hosts in 2 zones: 1 agent_down, 3 alive, 1 host_down; reached 3 of 4…
+     ZONE       NAME                   STATE     VERDICT      SINCE   HEARD    TRIP
+     -          db-1                   alive     alive           1m      2s  12.3ms
+    >seoul-a    web-2                  down      host_down    1m15s   1m30s   0.4ms
+     seoul-a    web-1 *                alive     alive         1h1m       -       -
+     seoul-b    web-4                  down      agent_down     30s   never       -
+     seoul-b    web-3                  suspect   alive           3s      1s       -
+
+
+
+
+
+    ── web-2 (10.0.0.2:7946) ───────────────────────────────────────────────────────
+    down, held for host_down for 1m15s; last heard 1m30s ago, round trip 0.4ms
+    incident abcd12; `procprobe events --name '*.peer.*'` has its witnesses
+    labels: rack=7\x1b, role=web
+    zone seoul-a: 1 of 2 hosts alive
+    h Help  q Quit  s Sort  / Search  f Filter  Tab Screens  p Pause
+    ");
+    // A wide screen has all of it.
+    let wide = picture(&mut state, 130, 20);
+    assert!(wide.contains("10.0.0.4:7946") && wide.contains("COLLECTOR") && wide.contains("lost"), "{wide}");
+    state.step(Duration::from_secs(4), Input::Peers(Err("the daemon answered: too busy".into())));
+    assert!(picture(&mut state, 130, 20).contains("as of a while ago (the daemon answered: too busy): 5 hosts"));
+    assert_eq!(press(&mut state, KeyCode::Char('1')), Some(Effect::LookAt(About::Nothing)));
+}
+
+#[test]
+fn without_peers_the_screen_says_how_to_have_some() {
+    let mut state = full();
+    press(&mut state, KeyCode::Char('5'));
+    insta::assert_snapshot!(picture(&mut state, 80, 14), @r"
+    procprobe 0.1.0 on web-1  up 1h1m  123 processes  probe 0.5 % cpu          live
+     1 Groups  2 Alarms(2)  3 Events  4 Jobs [5 Peers] 6 Probe
+    by zone: peers
+     ZONE       NAME                   STATE     VERDICT      SINCE   HEARD    TRIP
+     no peers: hosts that watch each other tell a host that is down from a path
+     that broke.
+     `procprobe peers key /etc/procprobe/peers.key` makes a key that all of them
+     share; in the configuration of each:
+     peers: { join: [10.0.0.2, 10.0.0.3], key_file: /etc/procprobe/peers.key }
+     A restart of the daemon takes it up; docs/peers.md says more.
+
+
+
+    h Help  q Quit  s Sort  / Search  f Filter  Tab Screens  p Pause
+    ");
+    // What keeps this host out of its site stands before that.
+    let mut answer = answer();
+    answer["agent"]["degraded"] = json!(["no pins", "peers: 0.0.0.0:7946 is taken"]);
+    state.step(Duration::from_secs(3), report(answer));
+    let shown = picture(&mut state, 80, 20);
+    assert!(shown.contains("peers: 0.0.0.0:7946 is taken") && !shown.contains("no pins"), "{shown}");
+}
+
+#[test]
+fn sets_of_peers_stand_among_the_groups_and_their_alarms_among_the_others() {
+    let mut state = state();
+    state.step(Duration::ZERO, report(with_site()));
+    press(&mut state, KeyCode::Char('/'));
+    type_text(&mut state, "web-hosts");
+    press(&mut state, KeyCode::Enter);
+    let shown = picture(&mut state, 80, 24);
+    let line = |with: &str| shown.lines().find(|line| line.contains(with)).unwrap_or_default().to_owned();
+    insta::assert_snapshot!(line(">web-hosts"), @">web-hosts     peers      -         - ████████ 107% FIRING   alive min 80 %");
+    let bound = line("alive min 80 %  ");
+    assert!(bound.ends_with("75 % ████████ 107% FIRING 1m1s"), "{bound}");
+    assert_eq!(press(&mut state, KeyCode::Enter), None);
+    assert!(state.note.is_some());
+    press(&mut state, KeyCode::Char('2'));
+    assert!(picture(&mut state, 80, 24).contains("web-hosts.alive.min"));
+}
+
+#[test]
+fn branches_lead_to_their_siblings_over_all_levels() {
+    let mut state = full();
+    press(&mut state, KeyCode::Enter);
+    let mut processes = vec![
+        member(10, 1, "a"),
+        member(11, 10, "b"),
+        member(12, 11, "c"),
+        member(13, 12, "d"),
+        member(14, 11, "e"),
+        member(15, 10, "f"),
+        member(16, 15, "g"),
+    ];
+    let roster = |processes: &[Member]| {
+        let roster = Roster { name: "nginx".into(), members: 7, processes: processes.to_vec(), ..Roster::default() };
+        Input::Roster(Ok(Box::new(roster)))
+    };
+    let commands = |state: &State| -> String {
+        let rows = state.table().rows;
+        rows.iter().filter_map(|row| row.cells.last()).fold(String::new(), |all, cell| match cell {
+            super::super::table::Cell::Text(text, _) => all + text + "\n",
+            _ => all,
+        })
+    };
+    state.step(Duration::from_secs(3), roster(&processes));
+    insta::assert_snapshot!(commands(&state), @r"
+    a
+    |- b
+    | |- c
+    | | `- d
+    | `- e
+    `- f
+      `- g
+    ");
+    // However deep, the command is still on the screen.
+    processes.extend((100..200).map(|pid| member(pid, if pid == 100 { 16 } else { pid - 1 }, "deep")));
+    state.step(Duration::from_secs(4), roster(&processes));
+    let longest = commands(&state).lines().map(str::len).max();
+    assert_eq!(longest, Some(30 + "`- deep".len()));
+}
+
+#[test]
 fn the_processes_of_a_group_as_a_tree_and_by_use() {
     let mut state = full();
-    assert_eq!(press(&mut state, KeyCode::Enter), Some(Effect::LookAt(Some("nginx".into()))));
+    assert_eq!(press(&mut state, KeyCode::Enter), Some(Effect::LookAt(About::Group("nginx".into()))));
     assert!(picture(&mut state, 80, 24).contains("asking for its processes"));
     state.step(Duration::from_secs(3), roster());
     insta::assert_snapshot!(picture(&mut state, 80, 18), @r"
     procprobe 0.1.0 on web-1  up 1h1m  123 processes  probe 0.5 % cpu          live
-    [1 Groups] 2 Alarms(2)  3 Events  4 Jobs  5 Probe
+    [1 Groups] 2 Alarms(2)  3 Events  4 Jobs  5 Peers  6 Probe
     by pid: nginx: 5 processes
          PID USER        CPU%    MEMORY      AGE COMMAND
     >     10 www-data     1.0  10.0 MiB      10s nginx: master
           20 www-data     2.0  20.0 MiB      20s |- nginx: worker \x1b[2J
-          21 www-data     2.1  21.0 MiB      21s   `- sh -c 'x'
+          21 www-data     2.1  21.0 MiB      21s | `- sh -c 'x'
           30 www-data     3.0  30.0 MiB      30s `- nginx: worker
           40 www-data     4.0  40.0 MiB      40s elsewhere
 
@@ -189,7 +315,7 @@ fn the_processes_of_a_group_as_a_tree_and_by_use() {
     press(&mut state, KeyCode::Char('s'));
     insta::assert_snapshot!(picture(&mut state, 60, 12), @r"
     procprobe 0.1.0 on web-1  up 1h1m  123 processes  pr…  live
-    [1 Groups] 2 Alarms(2)  3 Events  4 Jobs  5 Probe
+    [1 Groups] 2 Alarms(2)  3 Events  4 Jobs  5 Peers  6 Probe
     by cpu: nginx: 5 processes
          PID USER        CPU%    MEMORY COMMAND
     >     40 www-data     4.0  40.0 MiB elsewhere
@@ -201,7 +327,7 @@ fn the_processes_of_a_group_as_a_tree_and_by_use() {
 
     h Help  q Quit  Esc Back  t Tree  s Sort  / Search  f Filter
     ");
-    assert_eq!(press(&mut state, KeyCode::Esc), Some(Effect::LookAt(None)));
+    assert_eq!(press(&mut state, KeyCode::Esc), Some(Effect::LookAt(About::Nothing)));
     assert!(picture(&mut state, 80, 24).contains("[1 Groups]"));
 }
 
@@ -211,9 +337,9 @@ fn help_has_every_key() {
     press(&mut state, KeyCode::F(1));
     insta::assert_snapshot!(picture(&mut state, 80, 24), @r"
     procprobe 0.1.0 on web-1  up 1h1m  123 processes  probe 0.5 % cpu          live
-    [1 Groups] 2 Alarms(2)  3 Events  4 Jobs  5 Probe
+    [1 Groups] 2 Alarms(2)  3 Events  4 Jobs  5 Peers  6 Probe
 
-     1 to 5, Tab        groups, alarms, events, jobs, the probe itself
+     1 to 6, Tab        groups, alarms, events, jobs, peers, the probe itself
      arrows, PgUp, PgDn move (also j k, Space)
      Home, End          first and last row (g G)
      Enter              processes of the group, job or alarm
@@ -248,7 +374,7 @@ fn without_a_daemon_the_remedy_is_on_the_screen() {
     state.step(Duration::from_secs(1), Input::NoReport(why.into()));
     insta::assert_snapshot!(picture(&mut state, 60, 10), @r"
     procprobe top                                          DOWN
-    [1 Groups] 2 Alarms  3 Events  4 Jobs  5 Probe
+    [1 Groups] 2 Alarms  3 Events  4 Jobs  5 Peers  6 Probe
 
      no procprobe daemon answers on /run/procprobe/api.sock: No
      such file or directory (os error 2); start one with

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 
 fn keys() -> impl Strategy<Value = KeyCode> {
-    let letters = "12345qtspfnNIgGhjk/\\<>? x한".chars().collect::<Vec<_>>();
+    let letters = "123456qtspfnNIgGhjk/\\<>? x한".chars().collect::<Vec<_>>();
     let others = vec![
         KeyCode::Up,
         KeyCode::Down,
@@ -31,6 +31,8 @@ enum Deed {
     Report(Vec<(String, Option<f64>)>),
     Members(Vec<(u32, u32, String)>),
     Told(u32, String),
+    /// The site, from here on.
+    Site(Vec<(String, Option<f64>)>),
     Down(String),
 }
 
@@ -41,6 +43,7 @@ fn deeds() -> impl Strategy<Value = Deed> {
         1 => (0_u16..130, 0_u16..60).prop_map(|(columns, rows)| Deed::Size(columns, rows)),
         1 => proptest::collection::vec((name(), proptest::option::of(any::<f64>())), 0..6).prop_map(Deed::Report),
         1 => proptest::collection::vec((0_u32..9, 0_u32..9, name()), 0..9).prop_map(Deed::Members),
+        1 => proptest::collection::vec((name(), proptest::option::of(any::<f64>())), 0..6).prop_map(Deed::Site),
         1 => (any::<u32>(), name()).prop_map(|(number, body)| Deed::Told(number, body)),
         1 => name().prop_map(Deed::Down),
     ]
@@ -56,7 +59,7 @@ fn input(deed: Deed, state: &State) -> Input {
                     "nearness": near, "since_seconds": near, "state": "firing"});
                 json!({"name": name, "declared": name, "members": 3, "usage": {"cpu": near}, "bounds": [bound]})
             };
-            let mut whole = answer();
+            let mut whole = if groups.len() % 2 == 0 { with_site() } else { answer() };
             whole["engine"]["groups"] = groups.into_iter().map(group).collect();
             report(whole)
         }
@@ -66,6 +69,15 @@ fn input(deed: Deed, state: &State) -> Input {
             Input::Roster(Ok(Box::new(Roster { name, members: 9, processes, ..Roster::default() })))
         }
         Deed::Told(number, body) => Input::Told(vec![told(number, &body, &body, &json!({}))], 0),
+        Deed::Site(hosts) => {
+            let host = |(name, figure): (String, Option<f64>)| {
+                json!({"name": name, "zone": name, "labels": {"x": name}, "address": name, "state": name, "verdict": name,
+                    "incident": name, "since_seconds": figure.unwrap_or(0.0), "heard_seconds": figure,
+                    "round_trip_seconds": figure, "collector": name})
+            };
+            let members: Vec<Value> = hosts.into_iter().map(host).collect();
+            Input::Peers(Ok(Box::new(serde_json::from_value(json!({ "members": members })).unwrap())))
+        }
         Deed::Down(why) => Input::NoReport(why),
     }
 }

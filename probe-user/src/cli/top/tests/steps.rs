@@ -21,11 +21,12 @@ fn check_chosen(state: &mut State, keys: &[KeyCode], expected: &str) {
 fn screens_follow_each_other_in_a_circle() {
     let mut state = full();
     let mut seen = Vec::new();
-    for _ in 0..5 {
+    for _ in 0..6 {
         press(&mut state, KeyCode::Tab);
         seen.push(state.screen);
     }
-    assert_eq!(seen, [Screen::Alarms, Screen::Events, Screen::Jobs, Screen::Probe, Screen::Groups]);
+    let circle = [Screen::Alarms, Screen::Events, Screen::Jobs, Screen::Peers, Screen::Probe, Screen::Groups];
+    assert_eq!(seen, circle);
     press(&mut state, KeyCode::BackTab);
     assert_eq!(state.screen, Screen::Probe);
     press(&mut state, KeyCode::Char('3'));
@@ -144,28 +145,66 @@ fn what_comes_too_fast_and_a_stream_that_fails_are_told() {
 fn members_of_another_group_come_too_late() {
     let mut state = full();
     press(&mut state, KeyCode::Down);
-    assert_eq!(press(&mut state, KeyCode::Enter), Some(Effect::LookAt(Some("worker".into()))));
+    assert_eq!(press(&mut state, KeyCode::Enter), Some(Effect::LookAt(About::Group("worker".into()))));
     state.step(Duration::from_secs(3), roster());
     assert!(state.looked.as_ref().is_some_and(|looked| looked.roster.is_none()));
     state.step(Duration::from_secs(3), Input::Roster(Err("the daemon answered: there is no group".into())));
     assert!(picture(&mut state, 80, 24).contains("there is no group"));
     // To another screen, nobody looks any more.
-    assert_eq!(press(&mut state, KeyCode::Tab), Some(Effect::LookAt(None)));
+    assert_eq!(press(&mut state, KeyCode::Tab), Some(Effect::LookAt(About::Nothing)));
     state.step(Duration::from_secs(3), roster());
     assert!(state.looked.is_none());
+}
+
+#[test]
+fn hosts_of_the_site_are_asked_for_while_they_are_looked_at() {
+    let mut state = full();
+    assert_eq!(press(&mut state, KeyCode::Char('4')), None);
+    assert_eq!(press(&mut state, KeyCode::Tab), Some(Effect::LookAt(About::Peers)));
+    assert_eq!(press(&mut state, KeyCode::Char('5')), None);
+    assert_eq!(press(&mut state, KeyCode::Tab), Some(Effect::LookAt(About::Nothing)));
+    // Out of a group's processes at once.
+    press(&mut state, KeyCode::Char('1'));
+    assert_eq!(press(&mut state, KeyCode::Enter), Some(Effect::LookAt(About::Group("nginx".into()))));
+    assert_eq!(press(&mut state, KeyCode::Char('5')), Some(Effect::LookAt(About::Peers)));
+}
+
+#[test]
+fn hosts_in_trouble_come_first_in_their_zone_and_in_every_order() {
+    let mut state = full();
+    state.step(Duration::from_secs(3), report(with_site()));
+    state.step(Duration::from_secs(3), site());
+    press(&mut state, KeyCode::Char('5'));
+    let names = |state: &State| -> Vec<String> { state.table().rows.iter().map(|row| row.id.clone()).collect() };
+    for (order, expected) in [
+        ("zone", ["db-1", "web-2", "web-1", "web-4", "web-3"]),
+        ("verdict", ["web-2", "web-4", "web-3", "db-1", "web-1"]),
+        ("heard", ["web-4", "web-2", "db-1", "web-3", "web-1"]),
+        ("name", ["db-1", "web-1", "web-2", "web-3", "web-4"]),
+    ] {
+        assert_eq!((state.order(), names(&state)), (Some(order), expected.map(str::to_owned).to_vec()));
+        press(&mut state, KeyCode::Char('s'));
+    }
+    // A pause holds them as well.
+    press(&mut state, KeyCode::Char('p'));
+    state.step(Duration::from_secs(4), Input::Peers(Ok(Box::default())));
+    assert_eq!(names(&state).len(), 5);
+    press(&mut state, KeyCode::Char('p'));
+    state.step(Duration::from_secs(5), Input::Peers(Ok(Box::default())));
+    assert!(names(&state).is_empty());
 }
 
 #[test]
 fn alarms_and_jobs_lead_to_their_processes() {
     let mut state = full();
     press(&mut state, KeyCode::Char('2'));
-    assert_eq!(press(&mut state, KeyCode::Enter), Some(Effect::LookAt(Some("nginx".into()))));
+    assert_eq!(press(&mut state, KeyCode::Enter), Some(Effect::LookAt(About::Group("nginx".into()))));
     press(&mut state, KeyCode::Esc);
     assert_eq!(state.screen, Screen::Alarms);
     press(&mut state, KeyCode::Char('4'));
-    assert_eq!(press(&mut state, KeyCode::Enter), Some(Effect::LookAt(Some("backup".into()))));
+    assert_eq!(press(&mut state, KeyCode::Enter), Some(Effect::LookAt(About::Group("backup".into()))));
     // Logs and the probe itself have none.
-    press(&mut state, KeyCode::Char('5'));
+    press(&mut state, KeyCode::Char('6'));
     assert_eq!(press(&mut state, KeyCode::Enter), None);
     assert!(state.note.is_some());
 }
