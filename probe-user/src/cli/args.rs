@@ -92,7 +92,7 @@ pub struct RunArgs {
     /// Socket of the local API [default: /run/procprobe/api.sock]
     #[arg(long, value_name = "PATH", value_parser = socket)]
     pub socket: Option<PathBuf>,
-    /// Where metrics and health are answered over HTTP [default: 127.0.0.1:9464]
+    /// Where the page, metrics and health are answered over HTTP [default: 127.0.0.1:9464]
     #[arg(long, value_name = "ADDR|off", value_parser = values::listen)]
     pub http: Option<values::Listen>,
     /// How often usage is sampled while a policy asks for it [default: 1s]

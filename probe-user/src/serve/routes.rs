@@ -124,7 +124,7 @@ async fn alarms(State(queries): State<mpsc::Sender<Query>>) -> Response {
 }
 
 /// The events as they lie there, with the names of their alarms around them.
-fn told(on: &AlarmsOn) -> Vec<u8> {
+pub(super) fn told(on: &AlarmsOn) -> Vec<u8> {
     let mut body = format!("{{\"left_out\":{},\"alarms\":[", on.left_out).into_bytes();
     for (place, alarm) in on.alarms.iter().enumerate() {
         let named = json!({ "name": alarm.name, "instance": alarm.instance }).to_string();
@@ -201,6 +201,6 @@ async fn ask<T>(
     }
 }
 
-fn refuse(status: StatusCode, why: &str) -> Response {
+pub(super) fn refuse(status: StatusCode, why: &str) -> Response {
     (status, Json(json!({ "error": why }))).into_response()
 }

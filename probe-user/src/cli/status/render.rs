@@ -91,7 +91,7 @@ fn agent(page: &mut String, agent: &Value, engine: &Value) {
         let _ = writeln!(page, "pins: {}", clean(path));
     }
     if let Some(address) = agent["http"].as_str() {
-        let _ = writeln!(page, "metrics: http://{}/metrics", clean(address));
+        let _ = writeln!(page, "page: http://{}/ (metrics: /metrics)", clean(address));
     }
     for note in list(&agent["degraded"]) {
         let _ = writeln!(page, "degraded: {}", word(note));
