@@ -3,7 +3,7 @@
 //! Each has a profile of its own in a temporary folder, talks to this host alone, and ends with all of its processes.
 
 use std::fs;
-use std::io::{Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, Stdio};
@@ -154,9 +154,7 @@ impl Browser {
             let mut stream = TcpStream::connect(self.address)?;
             stream.set_read_timeout(Some(end_of_patience().saturating_duration_since(Instant::now())))?;
             write!(stream, "{head}Content-Type: application/json\r\nConnection: close\r\n\r\n{text}")?;
-            let mut answer = String::new();
-            stream.read_to_string(&mut answer)?;
-            Ok(answer)
+            read_answer(stream)
         };
         let answer = exchange().map_err(|error| error.to_string())?;
         let (_, body) = answer.split_once("\r\n\r\n").ok_or("no HTTP")?;
@@ -170,6 +168,31 @@ impl Browser {
     fn log(&self) -> String {
         fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
     }
+}
+
+/// To the end that it says itself: the driver keeps the connection.
+fn read_answer(stream: TcpStream) -> std::io::Result<String> {
+    let mut stream = BufReader::new(stream);
+    let (mut answer, mut length) = (String::new(), 0);
+    loop {
+        let begin = answer.len();
+        if stream.read_line(&mut answer)? == 0 {
+            return Err(std::io::ErrorKind::UnexpectedEof.into());
+        }
+        let line = answer.get(begin..).unwrap_or_default().trim_end();
+        if line.is_empty() {
+            break;
+        }
+        if let Some((name, value)) = line.split_once(':')
+            && name.eq_ignore_ascii_case("content-length")
+        {
+            length = value.trim().parse().map_err(std::io::Error::other)?;
+        }
+    }
+    let mut body = vec![0; length];
+    stream.read_exact(&mut body)?;
+    answer.push_str(&String::from_utf8_lossy(&body));
+    Ok(answer)
 }
 
 impl Drop for Browser {

@@ -146,7 +146,7 @@ function lanesOf(spells, from, to) {
   const at = (seconds) => ((Math.min(to, Math.max(from, seconds)) - from) / (to - from)) * 1000;
   return el("div", { class: "lane-list" }, ...lanes.map(([name, own]) => {
     const bars = own.map((spell) => svg("rect", {
-      "data-severity": spell.severity, x: at(spell.from), y: 1, height: height - 2, width: Math.max(4, at(spell.to ?? to) - at(spell.from)),
+      "data-severity": spell.severity, x: at(spell.from), y: 1, height: height - 2, width: Math.max(8, at(spell.to ?? to) - at(spell.from)),
     }));
     const on = own.reduce((sum, spell) => sum + (spell.to ?? to) - spell.from, 0);
     const label = `${plain(name, 120)}: on ${many(own.length, "time")}, ${spanOf(on)} in all`;

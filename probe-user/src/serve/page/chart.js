@@ -18,8 +18,8 @@ class Chart {
   draw({ points, bounds, from, to, step }) {
     const width = Math.max(240, Math.round(this.node.clientWidth - 32) || CHART.width);
     const write = (value) => valueOf(this.measure, value);
-    const values = points.flatMap((point) => [point[1], point[3]]).concat(bounds.map((bound) => bound.limit));
-    const most = niceTop(Math.max(0, ...values.filter(Number.isFinite)));
+    const values = [...points.map((point) => point[3]), ...bounds.map((bound) => bound.limit)];
+    const most = niceTop(this.measure, Math.max(0, ...values.filter(Number.isFinite)));
     const x = (seconds) => CHART.left + ((seconds - from) / Math.max(1, to - from)) * (width - CHART.left - CHART.right);
     const y = (value) => CHART.height - CHART.bottom - (value / most) * (CHART.height - CHART.top - CHART.bottom);
     const parts = [];
@@ -52,18 +52,19 @@ class Chart {
       const least = Math.min(...points.map((point) => point[1]));
       const most = Math.max(...points.map((point) => point[3]));
       say(this.now, write(points.at(-1)[2]));
-      say(this.caption, `${write(least)} to ${write(most)} since ${momentOf(points[0][0] * 1000)}; ${told}.`);
+      say(this.caption, `${least === most ? write(most) : `${write(least)} to ${write(most)}`} since ${momentOf(points[0][0] * 1000)}; ${told}.`);
     }
     mark(this.picture, "aria-label", `${titleOf(this.measure)}: ${this.caption.textContent}`);
   }
 }
 
-// A round number above the value, so that the line does not touch the top.
-function niceTop(value) {
-  if (value <= 0) return 1;
-  const wanted = value * 1.12;
-  const unit = 10 ** Math.floor(Math.log10(wanted));
-  return [1, 1.5, 2, 3, 4, 5, 6, 8, 10].map((factor) => factor * unit).find((top) => top >= wanted) ?? wanted;
+// A round number above the value, so that the line does not touch the top; its half is one as well.
+function niceTop(measure, value) {
+  const { axis = "whole", least = 2 } = MEASURES[measure] ?? {};
+  const wanted = Math.max(least, value * 1.12);
+  const unit = axis === "twos" ? 2 ** Math.floor(Math.log2(wanted)) : 10 ** Math.floor(Math.log10(wanted));
+  const factors = { twos: [1, 1.25, 1.5, 2], tens: [1, 1.6, 2, 3, 4, 6, 8, 10], whole: [2, 4, 6, 8, 10] }[axis];
+  return factors.map((factor) => factor * unit).find((top) => top >= wanted) ?? wanted;
 }
 
 // Points without a hole between them.

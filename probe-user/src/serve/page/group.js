@@ -43,7 +43,7 @@ function groupView(name) {
 
 function boundsTable() {
   const body = el("tbody");
-  const head = ["Bound", "Now", "Near", "State", "Since"].map((title) => el("th", { scope: "col" }, title));
+  const head = ["Bound", "Now", "Near", "State", "Since"].map((title) => el("th", { scope: "col", class: title === "Near" ? "wide" : null }, title));
   const table = el("table", { class: "plain" }, el("caption", { class: "unseen" }, "Bounds of this group"), el("thead", {}, el("tr", {}, ...head)), body);
   return {
     node: table,
@@ -51,7 +51,7 @@ function boundsTable() {
       if (bounds.length === 0) return body.replaceChildren(el("tr", {}, el("td", { colspan: head.length }, "It has no bound.")));
       while (body.children.length > bounds.length || body.querySelector("[colspan]")) body.lastChild.remove();
       while (body.children.length < bounds.length) {
-        body.append(el("tr", {}, el("th", { scope: "row" }), el("td", { class: "number" }), el("td", {}, nearBar()), el("td", {}, statePill()), el("td", { class: "quiet" })));
+        body.append(el("tr", {}, el("th", { scope: "row" }), el("td", { class: "number" }), el("td", { class: "wide" }, nearBar()), el("td", {}, statePill()), el("td", { class: "quiet" })));
       }
       for (const [place, bound] of bounds.entries()) {
         const [title, value, near, state, since] = body.children[place].children;
@@ -103,7 +103,9 @@ function chartsOf(name) {
     const to = world.time / 1000;
     const from = to - SECONDS[span];
     const series = seriesOf(kept, from);
-    for (const [measure, points] of series) {
+    const isBound = (measure) => row?.bounds.some((bound) => bound.measure === measure) ?? false;
+    // Those with a bound first, in the order of the file.
+    for (const [measure, points] of [...series].sort((a, b) => isBound(b[0]) - isBound(a[0]))) {
       if (!charts.has(measure)) {
         charts.set(measure, new Chart(measure));
         list.append(charts.get(measure).node);

@@ -110,7 +110,7 @@ function theme(next) {
   const own = next ?? (THEMES.includes(localStorage.getItem(THEME)) ? localStorage.getItem(THEME) : "system");
   localStorage.setItem(THEME, own);
   mark(document.documentElement, "data-theme", own === "system" ? null : own);
-  say(byId("theme"), `Theme: ${own === "system" ? "as the system" : own}`);
+  say(byId("theme"), `Theme: ${own}`);
   return own;
 }
 

@@ -4,6 +4,8 @@
 // is. Columns: {key, title, by(item), draw(cell, item, drawn), make(cell), wide, number}; `by` is what is sorted by.
 
 const BEYOND = 8;
+// Drawn while the table is below what is in sight: to be searched by the browser, and reached by its keys.
+const BEGINNING = 30;
 
 class Table {
   constructor({ caption, columns, sort, empty, narrow }) {
@@ -75,8 +77,8 @@ class Table {
   window() {
     const above = -this.body.getBoundingClientRect().top;
     const first = Math.max(0, Math.floor(above / this.height) - BEYOND);
-    const last = Math.min(this.shown.length, Math.ceil((above + innerHeight) / this.height) + BEYOND);
-    return [Math.min(first, this.shown.length), Math.max(first, last)];
+    const last = Math.max(first === 0 ? BEGINNING : first, Math.ceil((above + innerHeight) / this.height) + BEYOND);
+    return [Math.min(first, this.shown.length), Math.min(last, this.shown.length)];
   }
 
   draw() {
@@ -100,7 +102,7 @@ class Table {
       for (const [index, column] of this.columns.entries()) column.draw(row.cells[index], item, row.drawn[index]);
     }
     this.room(this.top, first);
-    this.room(this.bottom, this.shown.length - Math.max(first, last));
+    this.room(this.bottom, this.shown.length - last);
     this.sayNothing();
     const one = this.drawn.values().next().value;
     if (one && one.node.offsetHeight > 0) this.height = one.node.offsetHeight;

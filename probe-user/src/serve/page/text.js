@@ -38,9 +38,10 @@ function spanOf(seconds) {
   const whole = Math.max(0, Math.round(seconds));
   if (seconds > 0 && seconds < 1) return `${Math.max(1, Math.round(seconds * 1000))} ms`;
   if (whole < 60) return `${seconds < 10 ? digits(seconds, 1) : whole} s`;
-  if (whole < 3600) return `${Math.floor(whole / 60)} m ${whole % 60} s`;
-  if (whole < 86400) return `${Math.floor(whole / 3600)} h ${Math.floor((whole % 3600) / 60)} m`;
-  return `${Math.floor(whole / 86400)} d ${Math.floor((whole % 86400) / 3600)} h`;
+  const two = (large, unit, small, smaller) => (small === 0 ? `${large} ${unit}` : `${large} ${unit} ${small} ${smaller}`);
+  if (whole < 3600) return two(Math.floor(whole / 60), "m", whole % 60, "s");
+  if (whole < 86400) return two(Math.floor(whole / 3600), "h", Math.floor((whole % 3600) / 60), "m");
+  return two(Math.floor(whole / 86400), "d", Math.floor((whole % 86400) / 3600), "h");
 }
 
 // "12:01:33" of today, "21 Nov 12:01" of another day; the reader's own zone.
@@ -52,20 +53,20 @@ function momentOf(milliseconds, now = Date.now()) {
   return `${time.getDate()} ${time.toLocaleString("en", { month: "short" })} ${clock}`;
 }
 
-// How each measure is written, and what its chart is called.
+// How each measure is written, and what its chart is called. `axis`: what a chart's top is a round number of, and the least top.
 const MEASURES = {
   count: { title: "Processes", write: (value) => digits(value, 0) },
   threads: { title: "Threads", write: (value) => digits(value, 0) },
-  cpu: { title: "CPU", write: (value) => `${coresOf(value)} cores` },
-  cpu_wait: { title: "CPU wait", write: (value) => `${coresOf(value)} cores` },
-  memory: { title: "Memory", write: bytesOf },
-  read: { title: "Read", write: (value) => `${bytesOf(value)}/s` },
-  write: { title: "Written", write: (value) => `${bytesOf(value)}/s` },
+  cpu: { title: "CPU", write: (value) => `${coresOf(value)} ${value === 1 ? "core" : "cores"}`, axis: "tens", least: 0.1 },
+  cpu_wait: { title: "CPU wait", write: (value) => `${coresOf(value)} ${value === 1 ? "core" : "cores"}`, axis: "tens", least: 0.1 },
+  memory: { title: "Memory", write: bytesOf, axis: "twos", least: 1024 },
+  read: { title: "Read", write: (value) => `${bytesOf(value)}/s`, axis: "twos", least: 1024 },
+  write: { title: "Written", write: (value) => `${bytesOf(value)}/s`, axis: "twos", least: 1024 },
   starts: { title: "Starts", write: (value) => digits(value, 0) },
   exits: { title: "Exits", write: (value) => digits(value, 0) },
   failures: { title: "Failures", write: (value) => digits(value, 0) },
   oom_kills: { title: "OOM kills", write: (value) => digits(value, 0) },
-  age: { title: "Age", write: spanOf },
+  age: { title: "Age", write: spanOf, axis: "tens", least: 10 },
   lines: { title: "Lines", write: (value) => digits(value, 0) },
   memory_available: { title: "Memory available", write: bytesOf },
   swap_used: { title: "Swap used", write: bytesOf },
