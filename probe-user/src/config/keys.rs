@@ -199,6 +199,11 @@ static STATE: Table = Table {
         Key::new("dir", Kind::Form(&PATH), "the directory"),
         Key::new("spool_max", Kind::Form(&units::SIZE), "most that events take on disk, 1MiB to 1TiB [256MiB]"),
         Key::new("when_full", Kind::Choice(&WHEN_FULL), "what goes when they would take more"),
+        Key::new(
+            "measures_max",
+            Kind::Form(&units::SIZE),
+            "most that the history of measures takes on disk, 4MiB to 1TiB [64MiB]",
+        ),
     ],
     one_of: &[],
 };

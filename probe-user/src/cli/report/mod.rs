@@ -2,6 +2,7 @@
 //!
 //! It reads what `procprobe events --since` reads, once, and keeps sums alone: a long history takes time and no memory.
 
+mod groups;
 mod render;
 mod summary;
 mod told;
