@@ -26,7 +26,7 @@ use crate::yaml::units;
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
 /// A history of measures that does not say since when.
-const HOUR: Duration = Duration::from_hours(1);
+pub(super) const HOUR: Duration = Duration::from_hours(1);
 
 pub(super) fn router(queries: mpsc::Sender<Query>) -> Router {
     let histories = Histories { queries: queries.clone(), places: Arc::new(Semaphore::new(events::STREAMS)) };
@@ -170,7 +170,8 @@ async fn summed(
     ask(&queries, Query::Measures { since, reply }, answer, |report| Json(report).into_response()).await
 }
 
-fn span(what: &str, text: Option<&str>) -> Result<Option<Duration>, String> {
+/// A duration of the query string.
+pub(super) fn span(what: &str, text: Option<&str>) -> Result<Option<Duration>, String> {
     text.map(units::duration).transpose().map_err(|why| format!("{what}: {}", clean(&why)))
 }
 

@@ -1,6 +1,6 @@
 //! Short answers in JSON, for the page and for scripts: the same questions as on the local socket.
 //!
-//! - `GET /v1/group?name=NAME`, `GET /v1/alarms`, `GET /v1/peers`: as there;
+//! - `GET /v1/group?name=NAME`, `GET /v1/history?name=NAME&since=1h&step=60s`, `GET /v1/alarms`, `GET /v1/peers`: as there;
 //! - `GET /v1/events?since=1h&name=GLOB&newest=N`: events of the local history, one a line, in order: the newest of them, at
 //!   most [`NEWEST`] unless told otherwise and [`NEWEST_MAX`] in all, and [`BYTES_MAX`]. Following goes by [`super::live`].
 //!
@@ -27,9 +27,8 @@ use super::open;
 use crate::event::clean;
 use crate::policy::glob::Glob;
 use crate::serve::events::is_wanted;
-use crate::serve::routes::{refuse, told};
+use crate::serve::routes::{HOUR, refuse, span, told};
 use crate::spool::View;
-use crate::yaml::units;
 
 /// Histories that are read at a time.
 const HISTORIES: usize = 2;
@@ -60,6 +59,7 @@ impl Answers {
 pub(super) fn router(answers: Answers) -> Router {
     Router::new()
         .route("/v1/group", get(group))
+        .route("/v1/history", get(history))
         .route("/v1/alarms", get(alarms))
         .route("/v1/peers", get(peers))
         .route("/v1/events", get(events))
@@ -94,6 +94,32 @@ async fn group(State(answers): State<Answers>, named: Result<Params<Named>, Quer
             }
             Json(roster).into_response()
         }
+        Ok(None) => refuse(StatusCode::NOT_FOUND, &missing),
+        Err(why) => unanswered(&why),
+    }
+}
+
+/// The query string of a history of measures.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Measured {
+    name: String,
+    since: Option<String>,
+    step: Option<String>,
+}
+
+async fn history(State(answers): State<Answers>, measured: Result<Params<Measured>, QueryRejection>) -> Response {
+    let Measured { name, since, step } = match measured {
+        Ok(Params(measured)) => measured,
+        Err(error) => return wrong(&error),
+    };
+    let (since, step) = match (span("since", since.as_deref()), span("step", step.as_deref())) {
+        (Ok(since), Ok(step)) => (since.unwrap_or(HOUR), step),
+        (Err(why), _) | (_, Err(why)) => return refuse(StatusCode::BAD_REQUEST, &why),
+    };
+    let missing = format!("there is no group or job `{}`", clean(&name));
+    match answers.pipeline.history(name, since, step).await {
+        Ok(Some(report)) => Json(report).into_response(),
         Ok(None) => refuse(StatusCode::NOT_FOUND, &missing),
         Err(why) => unanswered(&why),
     }
@@ -137,9 +163,9 @@ async fn events(State(answers): State<Answers>, told: Result<Params<Told>, Query
         Ok(Params(told)) => told,
         Err(error) => return wrong(&error),
     };
-    let since = match since.as_deref().map(units::duration).transpose() {
+    let since = match span("since", since.as_deref()) {
         Ok(since) => since,
-        Err(why) => return refuse(StatusCode::BAD_REQUEST, &format!("since: {why}")),
+        Err(why) => return refuse(StatusCode::BAD_REQUEST, &why),
     };
     let names = match name.as_deref().map(Glob::name).transpose() {
         Ok(names) => names,

@@ -7,6 +7,7 @@ use tokio::time::timeout;
 
 use crate::engine::Roster;
 use crate::peers::PeersReport;
+use crate::series::HistoryReport;
 use crate::serve::{AlarmsOn, Query, StatusReport};
 use crate::spool::View;
 
@@ -48,6 +49,16 @@ impl Pipeline {
     /// The members of a group or job; `None` where there is none of this name.
     pub(super) async fn group(&self, name: String) -> Result<Option<Roster>, String> {
         self.ask(|reply| Query::Group { name, reply }).await
+    }
+
+    /// What a group or job used; `None` where there is none of this name.
+    pub(super) async fn history(
+        &self,
+        name: String,
+        since: Duration,
+        step: Option<Duration>,
+    ) -> Result<Option<HistoryReport>, String> {
+        self.ask(|reply| Query::History { name, since, step, reply }).await
     }
 
     /// Everybody of the site; `None` where no peers are configured.

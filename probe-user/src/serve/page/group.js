@@ -2,6 +2,8 @@
 
 const CHART_SPANS = [["15m", "15 m"], ["1h", "1 h"], ["6h", "6 h"], ["24h", "24 h"], ["7d", "7 d"]];
 const HISTORY_AGAIN = 60000;
+// As many as a chart has room for.
+const POINTS = 450;
 
 function groupView(name) {
   const head = el("h1", {}, plain(name, 200));
@@ -71,12 +73,14 @@ function chartsOf(name) {
   let span = "15m";
   let kept = null;
   let askedAt = 0;
+  let drawnAt = 0;
   const charts = new Map();
   const words = el("p", { class: "quiet", role: "status" });
   const pick = choice("How far back", "chart-span", CHART_SPANS, span, (value) => {
     span = value;
     kept = null;
     askedAt = 0;
+    drawnAt = 0;
     draw(world.rows.get(`group/${name}`));
   });
   const list = el("div", { class: "charts" });
@@ -85,13 +89,15 @@ function chartsOf(name) {
   async function fetchKept() {
     const own = span;
     try {
-      const answer = await (await ask(`/v1/history?name=${encodeURIComponent(name)}&since=${own}`)).json();
+      const step = Math.ceil(SECONDS[own] / POINTS);
+      const answer = await (await ask(`/v1/history?name=${encodeURIComponent(name)}&since=${own}&step=${step}s`)).json();
       if (own === span) kept = answer;
       say(words, "");
     } catch (error) {
       if (own === span) kept = null;
-      say(words, error.status === 404 ? "Only what this page has seen since you opened it." : `What was kept is not there: ${plain(error.message)}`);
+      say(words, `What was kept is not there: ${plain(error.message)}. You see what this page has seen.`);
     }
+    drawnAt = 0;
     draw(world.rows.get(`group/${name}`));
   }
 
@@ -102,7 +108,11 @@ function chartsOf(name) {
     }
     const to = world.time / 1000;
     const from = to - SECONDS[span];
-    const series = seriesOf(kept, from);
+    const step = kept?.step_seconds ?? 1;
+    // What changes by less than a point is not drawn anew.
+    if (to - drawnAt < Math.min(step / 2, 30)) return;
+    drawnAt = to;
+    const series = seriesOf(kept, from, step);
     const isBound = (measure) => row?.bounds.some((bound) => bound.measure === measure) ?? false;
     // Those with a bound first, in the order of the file.
     for (const [measure, points] of [...series].sort((a, b) => isBound(b[0]) - isBound(a[0]))) {
@@ -111,7 +121,7 @@ function chartsOf(name) {
         list.append(charts.get(measure).node);
       }
       const bounds = row ? row.bounds.filter((bound) => bound.measure === measure) : [];
-      charts.get(measure).draw({ points, bounds, from, to, step: kept?.step_seconds ?? 1 });
+      charts.get(measure).draw({ points, bounds, from, to, step });
     }
     for (const [measure, chart] of charts) {
       if (series.has(measure)) continue;
@@ -122,15 +132,18 @@ function chartsOf(name) {
   return { node, draw };
 }
 
-function seriesOf(kept, from) {
+// Behind what was kept as many points of what was seen as fit its step, and the present one.
+function seriesOf(kept, from, step) {
   const series = new Map();
   for (const { measure, points } of kept?.series ?? []) series.set(measure, points.filter((point) => point[0] >= from));
-  for (const [seconds, values] of world.seen) {
+  for (const [place, [seconds, values]] of world.seen.entries()) {
     if (seconds < from) continue;
+    const present = place === world.seen.length - 1;
     for (const [measure, value] of Object.entries(values)) {
       if (!series.has(measure)) series.set(measure, []);
       const points = series.get(measure);
-      if (points.length === 0 || points.at(-1)[0] < seconds) points.push([seconds, value, value, value]);
+      const since = points.length === 0 ? Infinity : seconds - points.at(-1)[0];
+      if (since >= step || (present && since > 0)) points.push([seconds, value, value, value]);
     }
   }
   return series;
