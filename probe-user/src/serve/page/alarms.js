@@ -71,7 +71,7 @@ function evidenceItem(facts) {
 function alarmName(event) {
   const facts = event.attributes ?? {};
   const parts = [facts["policy.name"] ?? "?", facts.measure, facts.bound, facts.instance];
-  return parts.filter((part) => part !== undefined).join(" ");
+  return parts.filter((part) => part !== undefined).join(".");
 }
 
 // What was told about alarms, drawn as lanes and as a list. `policy`: of that one alone.

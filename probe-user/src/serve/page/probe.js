@@ -55,13 +55,17 @@ function costOf(agent) {
   ];
 }
 
+function troubleOf(what, way) {
+  return way.last_error ? `${what}: ${plain(way.last_error, 300)}` : what;
+}
+
 function waysOf(row) {
   const pairs = row.collectors.map((way) => [
     `Collector ${plain(way.name, 120)}`,
-    `${way.healthy ? "takes events" : `does not take events: ${plain(way.last_error ?? "", 300)}`}; ${digits(way.sent, 0)} sent, ${digits(way.queued, 0)} waiting`,
+    `${way.healthy ? "takes events" : troubleOf("does not take events", way)}; ${digits(way.sent, 0)} sent, ${digits(way.queued, 0)} waiting`,
   ]);
   for (const way of row.notify) {
-    pairs.push([`${plain(way.kind, 20)} ${plain(way.name, 80)}`, `${way.healthy ? "well" : `failing: ${plain(way.last_error ?? "", 300)}`}; ${digits(way.sent, 0)} sent, ${digits(way.pending, 0)} waiting, ${digits(way.failed, 0)} failed`]);
+    pairs.push([`${plain(way.kind, 20)} ${plain(way.name, 80)}`, `${way.healthy ? "well" : troubleOf("failing", way)}; ${digits(way.sent, 0)} sent, ${digits(way.pending, 0)} waiting, ${digits(way.failed, 0)} failed`]);
   }
   pairs.push(["Local history", `${bytesOf(row.spool.bytes)} of ${bytesOf(row.spool.max)}${row.spool.failing ? `; the disk takes no events: ${plain(row.spool.failing, 300)}` : ""}`]);
   if (row.collectors.length === 0) pairs.unshift(["Collector", "none: events go to standard output and to the local history"]);

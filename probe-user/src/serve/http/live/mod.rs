@@ -33,8 +33,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use self::picture::{EVERY, Known, Picture};
+use self::rows::Rows;
 use super::ask::Pipeline;
 use super::guard::Guard;
+use super::open;
 use super::seat::Seat;
 use crate::event::clean;
 use crate::outlet::lock;
@@ -122,18 +124,16 @@ impl Live {
                 return;
             }
             let Some(picture) = pictures.borrow_and_update().clone() else { continue };
-            let frame = match &group {
-                None => known.frame(&picture, None),
-                Some(name) => {
-                    // A daemon that does not answer is told by the next picture.
-                    let Ok(mut roster) = self.0.pipeline.group(name.clone()).await else { continue };
-                    if self.0.guard.is_open() {
-                        roster.iter_mut().for_each(super::open::roster);
-                    }
-                    known.frame(&picture, Some(roster.as_ref()))
+            let mut own = Rows::default();
+            if let Some(name) = &group {
+                // A daemon that does not answer is told by the next picture.
+                let Ok(mut roster) = self.0.pipeline.group(name.clone()).await else { continue };
+                if let Some(roster) = roster.as_mut().filter(|_| self.0.guard.is_open()) {
+                    open::roster(roster);
                 }
-            };
-            room.send(Bytes::from(frame));
+                own.put_roster(roster.as_ref());
+            }
+            room.send(Bytes::from(known.frame(&picture, &own)));
         }
     }
 }
@@ -157,13 +157,13 @@ pub(super) async fn live(
     seat.until(Instant::now() + patience);
     let (sender, frames) = mpsc::channel(1);
     tokio::spawn(live.show(group, sender, place));
-    let body = Body::from_stream(Frames { frames, seat, patience });
+    let body = Body::from_stream(Frames { pieces: frames, seat, patience });
     ([(CONTENT_TYPE, "text/event-stream")], body).into_response()
 }
 
 /// What a viewer is sent; with each piece that it takes it may stay on.
 struct Frames {
-    frames: mpsc::Receiver<Bytes>,
+    pieces: mpsc::Receiver<Bytes>,
     seat: Seat,
     patience: Duration,
 }
@@ -172,7 +172,7 @@ impl Stream for Frames {
     type Item = std::io::Result<Bytes>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let polled = self.frames.poll_recv(context);
+        let polled = self.pieces.poll_recv(context);
         if let Poll::Ready(Some(_)) = &polled {
             self.seat.until(Instant::now() + self.patience);
         }

@@ -8,7 +8,6 @@ use serde_json::{Value, json};
 use super::super::ask::Pipeline;
 use super::super::open;
 use super::rows::{Row, Rows};
-use crate::engine::Roster;
 use crate::serve::AlarmsOn;
 use crate::time::Wall;
 
@@ -32,7 +31,7 @@ impl Picture {
             Err(trouble) => return Self { trouble: Some(trouble), ..Self::default() },
         };
         let mut rows = Rows::default();
-        rows.put_status(&report);
+        rows.put_status(&report, all);
         // What else there is to see is worth having, and nothing hangs on it: a daemon that stands still says so above.
         let alarms = if report.engine.firing.is_empty() { None } else { pipeline.alarms().await.ok() };
         put_alarms(&mut rows, alarms.unwrap_or_default(), all);
@@ -63,17 +62,12 @@ pub(super) struct Known {
 }
 
 impl Known {
-    /// What is new to this viewer, as one piece of the stream. `roster`: the group that is looked at; `Some(None)` where
-    /// there is none of that name.
-    pub(super) fn frame(&mut self, picture: &Picture, roster: Option<Option<&Roster>>) -> String {
+    /// What is new to this viewer, as one piece of the stream. `own`: rows that are for it alone.
+    pub(super) fn frame(&mut self, picture: &Picture, own: &Rows) -> String {
         if let Some(why) = &picture.trouble {
             return piece("trouble", &json!({ "why": why }).to_string());
         }
         self.frames += 1;
-        let mut own = Rows::default();
-        if let Some(roster) = roster {
-            own.put_roster(roster);
-        }
         let mut set = String::new();
         for row in picture.rows.0.iter().chain(&own.0) {
             if self.is_new(row) {
@@ -113,7 +107,7 @@ fn piece(event: &str, data: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::{GroupStatus, Member, Status};
+    use crate::engine::{GroupStatus, Member, Roster, Status};
     use crate::serve::StatusReport;
 
     fn picture(groups: &[(&str, usize)]) -> Picture {
@@ -127,7 +121,7 @@ mod tests {
         let groups = groups.iter().map(group).collect();
         let report = StatusReport { engine: Status { groups, ..Status::default() }, ..StatusReport::default() };
         let mut rows = Rows::default();
-        rows.put_status(&report);
+        rows.put_status(&report, true);
         Picture { rows, ..Picture::default() }
     }
 
@@ -143,37 +137,41 @@ mod tests {
     #[test]
     fn a_viewer_is_sent_everything_and_then_what_changes() {
         let mut known = Known::default();
-        let first = known.frame(&picture(&[("a", 1), ("b\"\n", 1)]), None);
+        let first = known.frame(&picture(&[("a", 1), ("b\"\n", 1)]), &Rows::default());
         assert!(first.contains("\"first\":true"));
         check(&first, &["agent", "group/a", "group/b\"\n", "ways"], &[]);
-        check(&known.frame(&picture(&[("a", 1), ("b\"\n", 1)]), None), &[], &[]);
-        check(&known.frame(&picture(&[("a", 2)]), None), &["group/a"], &["group/b\"\n"]);
-        check(&known.frame(&picture(&[("a", 2), ("b\"\n", 1)]), None), &["group/b\"\n"], &[]);
+        check(&known.frame(&picture(&[("a", 1), ("b\"\n", 1)]), &Rows::default()), &[], &[]);
+        check(&known.frame(&picture(&[("a", 2)]), &Rows::default()), &["group/a"], &["group/b\"\n"]);
+        check(&known.frame(&picture(&[("a", 2), ("b\"\n", 1)]), &Rows::default()), &["group/b\"\n"], &[]);
     }
 
     #[test]
     fn members_come_and_go_with_their_group() {
         let mut known = Known::default();
-        let roster = |pids: &[u32]| Roster {
-            processes: pids.iter().map(|pid| Member { pid: *pid, ..Member::default() }).collect(),
-            ..Roster::default()
+        let of = |roster: Option<&Roster>| {
+            let mut rows = Rows::default();
+            rows.put_roster(roster);
+            rows
         };
-        known.frame(&picture(&[]), None);
-        check(
-            &known.frame(&picture(&[]), Some(Some(&roster(&[1, 2])))),
-            &["process/1/0", "process/2/0", "roster"],
-            &[],
-        );
-        check(&known.frame(&picture(&[]), Some(Some(&roster(&[2])))), &[], &["process/1/0"]);
-        check(&known.frame(&picture(&[]), Some(None)), &["roster"], &["process/2/0"]);
+        let roster = |pids: &[u32]| {
+            let processes = pids.iter().map(|pid| Member { pid: *pid, ..Member::default() }).collect();
+            of(Some(&Roster { processes, ..Roster::default() }))
+        };
+        known.frame(&picture(&[]), &Rows::default());
+        check(&known.frame(&picture(&[]), &roster(&[1, 2])), &["process/1/0", "process/2/0", "roster"], &[]);
+        check(&known.frame(&picture(&[]), &roster(&[2])), &[], &["process/1/0"]);
+        check(&known.frame(&picture(&[]), &of(None)), &["roster"], &["process/2/0"]);
     }
 
     #[test]
     fn trouble_is_told_and_forgets_nothing() {
         let mut known = Known::default();
-        known.frame(&picture(&[("a", 1)]), None);
+        known.frame(&picture(&[("a", 1)]), &Rows::default());
         let trouble = Picture { trouble: Some("it stands\nstill".into()), ..Picture::default() };
-        assert_eq!(known.frame(&trouble, None), "event: trouble\ndata: {\"why\":\"it stands\\nstill\"}\n\n");
-        check(&known.frame(&picture(&[("a", 1)]), None), &[], &[]);
+        assert_eq!(
+            known.frame(&trouble, &Rows::default()),
+            "event: trouble\ndata: {\"why\":\"it stands\\nstill\"}\n\n"
+        );
+        check(&known.frame(&picture(&[("a", 1)]), &Rows::default()), &[], &[]);
     }
 }

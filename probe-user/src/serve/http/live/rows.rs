@@ -19,7 +19,7 @@ use crate::time::Wall;
 
 /// A bound, in few words.
 #[derive(Serialize)]
-struct Bound<'a> {
+struct Judged<'a> {
     name: &'a str,
     measure: &'a str,
     bound: &'a str,
@@ -44,7 +44,7 @@ struct Group<'a> {
     members: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
     usage: Option<GroupUsage>,
-    bounds: Vec<Bound<'a>>,
+    bounds: Vec<Judged<'a>>,
     declared: &'a str,
 }
 
@@ -70,8 +70,8 @@ fn began(now: Wall, seconds: f64) -> i64 {
     began
 }
 
-fn bound(now: Wall, bound: &BoundStatus) -> Bound<'_> {
-    Bound {
+fn bound(now: Wall, bound: &BoundStatus) -> Judged<'_> {
+    Judged {
         name: &bound.name,
         measure: bound.measure,
         bound: bound.bound,
@@ -87,7 +87,7 @@ fn bound(now: Wall, bound: &BoundStatus) -> Bound<'_> {
     }
 }
 
-fn bounds(now: Wall, all: &[BoundStatus]) -> Vec<Bound<'_>> {
+fn bounds(now: Wall, all: &[BoundStatus]) -> Vec<Judged<'_>> {
     all.iter().map(|each| bound(now, each)).collect()
 }
 
@@ -160,7 +160,7 @@ fn peer(now: Wall, peer: &PeerReport) -> Value {
 }
 
 /// The daemon and its host in one row, its ways out in another.
-fn agent(report: &StatusReport) -> [(String, Value); 2] {
+fn agent(report: &StatusReport, all: bool) -> [(String, Value); 2] {
     let (agent, engine) = (&report.agent, &report.engine);
     let own = json!({
         "version": agent.version, "host": agent.host, "pid": agent.pid, "started": began(report.time, agent.uptime),
@@ -169,14 +169,16 @@ fn agent(report: &StatusReport) -> [(String, Value); 2] {
         "missing": agent.kernel.missing, "judging": engine.started, "grace": engine.grace_seconds.map(f64::round),
         "in_doubt": engine.degraded, "dips": engine.dips_healed,
     });
+    // What others answered is not for everybody.
+    let said = |error: &Option<String>| error.clone().filter(|_| all);
     let ways = json!({
         "collectors": report.collectors.iter().map(|way| json!({
-            "name": way.name, "healthy": way.healthy, "last_error": way.last_error, "queued": way.queued_events,
+            "name": way.name, "healthy": way.healthy, "last_error": said(&way.last_error), "queued": way.queued_events,
             "sent": way.sent_events,
         })).collect::<Vec<_>>(),
         "notify": report.notify.iter().map(|way| json!({
             "name": way.name, "kind": way.kind, "healthy": way.healthy, "pending": way.pending, "sent": way.sent,
-            "failed": way.failed, "last_error": way.last_error,
+            "failed": way.failed, "last_error": said(&way.last_error),
         })).collect::<Vec<_>>(),
         "spool": { "bytes": report.spool.bytes, "max": report.spool.max_bytes, "failing": report.spool.failing },
         "dropped": report.dropped, "lost": report.lost, "degraded": agent.degraded, "unhealthy": report.unhealthy,
@@ -214,18 +216,28 @@ impl Rows {
         self.0.push(Row { key, text, mark: hasher.finish() });
     }
 
-    /// Everything that a status has.
-    pub(super) fn put_status(&mut self, report: &StatusReport) {
+    /// Everything that a status has; `all`: also what is not for everybody.
+    pub(super) fn put_status(&mut self, report: &StatusReport, all: bool) {
         let now = report.time;
-        for (key, row) in agent(report) {
+        for (key, row) in agent(report, all) {
             self.put(key, &row);
         }
         let Status { groups, logs, host: of_host, peers, jobs, .. } = &report.engine;
-        groups.iter().for_each(|each| self.put(format!("group/{}", each.name), &group(now, each)));
-        jobs.iter().for_each(|each| self.put(format!("job/{}", each.name), &job(now, each)));
-        logs.iter().for_each(|each| self.put(format!("log/{}", each.name), &log(now, each)));
-        of_host.iter().for_each(|each| self.put(format!("host/{}", each.name), &host(now, each)));
-        peers.iter().for_each(|each| self.put(format!("peers/{}", each.name), &peer_set(now, each)));
+        for each in groups {
+            self.put(format!("group/{}", each.name), &group(now, each));
+        }
+        for each in jobs {
+            self.put(format!("job/{}", each.name), &job(now, each));
+        }
+        for each in logs {
+            self.put(format!("log/{}", each.name), &log(now, each));
+        }
+        for each in of_host {
+            self.put(format!("host/{}", each.name), &host(now, each));
+        }
+        for each in peers {
+            self.put(format!("peers/{}", each.name), &peer_set(now, each));
+        }
     }
 
     /// Everybody of the site, and how this host stands among them.
@@ -236,7 +248,9 @@ impl Rows {
             "notes": summary.notes,
         });
         self.put("site".to_owned(), &site);
-        report.members.iter().for_each(|member| self.put(format!("peer/{}", member.name), &peer(now, member)));
+        for member in &report.members {
+            self.put(format!("peer/{}", member.name), &peer(now, member));
+        }
     }
 
     /// The alarms that are on, each with the event that told it last.
@@ -283,7 +297,7 @@ mod tests {
 
     fn rows(report: &StatusReport) -> Rows {
         let mut rows = Rows::default();
-        rows.put_status(report);
+        rows.put_status(report, true);
         rows
     }
 

@@ -100,7 +100,7 @@ impl Viewer {
                 if let Some(at) = self.read.find(wanted) {
                     return self.read.drain(..at + wanted.len()).collect();
                 }
-                let mut bytes = [0; 65536];
+                let mut bytes = vec![0; 65536];
                 let read = self.stream.read(&mut bytes).await.unwrap();
                 assert!(read > 0, "it ended with {}", self.read);
                 self.read.push_str(std::str::from_utf8(&bytes[..read]).unwrap());
@@ -159,7 +159,7 @@ async fn arguments_and_lines_are_for_who_has_the_token() {
     assert!(!first.to_string().contains("hunter2"), "{first}");
     guard.set_token(Some("hunter3"));
     let ended = async {
-        let mut bytes = [0; 65536];
+        let mut bytes = vec![0; 65536];
         while open.stream.read(&mut bytes).await.unwrap() > 0 {}
     };
     timeout(BOUND, ended).await.expect("who was let in without it is let go");
