@@ -39,6 +39,8 @@ pub(super) struct Shelf<D> {
     /// The last file of seconds is written to, and everything that it should have is in it.
     writing: bool,
     next: u64,
+    /// Something could not be written: nothing fits behind it.
+    broken: bool,
     /// Why a file of seconds could not be thinned.
     pub(super) unthinned: Option<String>,
     /// Something went before it was old.
@@ -58,6 +60,7 @@ impl<D: Disk> Shelf<D> {
             minutes,
             writing: false,
             next: 1,
+            broken: false,
             unthinned: None,
             short: false,
             damaged: 0,
@@ -125,12 +128,13 @@ impl<D: Disk> Shelf<D> {
         let bytes = lay_out(block)?;
         self.make_room(block.to, bytes.len() as u64)?;
         self.writing = false;
+        self.broken = true;
         let fresh = if block.fresh { Some(self.create(Grain::Seconds)?) } else { None };
         self.seconds.extend(fresh);
         let Some(volume) = self.seconds.last_mut() else { return Ok(()) };
         let last_series = block.chunks.last().map_or(0, |chunk| chunk.last);
         append(&mut self.disk, volume, &bytes, Interval { from: block.from, to: block.to }, last_series)?;
-        self.writing = true;
+        (self.writing, self.broken) = (true, false);
         Ok(())
     }
 
@@ -152,7 +156,7 @@ impl<D: Disk> Shelf<D> {
             volume.bytes >= self.max_bytes / 16
                 || volume.span.is_some_and(|span| span.to - span.from >= FULL_SECONDS - 60)
         };
-        !self.writing || self.seconds.last().is_some_and(full)
+        self.broken || (self.writing && self.seconds.last().is_some_and(full))
     }
 
     /// Thins the files of seconds that are not yet: all but the one that is written to. One that cannot be is tried again

@@ -111,6 +111,20 @@ struct Bound {
     processes: Option<serde_json::Value>,
 }
 
+impl Groups {
+    /// The groups that are worth a chart, those that used most first.
+    pub(super) fn names(&self, most: usize) -> Vec<String> {
+        let used = self.top_groups_by_cpu.iter().chain(&self.top_groups_by_memory).map(|consumer| &consumer.name);
+        let mut names: Vec<String> = Vec::new();
+        for name in used.chain(self.groups.iter().map(|group| &group.name)) {
+            if names.len() < most && !names.contains(name) {
+                names.push(name.clone());
+            }
+        }
+        names
+    }
+}
+
 /// Makes sense of what the daemon answered.
 pub(super) fn groups(measures: MeasuresReport, now: &Now) -> Groups {
     let mut all: Vec<Consumer> = measures.groups.iter().map(consumer).collect();
