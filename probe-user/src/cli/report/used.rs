@@ -95,7 +95,19 @@ mod tests {
         };
         let mut page = String::new();
         text(&mut page, &groups);
-        insta::assert_snapshot!(page, @"");
+        insta::assert_snapshot!(page, @r#"
+        GROUP    KNOWN FOR  PROCESSES       CPU       HIGHEST CPU  MEMORY    HIGHEST MEMORY
+        we\x1bb  2h         3.0, at most 4  720.50 s  0.33 cores   9.5 MiB   95.4 MiB
+        backup   1m         -               -         -            28.6 MiB  -
+
+        bounds worth another look:
+          web.cpu.max 4.00 cores is never near: seen 0.00 cores to 0.33 cores
+
+        suggested bounds, none of which would have fired; paste them below their group:
+        groups:
+          "on":
+            count: { max: 6 }  # seen 1 to 4
+        "#);
         let mut page = String::new();
         text(&mut page, &Groups::default());
         assert_eq!(page, "suggested bounds: none, for less than an hour is known of every group\n\n");
