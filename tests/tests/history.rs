@@ -105,7 +105,8 @@ fn what_a_crash_left_is_read_and_what_is_no_file_of_ours_is_set_aside() {
     fs::write(folder.join("s-000000000777"), "this is something else").unwrap();
     let daemon = Setup::new().policy(&policy).state(state.path()).start();
     let report = wait_for(&daemon, &ASK, |report| points(report, "count").len() > 60);
-    assert_eq!(points(&report, "count")[0][3].to_bits(), 3_f64.to_bits(), "{report:#}");
+    let highest = points(&report, "count").iter().map(|point| point[3]).fold(0.0, f64::max);
+    assert_eq!(highest.to_bits(), 3_f64.to_bits(), "{report:#}");
     let names: Vec<_> = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert!(names.iter().any(|name| name == "s-000000000777.damaged"), "{names:?}");
 }
