@@ -141,13 +141,13 @@ fn hostile_names_are_letters_and_nothing_else() {
     let daemon = Setup::new().http("127.0.0.1:0").policy(&policy).args([Path::new("--config"), &config]).start();
     let markup = "<img src=x onerror=window.hit=1><script>window.hit=1</script><h1 id=hit>";
     let turned = "\u{202e}gpj.exe\u{2066}\u{7}\u{1b}[31m";
-    let long = "x".repeat(100 << 10);
+    let endless = "x".repeat(100 << 10);
     let hostile = Actor::of(&mut actor::command(
         ACTOR,
         ["sleep", "600000", markup, turned, "\"'><svg onload=window.hit=1>"],
         &mark,
     ));
-    let _long = Actor::of(&mut actor::command(ACTOR, ["sleep", "600000", mark.as_str(), &long], ""));
+    let _endless = Actor::of(&mut actor::command(ACTOR, ["sleep", "600000", mark.as_str(), &endless], ""));
     let _named = Actor::start(ACTOR, "rename <b>\u{202e}</b> 600000", &mark);
     fs::write(&log, format!("Panic {markup} {turned}\n")).unwrap();
     let browser = Browser::start(1280, 900);

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
-pub use self::typed::{Format, SchemaOf, Sent, Told};
+pub use self::typed::{Format, ReportFormat, SchemaOf, Sent, Told};
 use self::typed::{
     cpu_limit, endpoint, max_size, measure, memory_limit, name_glob, past, pin_dir, ring_bytes, sample_interval, socket,
 };
@@ -282,7 +282,7 @@ pub struct ReportArgs {
     pub since: String,
     /// How the answer looks
     #[arg(long, value_enum, default_value = "text")]
-    pub format: Format,
+    pub format: ReportFormat,
     /// Socket of the daemon to ask
     #[arg(long, value_name = "PATH", value_parser = socket, default_value = DEFAULT_SOCKET)]
     pub socket: PathBuf,

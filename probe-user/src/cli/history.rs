@@ -60,8 +60,12 @@ fn text(report: &HistoryReport, every_step: bool, zone: &TimeZone) -> String {
         let all = fold(&series.points);
         let show = |value: f64| amount(&series.measure, value);
         let _ = writeln!(page, "{:<wide$}  {}", clean(&series.measure), line(&series.points, from, to));
-        let _ =
-            write!(page, "{:<wide$}  {} to {}, {} on average", "", show(all.1), show(all.3), show(hundredths(all.2)));
+        let range = if all.1.to_bits() == all.3.to_bits() {
+            format!("always {}", show(all.3))
+        } else {
+            format!("{} to {}, {} on average", show(all.1), show(all.3), show(hundredths(all.2)))
+        };
+        let _ = write!(page, "{:<wide$}  {range}", "");
         for bound in report.bounds.iter().filter(|bound| bound.measure == series.measure) {
             let BoundReport { bound, limit, severity, .. } = bound;
             let _ = write!(page, "; {} {} ({})", clean(bound), show(*limit), clean(severity));
@@ -213,12 +217,34 @@ mod tests {
 
     #[test]
     fn a_page() {
-        insta::assert_snapshot!(text(&report(), false, &TimeZone::UTC), @"");
+        insta::assert_snapshot!(text(&report(), false, &TimeZone::UTC), @r"
+        we\x1bb, 2025-11-24 16:00:00 to 2025-11-24 16:30:00, a value for each 1m
+
+        count  ▄▄▆▆██▄▄▆▆██▄▄▆▆██▄▄▆▆██▄▄▆▆██▄▄▆▆██▄▄▆▆██▄▄▆▆██▄▄▆▆██▄▄▆▆█
+               1 to 4, 3 on average
+        cpu                        ████████████████████
+               always 0.50 cores; max 1.50 cores (warning)
+
+        TIME      COUNT       CPU
+        16:00:00  3 (1 to 4)  -
+        16:03:00  3 (1 to 4)  -
+        16:06:00  3 (1 to 4)  -
+        16:09:00  3 (1 to 4)  0.50 cores
+        16:12:00  3 (1 to 4)  0.50 cores
+        16:15:00  3 (1 to 4)  0.50 cores
+        16:18:00  3 (1 to 4)  0.50 cores
+        16:21:00  3 (1 to 4)  -
+        16:24:00  3 (1 to 4)  -
+        16:27:00  3 (1 to 4)  -
+        ");
     }
 
     #[test]
     fn nothing_is_known() {
         let report = HistoryReport { series: Vec::new(), ..report() };
-        insta::assert_snapshot!(text(&report, true, &TimeZone::UTC), @"");
+        insta::assert_snapshot!(text(&report, true, &TimeZone::UTC), @r"
+        we\x1bb, 2025-11-24 16:00:00 to 2025-11-24 16:30:00, a value for each 1m
+        nothing is known of it in this time
+        ");
     }
 }

@@ -148,7 +148,16 @@ pub(crate) fn bound(measure: Measure, least: Option<f64>, most: f64, within: Dur
         Measure::Cpu | Measure::CpuWait => format!("{{ max: {} cores, for: 30s }}", hundredths_up(most * 1.5)),
         Measure::Memory => format!("{{ max: {}MiB, for: 1m }}", units_up(most * 1.3, 1_048_576.0)),
         Measure::Read | Measure::Write => format!("{{ max: {}KiB/s, for: 1m }}", units_up(most * 2.0, 1024.0)),
-        _ => format!("{{ max: {}, within: {} }}", with_headroom(most, 1.5), span(within)),
+        _ => format!("{{ max: {}, within: {} }}", with_headroom(most, 1.5), duration(within)),
+    }
+}
+
+/// As policies write it: in one unit.
+fn duration(duration: Duration) -> String {
+    match (duration.as_secs(), duration.subsec_millis()) {
+        (secs, 0) if secs >= 60 && secs.is_multiple_of(60) => format!("{}m", secs / 60),
+        (secs, 0) => format!("{secs}s"),
+        _ => format!("{}ms", duration.as_millis()),
     }
 }
 

@@ -21,6 +21,10 @@ pub(super) trait Sink {
     fn reached(&mut self, series: u32, from: i64, to: i64, lo: u64, hi: u64);
 }
 
+/// A daemon may begin in the second that the last one ended in, and clocks go back by so many: what is told twice of these
+/// seconds counts as it was told first. Beyond that the clock was set back.
+const OVERLAP: i64 = 2;
+
 /// From when until before when, seconds since 1970.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Interval {
@@ -40,6 +44,10 @@ pub(super) struct Player<'a, S> {
     until: i64,
     /// Up to where something was played.
     played: Option<i64>,
+    /// Nothing before this is played: it was.
+    skipped: i64,
+    /// The end of the last interval.
+    last: Option<i64>,
     interval: Option<Interval>,
     runs: BTreeMap<u32, Vec<u8>>,
     /// Some of the interval cannot be read.
@@ -65,6 +73,8 @@ impl<'a, S: Sink> Player<'a, S> {
             whole,
             until,
             played,
+            skipped: i64::MIN,
+            last: None,
             interval: None,
             runs: BTreeMap::new(),
             broken: false,
@@ -74,7 +84,8 @@ impl<'a, S: Sink> Player<'a, S> {
 
     /// Numbers of groups mean others from here on, and nothing is carried over.
     pub(super) fn renumbered(&mut self) {
-        self.finish();
+        self.over();
+        self.last = None;
         self.carried.clear();
         self.sink.renumbered();
     }
@@ -94,12 +105,16 @@ impl<'a, S: Sink> Player<'a, S> {
         if self.interval == Some(interval) {
             return;
         }
-        let last = self.finish();
-        if self.whole || last != Some(interval.from) {
+        self.over();
+        if self.whole || self.last != Some(interval.from) {
             self.carried.clear();
         }
-        if self.played.is_some_and(|played| interval.from < played) {
-            self.sink.forget_from(interval.from);
+        if let Some(played) = self.played.filter(|played| interval.from < *played) {
+            if interval.from < played - OVERLAP {
+                self.sink.forget_from(interval.from);
+            } else {
+                self.skipped = played;
+            }
         }
         self.interval = Some(interval);
     }
@@ -116,13 +131,13 @@ impl<'a, S: Sink> Player<'a, S> {
 
     /// The end: up to where something was played.
     pub(super) fn end(mut self) -> Option<i64> {
-        self.finish();
+        self.over();
         self.played
     }
 
-    /// Plays the present interval; returns its end.
-    fn finish(&mut self) -> Option<i64> {
-        let Interval { from, to } = self.interval.take()?;
+    /// Nothing more comes of the present interval.
+    pub(super) fn over(&mut self) {
+        let Some(Interval { from, to }) = self.interval.take() else { return };
         let runs = std::mem::take(&mut self.runs);
         let broken = std::mem::take(&mut self.broken);
         if broken {
@@ -138,8 +153,9 @@ impl<'a, S: Sink> Player<'a, S> {
         if broken {
             self.carried.clear();
         }
-        self.played = Some(self.played.map_or(to, |played| played.max(to)));
-        Some(to)
+        self.last = Some(to);
+        self.played =
+            Some(if from < self.played.unwrap_or(from) - OVERLAP { to } else { to.max(self.played.unwrap_or(to)) });
     }
 
     fn play(&mut self, series: u32, from: i64, to: i64, run: &[u8]) {
@@ -170,6 +186,7 @@ impl<'a, S: Sink> Player<'a, S> {
                 What::Flat(value) => Some(value),
                 What::Spread { lo, mid, hi } => {
                     let over = begin.saturating_add(self.tick).min(end);
+                    let at = at.max(self.skipped);
                     if at < over {
                         self.sink.reached(series, at, over, lo, hi);
                     }
@@ -185,6 +202,7 @@ impl<'a, S: Sink> Player<'a, S> {
     }
 
     fn hold(&mut self, series: u32, from: i64, to: i64, value: u64) {
+        let from = from.max(self.skipped);
         if from < to {
             self.sink.held(series, from, to, value);
         }

@@ -73,6 +73,8 @@ pub struct Recorder {
     groups: Vec<Group>,
     series: Vec<Hot>,
     point_bytes: usize,
+    /// Series that the groups here have or may get: what is measured of a group stays the same until others come.
+    promised: usize,
     left_out: usize,
     /// The present block is the first of a file.
     fresh: bool,
@@ -181,9 +183,10 @@ impl Recorder {
     /// A new group, if there is room for what is measured of it.
     fn admit(&mut self, name: &Arc<str>, readings: &[Reading; Figure::COUNT]) -> Option<u32> {
         let needed = readings.iter().filter(|reading| **reading != Reading::Unmeasured).count();
-        if self.series.len() + needed > SERIES_MAX {
+        if self.promised + needed > SERIES_MAX {
             return None;
         }
+        self.promised += needed;
         let group = u32::try_from(self.groups.len()).ok()?;
         self.groups.push(Group { name: Arc::clone(name), figures: [None; Figure::COUNT] });
         Some(group)

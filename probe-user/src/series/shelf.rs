@@ -2,8 +2,8 @@
 //! full; a quarter of the room is for seconds, the rest for minutes.
 //!
 //! Nothing is forced to disk: a crash of the machine loses what its kernel had not written. What goes is the oldest, when it is
-//! old (an hour, seven days) or when there is no room. A file that is another's, or damaged before its end, is set aside under
-//! another name, one at a time; an end that was not written whole is cut off.
+//! old (an hour, seven days) or when there is no room. A file that is another's, or of a version that this one does not know, is
+//! set aside under another name, one at a time; an end that was not written whole, or is damaged, is cut off.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -39,6 +39,8 @@ pub(super) struct Shelf<D> {
     /// The last file of seconds is written to, and everything that it should have is in it.
     writing: bool,
     next: u64,
+    /// Something could not be written: nothing fits behind it.
+    broken: bool,
     /// Why a file of seconds could not be thinned.
     pub(super) unthinned: Option<String>,
     /// Something went before it was old.
@@ -58,6 +60,7 @@ impl<D: Disk> Shelf<D> {
             minutes,
             writing: false,
             next: 1,
+            broken: false,
             unthinned: None,
             short: false,
             damaged: 0,
@@ -76,22 +79,26 @@ impl<D: Disk> Shelf<D> {
             let of_minutes = volume.grain == Grain::Minutes;
             let walked = volume.walk(&shelf.disk, bytes, |interval| {
                 if of_minutes {
-                    thinned.push(interval)
+                    thinned.push(interval);
                 }
             })?;
-            match walked {
-                Walked::Whole => {}
-                Walked::Torn if last.contains(&Some(volume.number)) => {
-                    let lost = bytes - volume.bytes;
-                    tracing::info!("{}: {lost} bytes were not written whole and are left out", volume.name);
-                    shelf.disk.cut(&volume.name, volume.bytes)?;
-                }
-                Walked::Torn => notes.push(shelf.set_aside(&volume, "it is damaged")?),
-                Walked::Foreign => notes.push(shelf.set_aside(&volume, "it is no file of this version")?),
+            if walked == Walked::Foreign {
+                notes.push(shelf.set_aside(&volume)?);
+                continue;
             }
-            let aside = walked == Walked::Foreign || (walked == Walked::Torn && !last.contains(&Some(volume.number)));
+            if walked == Walked::Torn {
+                let lost = bytes - volume.bytes;
+                let what = format!("{}: {lost} bytes at its end are damaged, or were not written whole", volume.name);
+                // A crash tears the last file of each kind.
+                if last.contains(&Some(volume.number)) {
+                    tracing::info!("{what}");
+                } else {
+                    notes.push(format!("the history of measures has a gap: {what}"));
+                    shelf.damaged += 1;
+                }
+                shelf.disk.cut(&volume.name, volume.bytes)?;
+            }
             match volume.span {
-                _ if aside => {}
                 None => shelf.disk.remove(&volume.name)?,
                 Some(_) if of_minutes => shelf.minutes.push(volume),
                 Some(_) => shelf.seconds.push(volume),
@@ -103,7 +110,7 @@ impl<D: Disk> Shelf<D> {
         Ok(shelf)
     }
 
-    fn set_aside(&mut self, volume: &Volume, why: &str) -> io::Result<String> {
+    fn set_aside(&mut self, volume: &Volume) -> io::Result<String> {
         for (old, _) in self.disk.list()? {
             if old.ends_with(".damaged") {
                 self.disk.remove(&old)?;
@@ -111,6 +118,7 @@ impl<D: Disk> Shelf<D> {
         }
         let aside = format!("{}.damaged", volume.name);
         self.disk.rename(&volume.name, &aside)?;
+        let why = "it is no file of this version";
         Ok(format!("the history of measures has a gap: {}: {why}; it is set aside as {aside}", volume.name))
     }
 
@@ -125,12 +133,13 @@ impl<D: Disk> Shelf<D> {
         let bytes = lay_out(block)?;
         self.make_room(block.to, bytes.len() as u64)?;
         self.writing = false;
+        self.broken = true;
         let fresh = if block.fresh { Some(self.create(Grain::Seconds)?) } else { None };
         self.seconds.extend(fresh);
         let Some(volume) = self.seconds.last_mut() else { return Ok(()) };
         let last_series = block.chunks.last().map_or(0, |chunk| chunk.last);
         append(&mut self.disk, volume, &bytes, Interval { from: block.from, to: block.to }, last_series)?;
-        self.writing = true;
+        (self.writing, self.broken) = (true, false);
         Ok(())
     }
 
@@ -152,7 +161,7 @@ impl<D: Disk> Shelf<D> {
             volume.bytes >= self.max_bytes / 16
                 || volume.span.is_some_and(|span| span.to - span.from >= FULL_SECONDS - 60)
         };
-        !self.writing || self.seconds.last().is_some_and(full)
+        self.broken || (self.writing && self.seconds.last().is_some_and(full))
     }
 
     /// Thins the files of seconds that are not yet: all but the one that is written to. One that cannot be is tried again

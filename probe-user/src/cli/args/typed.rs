@@ -30,6 +30,17 @@ pub enum Format {
     Json,
 }
 
+/// How a report looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ReportFormat {
+    /// For people
+    Text,
+    /// For programs
+    Json,
+    /// For people who are not here: one page of HTML with charts, that needs nothing else
+    Html,
+}
+
 impl From<Format> for output::Format {
     fn from(format: Format) -> Self {
         match format {

@@ -111,6 +111,20 @@ struct Bound {
     processes: Option<serde_json::Value>,
 }
 
+impl Groups {
+    /// The groups that are worth a chart, those that used most first.
+    pub(super) fn names(&self, most: usize) -> Vec<String> {
+        let used = self.top_groups_by_cpu.iter().chain(&self.top_groups_by_memory).map(|consumer| &consumer.name);
+        let mut names: Vec<String> = Vec::new();
+        for name in used.chain(self.groups.iter().map(|group| &group.name)) {
+            if names.len() < most && !names.contains(name) {
+                names.push(name.clone());
+            }
+        }
+        names
+    }
+}
+
 /// Makes sense of what the daemon answered.
 pub(super) fn groups(measures: MeasuresReport, now: &Now) -> Groups {
     let mut all: Vec<Consumer> = measures.groups.iter().map(consumer).collect();
@@ -250,7 +264,16 @@ mod tests {
             sum("from-tomorrow", 7_200.0, [0.0, 0.0, 1.0]),
         ];
         let groups = groups(report(measures), &now(windows));
-        insta::assert_snapshot!(yaml(&groups.suggested, 9), @"");
+        insta::assert_snapshot!(yaml(&groups.suggested, 9), @r"
+        groups:
+          web:
+            count: { min: 2, max: 6, for: 10s }  # seen 2 to 4, 2.95 on average over 2h
+            cpu: { max: 0.5 cores, for: 30s }  # seen 0.00 cores to 0.33 cores, 0.10 cores on average over 2h
+            memory: { max: 124MiB, for: 1m }  # seen 976.6 KiB to 95.4 MiB, 9.5 MiB on average over 1d1h
+            write: { max: 10KiB/s, for: 1m }  # seen 0 B/s to 4.9 KiB/s, 1 B/s on average over 2h
+            starts: { max: 5, within: 1m }  # seen 0 to 3, 0.1 on average over 2h
+            oom_kills: { max: 0, within: 90s }  # always 0 over 2h
+        ");
         assert_eq!(yaml(&groups.suggested, 0), "");
     }
 

@@ -69,6 +69,7 @@ proptest! {
         disk.write(&name, length, &junk).unwrap();
         world.reopen(disk);
         world.check_nothing_is_wrong(1_800);
+        world.act(Deed::Wait(3));
         world.act(Deed::Note { group: 0, figure: 0, value: 3 });
         world.act(Deed::Wait(60));
         world.check_nothing_is_wrong(1_800);
