@@ -31,6 +31,7 @@ pub mod record;
 pub mod recording;
 pub mod replay;
 pub mod resume;
+pub mod series;
 pub mod serve;
 pub mod signal;
 pub mod spool;

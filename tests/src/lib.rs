@@ -12,6 +12,7 @@
 pub mod account;
 pub mod actor;
 pub mod alertmanager;
+pub mod browser;
 pub mod cgroup;
 pub mod collector;
 pub mod container;

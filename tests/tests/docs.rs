@@ -34,6 +34,11 @@ fn top() {
 }
 
 #[test]
+fn the_page() {
+    check("page.md", &["ssh -L 9464:127.0.0.1:9464 web-1"]);
+}
+
+#[test]
 fn operations() {
     check("operations.md", &[]);
 }

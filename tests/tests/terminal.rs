@@ -101,7 +101,7 @@ fn one_screen_says_what_is_attached_and_watched_and_then_come_events() {
         "          1 job: nightly\n",
         "events    below",
         "ask       procprobe status",
-        "metrics   http://127.0.0.1:",
+        "page      http://127.0.0.1:",
     ] {
         assert!(screen.contains(line), "no {line:?} in {screen}");
     }

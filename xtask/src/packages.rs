@@ -1,5 +1,5 @@
 //! Programs of others that the tests run against: the real logrotate, the real Alertmanager, the real Prometheus, a real
-//! OpenTelemetry collector, the real runc; and the emulator of machines.
+//! OpenTelemetry collector, the real runc, a real browser; and the emulator of machines.
 //!
 //! What is on PATH is taken as it is. Else Debian's package is fetched: installed where that only adds a program, and
 //! unpacked under target/ where installing would start a service that nobody asked for. Without apt or root the error
@@ -31,7 +31,7 @@ enum How {
     Unpack,
 }
 
-const FOR_TESTS: [Program; 8] = [
+const FOR_TESTS: [Program; 10] = [
     Program { name: "logrotate", package: "logrotate", why: "rotates what is read meanwhile", how: How::Install },
     Program {
         name: "prometheus-alertmanager",
@@ -44,6 +44,8 @@ const FOR_TESTS: [Program; 8] = [
     Program { name: "runc", package: "runc", why: "makes a real container", how: How::Install },
     Program { name: "curl", package: "curl", why: "asks what the pages of docs/ ask", how: How::Install },
     Program { name: "tmux", package: "tmux", why: "is the terminal of `procprobe top`", how: How::Install },
+    Program { name: "chromium", package: "chromium", why: "looks at the page", how: How::Install },
+    Program { name: "chromedriver", package: "chromium-driver", why: "leads the browser", how: How::Install },
     Program { name: "pkill", package: "procps", why: "signals what they signal", how: How::Install },
 ];
 

@@ -178,7 +178,12 @@ pub fn lost(at: KTime, dropped: &Dropped) -> Event {
         .put("reason", dropped.reason.as_str())
         .put("count", dropped.count)
         .put("reconciled", true);
-    let body = format!("{} did not go out by {}: {}", count(dropped.count, "event"), dropped.place, dropped.reason);
+    let Dropped { place, reason, count: lost } = dropped;
+    let body = if place == "measures" {
+        format!("{} of the history of measures did not get to disk, or cannot be read: {reason}", count(*lost, "block"))
+    } else {
+        format!("{} did not go out by {place}: {reason}", count(*lost, "event"))
+    };
     event(name::AGENT_LOST, Severity::Warning, at, body, attributes)
 }
 

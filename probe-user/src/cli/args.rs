@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
-pub use self::typed::{Format, SchemaOf, Sent, Told};
+pub use self::typed::{Format, ReportFormat, SchemaOf, Sent, Told};
 use self::typed::{
-    cpu_limit, endpoint, max_size, memory_limit, name_glob, past, pid, pin_dir, ring_bytes, sample_interval, socket,
+    cpu_limit, endpoint, max_size, measure, memory_limit, name_glob, past, pid, pin_dir, ring_bytes, sample_interval,
+    socket,
 };
 use crate::config::{DEFAULT_SOCKET, values};
 use crate::forward::Endpoint;
@@ -44,6 +45,8 @@ pub enum Command {
     Events(EventsArgs),
     /// Sum up what the daemon told: alarms, jobs, what used most, losses
     Report(ReportArgs),
+    /// Show what a group or job used: its measures over an hour, a day, a week
+    History(HistoryArgs),
     /// Say how the daemon stands: groups, alarms, losses, its own cost
     Status(StatusArgs),
     /// Say who of the site is there, as this host knows it; or make the key that a site shares
@@ -92,7 +95,7 @@ pub struct RunArgs {
     /// Socket of the local API [default: /run/procprobe/api.sock]
     #[arg(long, value_name = "PATH", value_parser = socket)]
     pub socket: Option<PathBuf>,
-    /// Where metrics and health are answered over HTTP [default: 127.0.0.1:9464]
+    /// Where the page, metrics and health are answered over HTTP [default: 127.0.0.1:9464]
     #[arg(long, value_name = "ADDR|off", value_parser = values::listen)]
     pub http: Option<values::Listen>,
     /// How often usage is sampled while a policy asks for it [default: 1s]
@@ -278,6 +281,29 @@ pub struct ReportArgs {
     /// What was told since so long ago
     #[arg(long, value_name = "DURATION", value_parser = past, default_value = "24h")]
     pub since: String,
+    /// How the answer looks
+    #[arg(long, value_enum, default_value = "text")]
+    pub format: ReportFormat,
+    /// Socket of the daemon to ask
+    #[arg(long, value_name = "PATH", value_parser = socket, default_value = DEFAULT_SOCKET)]
+    pub socket: PathBuf,
+}
+
+/// `history`
+#[derive(Debug, Args)]
+pub struct HistoryArgs {
+    /// The group or job
+    #[arg(value_name = "NAME")]
+    pub name: String,
+    /// Since so long ago; values of each second reach back an hour, of each minute seven days
+    #[arg(long, value_name = "DURATION", value_parser = past, default_value = "1h")]
+    pub since: String,
+    /// How far apart points are [default: as it fits on a page]
+    #[arg(long, value_name = "DURATION", value_parser = past)]
+    pub step: Option<String>,
+    /// Only these measures, such as `cpu` or `count,memory`
+    #[arg(long, value_name = "MEASURE", value_delimiter = ',', value_parser = measure)]
+    pub measure: Vec<String>,
     /// How the answer looks
     #[arg(long, value_enum, default_value = "text")]
     pub format: Format,

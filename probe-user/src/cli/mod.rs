@@ -7,6 +7,7 @@
 pub mod args;
 mod check;
 mod events;
+mod history;
 mod matching;
 mod peers;
 mod produce;
@@ -72,6 +73,7 @@ pub fn main() -> ExitCode {
         Command::Replay(args) => replay::replay(&args),
         Command::Events(args) => events::events(&args),
         Command::Report(args) => report::report(&args),
+        Command::History(args) => history::history(&args),
         Command::Status(args) => status::status(&args),
         Command::Peers(args) => peers::peers(&args),
         Command::Top(args) => top::top(&args),

@@ -294,6 +294,14 @@ fn state(decoder: &mut Decoder<'_>, fields: &Fields<'_>, config: &mut Config) {
             Err(why) => decoder.error(given.span, why),
         }
     }
+    if let Some(given) = fields.get("measures_max")
+        && let Some(size) = decoder.size(given)
+    {
+        match values::measures_max(size) {
+            Ok(size) => config.measures_max = size,
+            Err(why) => decoder.error(given.span, why),
+        }
+    }
     if let Some(given) = fields.get("when_full") {
         let choices = [WhenFull::DropOldest, WhenFull::DropNewest];
         let chosen = decoder.choice(given, &keys::WHEN_FULL);

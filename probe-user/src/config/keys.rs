@@ -68,7 +68,7 @@ pub static CONFIG: Table = Table {
         Key::new("state", Kind::Table(&STATE), "what outlives the daemon"),
         Key::new("pins", Kind::Form(&PINS), "where programs and maps outlive the daemon, or off"),
         Key::new("api", Kind::Table(&API), "the local API"),
-        Key::new("http", Kind::Table(&HTTP), "metrics and health over HTTP, read-only"),
+        Key::new("http", Kind::Table(&HTTP), "the page, metrics and health over HTTP, read-only"),
         Key::new("peers", Kind::Table(&PEERS), "hosts that watch each other"),
         Key::new("limits", Kind::Table(&LIMITS), "bounds on the daemon's own CPU and memory"),
     ],
@@ -199,6 +199,11 @@ static STATE: Table = Table {
         Key::new("dir", Kind::Form(&PATH), "the directory"),
         Key::new("spool_max", Kind::Form(&units::SIZE), "most that events take on disk, 1MiB to 1TiB [256MiB]"),
         Key::new("when_full", Kind::Choice(&WHEN_FULL), "what goes when they would take more"),
+        Key::new(
+            "measures_max",
+            Kind::Form(&units::SIZE),
+            "most that the history of measures takes on disk, 4MiB to 1TiB [64MiB]",
+        ),
     ],
     one_of: &[],
 };
@@ -211,7 +216,7 @@ pub(super) static WHEN_FULL: [Choice; 2] = [
 
 static HTTP: Table = Table {
     what: "`http`",
-    doc: "GET /metrics and GET /health over HTTP; beyond loopback only with a token",
+    doc: "the page for browsers, GET /metrics and GET /health over HTTP; beyond loopback only with a token, without one no arguments and no lines of logs",
     example: r#"{ listen: "127.0.0.1:9464" }"#,
     keys: &[
         Key::new("listen", Kind::Form(&LISTEN), "where; 127.0.0.1:9464 when not given"),

@@ -176,6 +176,7 @@ impl Config {
             ("state.dir", self.state_dir != other.state_dir),
             ("state.spool_max", self.spool_max != other.spool_max),
             ("state.when_full", self.when_full != other.when_full),
+            ("state.measures_max", self.measures_max != other.measures_max),
             ("api", self.api != other.api),
             ("pins", self.pins != other.pins),
         ];

@@ -25,6 +25,7 @@ use crate::agent::Limits;
 use crate::engine::Processes;
 use crate::forward;
 use crate::kernel::pins::DEFAULT_PINS;
+use crate::series;
 use crate::spool::WhenFull;
 pub use keys::CONFIG;
 pub use peers::{DEFAULT_PORT, Join, Peers};
@@ -65,6 +66,8 @@ pub struct Config {
     pub spool_max: u64,
     /// What happens when they would take more.
     pub when_full: WhenFull,
+    /// Most bytes that the history of measures takes on disk.
+    pub measures_max: u64,
     /// Where programs and maps outlive the daemon, in a bpf file system; `None`: nowhere.
     pub pins: Option<PathBuf>,
     /// The local API.
@@ -133,6 +136,7 @@ impl Default for Config {
             state_dir: DEFAULT_STATE.into(),
             spool_max: DEFAULT_SPOOL_MAX,
             when_full: WhenFull::default(),
+            measures_max: series::DEFAULT_MAX,
             pins: Some(DEFAULT_PINS.into()),
             api: Api::default(),
             http: Http::default(),

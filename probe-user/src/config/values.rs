@@ -97,6 +97,17 @@ pub fn spool_max(bytes: u64) -> Result<u64, String> {
     }
 }
 
+/// Room for some blocks at least, and for no more than a disk has.
+pub fn measures_max(bytes: u64) -> Result<u64, String> {
+    const SMALLEST: u64 = 4 << 20;
+    const LARGEST: u64 = 1 << 40;
+    if (SMALLEST..=LARGEST).contains(&bytes) {
+        Ok(bytes)
+    } else {
+        Err(format!("the history of measures takes from 4MiB to 1TiB on disk, not {bytes} bytes"))
+    }
+}
+
 /// Bytes a second with which a backlog gets smaller at all.
 pub fn catch_up(rate: u64) -> Result<u64, String> {
     const SLOWEST: u64 = 10 << 10;

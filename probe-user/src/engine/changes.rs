@@ -5,6 +5,7 @@
 //! belonged to anything.
 
 use super::evidence::{Note, remember};
+use super::figures::Moved;
 use super::group::GroupState;
 use super::membership::count_exit;
 use super::track::{Cause, Source, Untold};
@@ -112,6 +113,7 @@ impl Engine {
                 state.sums.take_out(track.share);
                 self.stirred.sampling |= state.members.is_empty();
             }
+            self.stirred.moved.mark(*group, state);
             if count_exit(state, process, at) || state.judges_each_move {
                 self.stirred.mark(*group, state);
             }
@@ -162,6 +164,7 @@ impl Engine {
             let Some(state) = self.groups.get_mut(*group) else { continue };
             state.count(Measure::OomKills, at);
             remember(&mut state.victims, Note::chosen_by_oom(process, at));
+            self.stirred.moved.mark(*group, state);
             self.stirred.mark(*group, state);
         }
     }
@@ -174,6 +177,8 @@ pub(super) struct Stirred {
     pub(super) groups: Vec<usize>,
     /// A group with sampled bounds has gained its first or lost its last member.
     pub(super) sampling: bool,
+    /// Of which groups the measures may have changed, since somebody asked for them.
+    pub(super) moved: Moved,
 }
 
 impl Stirred {

@@ -58,6 +58,12 @@ pub(super) struct GroupState {
     pub(super) settled: bool,
     /// Something counted has changed in this step.
     pub(super) dirty: bool,
+    /// It is among those that may have changed since somebody asked for their measures.
+    pub(super) moved: bool,
+    /// It is among those that have something in a window.
+    pub(super) falling: bool,
+    /// What some member used in the last interval that was judged is not known: the rates are lower limits.
+    pub(super) rates_are_low: bool,
     /// Some bound judges each member by itself.
     pub(super) judges_each: bool,
     /// Some bound has to be looked at whenever a member comes or goes: it counts members, or lacks are what it is about,
@@ -150,6 +156,9 @@ impl GroupState {
             watch: watch_of(spec),
             settled: true,
             dirty: false,
+            moved: false,
+            falling: false,
+            rates_are_low: false,
         }
     }
 

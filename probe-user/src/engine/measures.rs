@@ -235,6 +235,8 @@ impl Engine {
         }
         self.stirred.sampling |= settled != state.settled;
         state.settled = settled;
+        state.rates_are_low = partly_known;
+        self.stirred.moved.mark(group, state);
         let rates = length.map(|length| Rates::of(used, length));
         state.rates = rates;
         let (bounds, is_empty, sums) = (state.bounds.len(), state.members.is_empty(), state.sums);

@@ -252,6 +252,7 @@ impl GroupState {
         if counted || self.judges_each_move {
             stirred.mark(group, self);
         }
+        stirred.moved.mark(group, self);
     }
 
     /// The process does not belong any more, and lives on.
@@ -267,6 +268,7 @@ impl GroupState {
         if self.members.remove(process.key) {
             self.sums.take_out(track.share);
             stirred.sampling |= self.members.is_empty();
+            stirred.moved.mark(group, self);
             if cause != Cause::Reload {
                 self.departed.add(false, || Note::left(process, at));
             }

@@ -18,6 +18,7 @@ mod departed;
 mod effect;
 mod evidence;
 pub mod explain;
+mod figures;
 mod group;
 mod held;
 mod hosts;
@@ -49,6 +50,7 @@ use std::sync::Arc;
 
 pub use self::effect::{Effect, Order, Target, Watch};
 pub use self::explain::{Explanation, Verdict};
+pub use self::figures::{Line, Measured};
 pub use self::hosts::{HostBoundStatus, HostInstanceStatus};
 pub use self::input::{Input, Processes, Settings};
 pub(crate) use self::reread::{Hope, next_look};

@@ -54,6 +54,9 @@ impl Engine {
         self.index = super::index::Index::new(&self.groups);
         self.verdicts = super::verdicts::Verdicts::default();
         self.stirred.groups.clear();
+        // These numbers were the old groups'.
+        self.stirred.moved = super::figures::Moved::default();
+        self.all_moved();
         self.match_all(&kept, now, effects);
         self.root_jobs();
         self.rearm_all(now);

@@ -4,6 +4,7 @@ mod actions;
 mod clock;
 mod counts;
 mod events;
+mod figures;
 mod index;
 mod jobs;
 mod loss;

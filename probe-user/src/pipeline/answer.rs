@@ -14,6 +14,8 @@ impl Daemon {
             Query::Peers { reply } => self.site.report(reply),
             Query::Match { subject, reply } => drop(reply.send(self.matches(&subject))),
             Query::Group { name, reply } => drop(reply.send(self.core.engine().roster(&name, clock::now()))),
+            Query::History { name, since, step, reply } => self.answer_history(name, since, step, reply),
+            Query::Measures { since, reply } => self.answer_measures(since, reply),
             Query::Alarms { reply } => drop(reply.send(self.outlets.alarms())),
         }
     }
@@ -63,6 +65,7 @@ impl Daemon {
             engine: status,
             collectors: self.outlets.collectors(),
             spool: self.outlets.spool(),
+            measures: self.noting.status(),
             peers: self.site.summary(),
             notify: self.outlets.destinations(),
             dropped: self.outlets.dropped(),

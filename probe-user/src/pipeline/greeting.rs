@@ -34,7 +34,7 @@ pub(super) struct Greeting<'a> {
     pub(super) policies: &'a PolicySet,
     /// What the daemon runs by.
     pub(super) config: &'a Config,
-    /// Where metrics are answered.
+    /// Where the page and metrics are.
     pub(super) http: Option<SocketAddr>,
     /// What works less well than it should.
     pub(super) degraded: usize,
@@ -59,7 +59,7 @@ impl Greeting<'_> {
         }
         line("ask", &self.questions());
         if let Some(address) = self.http {
-            line("metrics", &format!("http://{address}/metrics"));
+            line("page", &self.page(address));
         }
         match self.degraded {
             0 => (),
@@ -112,6 +112,17 @@ impl Greeting<'_> {
             Processes::None => "no starts and exits",
         };
         format!("below, with {of}; kept in {}", clean(&self.config.state_dir.to_string_lossy()))
+    }
+
+    /// For a browser, and for Prometheus; who listens everywhere is reached by the host's name.
+    fn page(&self, address: SocketAddr) -> String {
+        let place = if address.ip().is_unspecified() {
+            format!("{}:{}", clean(self.host), address.port())
+        } else {
+            address.to_string()
+        };
+        let token = if self.config.http.token_file.is_some() { "; it asks for the token" } else { "" };
+        format!("http://{place}/ in a browser (metrics: /metrics){token}")
     }
 
     fn questions(&self) -> String {
@@ -170,6 +181,33 @@ mod tests {
         let many: Vec<String> = (0..1_000).map(|number| format!("service-{number}")).collect();
         let many: Vec<&str> = many.iter().map(String::as_str).collect();
         check(&many, "1000 groups: service-0, service-1, service-2, and 997 more");
+    }
+
+    #[test]
+    fn the_page_is_where_a_browser_finds_it() {
+        let policies = policies("version: 1\n");
+        let check = |address: &str, token_file: Option<&str>, expected: &str| {
+            let mut config = Config::default();
+            config.http.token_file = token_file.map(Into::into);
+            let greeting = Greeting {
+                version: "0.1.0",
+                host: "web-1",
+                kernel: "6.12.9",
+                attached: (10, Duration::ZERO),
+                pins: None,
+                policies: &policies,
+                config: &config,
+                http: Some(address.parse().unwrap()),
+                degraded: 0,
+            };
+            let text = greeting.text();
+            assert!(text.contains(&format!("\npage      {expected}\n")), "{text}");
+        };
+        check("127.0.0.1:9464", None, "http://127.0.0.1:9464/ in a browser (metrics: /metrics)");
+        check("[::1]:80", None, "http://[::1]:80/ in a browser (metrics: /metrics)");
+        let everywhere = "http://web-1:9464/ in a browser (metrics: /metrics); it asks for the token";
+        check("0.0.0.0:9464", Some("/t"), everywhere);
+        check("[::]:9464", Some("/t"), everywhere);
     }
 
     #[test]

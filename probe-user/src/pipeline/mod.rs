@@ -18,6 +18,7 @@ mod greeting;
 mod logfiles;
 mod looks;
 mod memory;
+mod noting;
 mod outlets;
 mod privileges;
 pub mod recorder;
@@ -61,6 +62,7 @@ use self::clock_set::ClockSet;
 use self::core::{Core, Drained};
 use self::logfiles::LogFiles;
 use self::memory::Storm;
+use self::noting::Noting;
 use self::site::Site;
 use self::times::{Times, next_tick};
 use outlets::Outlets;
@@ -145,6 +147,7 @@ struct Daemon {
     acting: Acting,
     measures: Measures,
     outlets: Outlets,
+    noting: Noting,
     site: Site,
     http: Http,
     /// For those of our own who ask.
@@ -205,6 +208,7 @@ impl Daemon {
                 Some(query) = queries.recv() => self.answer(query),
             }
             self.look_at_itself(clock::now());
+            self.note_measures();
         };
         Box::pin(self.stop(reason, inputs)).await
     }
@@ -348,6 +352,7 @@ impl Daemon {
         self.catch_up();
         // A disk that stands still rings no bell.
         self.tell_turns();
+        self.tell_lost_measures();
         let clock = clock::read();
         let heartbeat = agent::heartbeat(
             clock.mono,

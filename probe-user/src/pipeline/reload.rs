@@ -68,6 +68,7 @@ impl Daemon {
             tracing::warn!("{note}");
             self.prepared.notes.push(note);
         }
+        self.noting.anew();
         self.core.input(Input::Policies(self.prepared.policies.clone(), self.prepared.users.clone()))?;
         let notes = self.logs.watch(&self.prepared.policies, &self.prepared.config.state_dir, &self.feed);
         for note in notes {

@@ -12,6 +12,7 @@ use super::core::Core;
 use super::greeting::Greeting;
 use super::logfiles::LogFiles;
 use super::memory;
+use super::noting::Noting;
 use super::outlets::Outlets;
 use super::site::{Prospect, Site};
 use super::times::Times;
@@ -103,6 +104,8 @@ pub async fn run(start: Start, orders: mpsc::Receiver<Order>) -> Result<(), Pipe
     let resumed = core.begin(&config.state_dir, numbers, |alarm| outlets.pages(alarm))?;
     degraded.extend(resumed.notes);
     outlets.adopt(&resumed.alarms);
+    let (noting, note) = Noting::open(&config.state_dir, config.measures_max)?;
+    degraded.extend(note);
     let site = prospect.begin(own_host, config, feed.clone(), &mut degraded);
 
     let measures = Measures::new(&prepared.policies);
@@ -154,6 +157,7 @@ pub async fn run(start: Start, orders: mpsc::Receiver<Order>) -> Result<(), Pipe
         acting,
         measures,
         outlets,
+        noting,
         site,
         http,
         queries: server.queries().clone(),

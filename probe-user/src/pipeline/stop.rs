@@ -35,7 +35,8 @@ impl Daemon {
             self.core.drain_all()?;
         }
         self.tell_events();
-        let Self { mut core, acting, mut outlets, began, feed, pins, .. } = self;
+        let Self { mut core, acting, mut outlets, noting, began, feed, pins, .. } = self;
+        noting.close();
         // Nothing new is begun; what becomes of actions under way is still told.
         drop(feed);
         let closing = acting.close(ACTIONS_WITHIN);

@@ -130,24 +130,35 @@ fn line(series: &Series) -> String {
             _ => format!("    # {key}: nothing seen\n"),
         };
     }
-    let bound = match series.measure {
+    // A group that was away for a moment is away for a moment again.
+    let least = (low >= 1.0).then(|| (low * 0.8).floor().max(1.0));
+    let most = if series.measure.is_windowed() { highest.value } else { high };
+    format!("    {key}: {}  # {seen}\n", bound(series.measure, least, most, series.within))
+}
+
+/// A bound in the policy language that `most`, and of a count `least`, is no breach of.
+pub(crate) fn bound(measure: Measure, least: Option<f64>, most: f64, within: Duration) -> String {
+    match measure {
         Measure::Count => {
-            let max = format!("max: {}", with_headroom(high, 1.25) + 1);
-            // A group that was away for a moment is away for a moment again.
-            let min = (low * 0.8).floor();
-            if low >= 1.0 {
-                format!("{{ min: {}, {max}, for: 10s }}", min.max(1.0))
-            } else {
-                format!("{{ {max}, for: 10s }}")
-            }
+            let max = format!("max: {}", with_headroom(most, 1.25) + 1);
+            let min = least.map(|least| format!("min: {least}, ")).unwrap_or_default();
+            format!("{{ {min}{max}, for: 10s }}")
         }
-        Measure::Threads => format!("{{ max: {}, for: 1m }}", with_headroom(high, 1.5)),
-        Measure::Cpu | Measure::CpuWait => format!("{{ max: {} cores, for: 30s }}", hundredths_up(high * 1.5)),
-        Measure::Memory => format!("{{ max: {}MiB, for: 1m }}", units_up(high * 1.3, 1_048_576.0)),
-        Measure::Read | Measure::Write => format!("{{ max: {}KiB/s, for: 1m }}", units_up(high * 2.0, 1024.0)),
-        _ => format!("{{ max: {}, within: {} }}", with_headroom(highest.value, 1.5), span(series.within)),
-    };
-    format!("    {key}: {bound}  # {seen}\n")
+        Measure::Threads => format!("{{ max: {}, for: 1m }}", with_headroom(most, 1.5)),
+        Measure::Cpu | Measure::CpuWait => format!("{{ max: {} cores, for: 30s }}", hundredths_up(most * 1.5)),
+        Measure::Memory => format!("{{ max: {}MiB, for: 1m }}", units_up(most * 1.3, 1_048_576.0)),
+        Measure::Read | Measure::Write => format!("{{ max: {}KiB/s, for: 1m }}", units_up(most * 2.0, 1024.0)),
+        _ => format!("{{ max: {}, within: {} }}", with_headroom(most, 1.5), duration(within)),
+    }
+}
+
+/// As policies write it: in one unit.
+fn duration(duration: Duration) -> String {
+    match (duration.as_secs(), duration.subsec_millis()) {
+        (secs, 0) if secs >= 60 && secs.is_multiple_of(60) => format!("{}m", secs / 60),
+        (secs, 0) => format!("{secs}s"),
+        _ => format!("{}ms", duration.as_millis()),
+    }
 }
 
 #[expect(
@@ -170,7 +181,7 @@ fn units_up(bytes: f64, unit: f64) -> u64 {
 }
 
 /// A plain name as it is, any other quoted: JSON's way is one of YAML's.
-fn yaml_name(name: &str) -> String {
+pub(crate) fn yaml_name(name: &str) -> String {
     let is_plain = name.starts_with(|c: char| c.is_ascii_alphabetic())
         && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'))
         && !matches!(

@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::{MatchReport, Subject};
 use crate::engine::Roster;
 use crate::event::clean;
+use crate::series::{HistoryReport, MeasuresReport};
 
 /// A little longer than the daemon lets a query wait, so that its own words arrive.
 const WITHIN: Duration = Duration::from_secs(8);
@@ -71,6 +72,23 @@ pub async fn status_as<T: DeserializeOwned>(socket: &Path) -> Result<T, AskError
 pub async fn group(socket: &Path, name: &str) -> Result<Roster, AskError> {
     let mut url = reqwest::Url::parse("http://procprobe/v1/group").map_err(|error| garbled(socket, &error))?;
     url.query_pairs_mut().append_pair("name", name);
+    get(socket, &format!("{}?{}", url.path(), url.query().unwrap_or_default())).await
+}
+
+/// `GET /v1/history`.
+pub async fn history(socket: &Path, name: &str, since: &str, step: Option<&str>) -> Result<HistoryReport, AskError> {
+    let mut url = reqwest::Url::parse("http://procprobe/v1/history").map_err(|error| garbled(socket, &error))?;
+    url.query_pairs_mut().append_pair("name", name).append_pair("since", since);
+    if let Some(step) = step {
+        url.query_pairs_mut().append_pair("step", step);
+    }
+    get(socket, &format!("{}?{}", url.path(), url.query().unwrap_or_default())).await
+}
+
+/// `GET /v1/measures`.
+pub async fn measures(socket: &Path, since: &str) -> Result<MeasuresReport, AskError> {
+    let mut url = reqwest::Url::parse("http://procprobe/v1/measures").map_err(|error| garbled(socket, &error))?;
+    url.query_pairs_mut().append_pair("since", since);
     get(socket, &format!("{}?{}", url.path(), url.query().unwrap_or_default())).await
 }
 

@@ -76,7 +76,8 @@ pub(super) fn stream(
     Body::from_stream(Chunks(receiver))
 }
 
-fn is_wanted(names: Option<&Glob>, line: &[u8]) -> bool {
+/// Its name matches.
+pub(super) fn is_wanted(names: Option<&Glob>, line: &[u8]) -> bool {
     #[derive(Deserialize)]
     struct Named<'a> {
         #[serde(borrow)]

@@ -5,6 +5,9 @@
 //! - `GET /v1/events?since=10m&name=GLOB&follow=true`: the local history, one event a line ([`events`]);
 //! - `GET /v1/peers`: everybody of the site, a [`PeersReport`];
 //! - `GET /v1/group?name=NAME`: the members of a group or job, with what each uses ([`Roster`]);
+//! - `GET /v1/history?name=NAME&since=1h&step=60s`: what a group or job used over that time, a [`HistoryReport`]; points are as far
+//!   apart as `step` says or farther, for there are [`crate::series::POINTS_MAX`] at most. `since` (1 h) and `step` may be left out;
+//! - `GET /v1/measures?since=24h`: all of them summed up over that time, a [`MeasuresReport`];
 //! - `GET /v1/alarms`: the alarms that are on, each as it was told last ([`AlarmsOn`]);
 //! - `GET /v1/match?pid=N`, or `?exe=..&args=..&user=..&comm=..&cgroup=..`: a [`MatchReport`].
 //!
@@ -43,6 +46,7 @@ use crate::logs::LogsReport;
 use crate::notify;
 use crate::outlet::Dropped;
 use crate::peers::{self, PeersReport};
+use crate::series::{self, HistoryReport, MeasuresReport};
 use crate::spool::{self, View};
 use crate::time::Wall;
 
@@ -79,6 +83,24 @@ pub enum Query {
         name: String,
         /// Where the answer goes; `None`: there is no such group.
         reply: oneshot::Sender<Option<Roster>>,
+    },
+    /// What a group or job used over some time.
+    History {
+        /// Its name.
+        name: String,
+        /// So far back.
+        since: Duration,
+        /// Points at least so far apart.
+        step: Option<Duration>,
+        /// Where the answer goes; `None`: there is no such group.
+        reply: oneshot::Sender<Option<HistoryReport>>,
+    },
+    /// What all of them used over some time, summed up.
+    Measures {
+        /// So far back.
+        since: Duration,
+        /// Where the answer goes.
+        reply: oneshot::Sender<MeasuresReport>,
     },
     /// The alarms that are on.
     Alarms {
@@ -143,6 +165,8 @@ pub struct StatusReport {
     /// The durable queue.
     #[serde(default)]
     pub spool: spool::Status,
+    /// The history of measures.
+    pub measures: series::Status,
     /// The other hosts of the site; absent where no peers are configured.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub peers: Option<peers::Summary>,

@@ -25,6 +25,9 @@ use crate::yaml::units;
 /// How long the pipeline may take; it answers between two records, so this is a daemon in trouble.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
+/// A history of measures that does not say since when.
+pub(super) const HOUR: Duration = Duration::from_hours(1);
+
 pub(super) fn router(queries: mpsc::Sender<Query>) -> Router {
     let histories = Histories { queries: queries.clone(), places: Arc::new(Semaphore::new(events::STREAMS)) };
     Router::new()
@@ -33,6 +36,8 @@ pub(super) fn router(queries: mpsc::Sender<Query>) -> Router {
         .route("/v1/match", get(matches))
         .route("/v1/peers", get(peers))
         .route("/v1/group", get(group))
+        .route("/v1/history", get(measured))
+        .route("/v1/measures", get(summed))
         .route("/v1/alarms", get(alarms))
         .fallback(async |uri: Uri| refuse(StatusCode::NOT_FOUND, &format!("there is no {}", clean(uri.path()))))
         .with_state(queries)
@@ -115,6 +120,61 @@ async fn group(State(queries): State<mpsc::Sender<Query>>, named: Result<Params<
     .await
 }
 
+/// The query string of a history of measures.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Measured {
+    name: String,
+    since: Option<String>,
+    step: Option<String>,
+}
+
+async fn measured(
+    State(queries): State<mpsc::Sender<Query>>,
+    measured: Result<Params<Measured>, QueryRejection>,
+) -> Response {
+    let Measured { name, since, step } = match measured {
+        Ok(Params(measured)) => measured,
+        Err(error) => return refuse(StatusCode::BAD_REQUEST, &clean(&error.body_text())),
+    };
+    let (since, step) = match (span("since", since.as_deref()), span("step", step.as_deref())) {
+        (Ok(since), Ok(step)) => (since.unwrap_or(HOUR), step),
+        (Err(why), _) | (_, Err(why)) => return refuse(StatusCode::BAD_REQUEST, &why),
+    };
+    let missing = format!("there is no group or job `{}`", clean(&name));
+    let (reply, answer) = oneshot::channel();
+    ask(&queries, Query::History { name, since, step, reply }, answer, |report| match report {
+        Some(report) => Json(report).into_response(),
+        None => refuse(StatusCode::NOT_FOUND, &missing),
+    })
+    .await
+}
+
+/// The query string of sums.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Summed {
+    since: Option<String>,
+}
+
+async fn summed(
+    State(queries): State<mpsc::Sender<Query>>,
+    summed: Result<Params<Summed>, QueryRejection>,
+) -> Response {
+    let since = match summed.map(|Params(Summed { since })| span("since", since.as_deref())) {
+        Ok(Ok(since)) => since.unwrap_or(HOUR),
+        Ok(Err(why)) => return refuse(StatusCode::BAD_REQUEST, &why),
+        Err(error) => return refuse(StatusCode::BAD_REQUEST, &clean(&error.body_text())),
+    };
+    let (reply, answer) = oneshot::channel();
+    ask(&queries, Query::Measures { since, reply }, answer, |report| Json(report).into_response()).await
+}
+
+/// A duration of the query string.
+pub(super) fn span(what: &str, text: Option<&str>) -> Result<Option<Duration>, String> {
+    text.map(units::duration).transpose().map_err(|why| format!("{what}: {}", clean(&why)))
+}
+
 async fn alarms(State(queries): State<mpsc::Sender<Query>>) -> Response {
     let (reply, answer) = oneshot::channel();
     ask(&queries, Query::Alarms { reply }, answer, |on| {
@@ -124,7 +184,7 @@ async fn alarms(State(queries): State<mpsc::Sender<Query>>) -> Response {
 }
 
 /// The events as they lie there, with the names of their alarms around them.
-fn told(on: &AlarmsOn) -> Vec<u8> {
+pub(super) fn told(on: &AlarmsOn) -> Vec<u8> {
     let mut body = format!("{{\"left_out\":{},\"alarms\":[", on.left_out).into_bytes();
     for (place, alarm) in on.alarms.iter().enumerate() {
         let named = json!({ "name": alarm.name, "instance": alarm.instance }).to_string();
@@ -201,6 +261,6 @@ async fn ask<T>(
     }
 }
 
-fn refuse(status: StatusCode, why: &str) -> Response {
+pub(super) fn refuse(status: StatusCode, why: &str) -> Response {
     (status, Json(json!({ "error": why }))).into_response()
 }

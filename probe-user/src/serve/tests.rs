@@ -8,7 +8,7 @@ use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixStream;
 
-use super::client::{Told, alarms, events, group, matches, status};
+use super::client::{Told, alarms, events, group, history, matches, measures, status};
 use super::events::STREAMS;
 use super::*;
 use crate::spool::{Class, Entry, Spool};
@@ -48,6 +48,14 @@ async fn answer_from(mut inbox: mpsc::Receiver<Query>, spool: Arc<Spool>) {
             Query::Group { name, reply } => {
                 let roster = Roster { name: name.clone(), members: 1, ..Roster::default() };
                 let _ = reply.send((name == "a b&c").then_some(roster));
+            }
+            Query::History { name, since, step, reply } => {
+                let step_seconds = step.map_or(since.as_secs_f64(), |step| step.as_secs_f64());
+                let report = HistoryReport { name: name.clone(), step_seconds, ..HistoryReport::default() };
+                let _ = reply.send((name == "a b&c").then_some(report));
+            }
+            Query::Measures { since, reply } => {
+                let _ = reply.send(MeasuresReport { from: since.as_secs().to_string(), ..MeasuresReport::default() });
             }
             Query::Alarms { reply } => {
                 let told = |name: &str, event: &'static str| ToldAlarm {
@@ -208,6 +216,21 @@ async fn members_and_alarms_are_told() {
         {"name": "a\"}", "instance": "}", "event": {"body": "x"}}, {"name": "b", "instance": "}", "event": {}},
     ]});
     assert_eq!(on, expected);
+}
+
+#[tokio::test]
+async fn histories_of_measures_are_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let (_server, socket) = serving(&dir);
+    assert_eq!(history(&socket, "a b&c", "90s", None).await.unwrap().step_seconds.to_bits(), 90_f64.to_bits());
+    assert_eq!(history(&socket, "a b&c", "2h", Some("1m")).await.unwrap().step_seconds.to_bits(), 60_f64.to_bits());
+    let missing = history(&socket, "no\nsuch", "1h", None).await.unwrap_err().to_string();
+    assert!(missing.contains("there is no group or job `no\\nsuch`"), "{missing}");
+    for (since, step, what) in [("soon", None, "since: "), ("1h", Some("x"), "step: ")] {
+        let refused = history(&socket, "a b&c", since, step).await.unwrap_err().to_string();
+        assert!(refused.contains(what), "{refused}");
+    }
+    assert_eq!(measures(&socket, "24h").await.unwrap().from, "86400");
 }
 
 #[tokio::test]

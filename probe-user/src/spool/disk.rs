@@ -8,7 +8,7 @@ use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 /// A directory of files, by name.
-pub(super) trait Disk: std::fmt::Debug {
+pub(crate) trait Disk: std::fmt::Debug {
     /// Names and lengths.
     fn list(&self) -> io::Result<Vec<(String, u64)>>;
     /// Makes an empty file, or empties one.
@@ -31,7 +31,7 @@ pub(super) trait Disk: std::fmt::Debug {
 
 /// A real directory.
 #[derive(Debug)]
-pub(super) struct Directory {
+pub(crate) struct Directory {
     path: PathBuf,
     names: File,
     /// Files that are written, kept open.
@@ -43,7 +43,7 @@ const OPEN_MAX: usize = 3;
 
 impl Directory {
     /// Makes the directory if it is missing.
-    pub(super) fn open(path: &Path) -> io::Result<Self> {
+    pub(crate) fn open(path: &Path) -> io::Result<Self> {
         DirBuilder::new().recursive(true).mode(0o700).create(path)?;
         Ok(Self { path: path.to_owned(), names: File::open(path)?, open: HashMap::new() })
     }

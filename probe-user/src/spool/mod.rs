@@ -19,12 +19,12 @@
 
 use serde::{Deserialize, Serialize};
 
-mod disk;
+pub(crate) mod disk;
 mod frame;
 mod front;
 mod inbox;
 mod mend;
-mod ram;
+pub(crate) mod ram;
 mod reader;
 mod room;
 mod segment;

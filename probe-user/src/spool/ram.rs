@@ -7,7 +7,7 @@ use super::disk::Disk;
 
 /// Files by name.
 #[derive(Debug, Default)]
-pub(super) struct Ram(BTreeMap<String, Vec<u8>>);
+pub(crate) struct Ram(BTreeMap<String, Vec<u8>>);
 
 impl Ram {
     fn file(&mut self, name: &str) -> io::Result<&mut Vec<u8>> {

@@ -9,6 +9,7 @@ use crate::config::values;
 use crate::engine::Processes;
 use crate::forward::{Endpoint, Protocol};
 use crate::policy::glob::Glob;
+use crate::series::Figure;
 use crate::{output, yaml};
 
 /// Which file a schema is of.
@@ -27,6 +28,17 @@ pub enum Format {
     Text,
     /// For programs
     Json,
+}
+
+/// How a report looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ReportFormat {
+    /// For people
+    Text,
+    /// For programs
+    Json,
+    /// For people who are not here: one page of HTML with charts, that needs nothing else
+    Html,
 }
 
 impl From<Format> for output::Format {
@@ -95,6 +107,11 @@ pub(super) fn past(text: &str) -> Result<String, String> {
 
 pub(super) fn name_glob(text: &str) -> Result<String, String> {
     Glob::name(text).map(|_| text.to_owned()).map_err(|error| error.to_string())
+}
+
+pub(super) fn measure(text: &str) -> Result<String, String> {
+    let names = || Figure::all().map(|figure| figure.measure().as_str()).collect::<Vec<_>>().join(", ");
+    Figure::named(text).map(|_| text.to_owned()).ok_or_else(|| format!("expected one of {}", names()))
 }
 
 pub(super) fn sample_interval(text: &str) -> Result<Duration, String> {

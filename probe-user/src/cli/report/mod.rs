@@ -1,44 +1,87 @@
-//! `procprobe report`: the local history summed up: alarms, jobs, processes, losses.
+//! `procprobe report`: the local history summed up: alarms, jobs, processes, losses, what groups used, and bounds that follow
+//! from that.
 //!
-//! It reads what `procprobe events --since` reads, once, and keeps sums alone: a long history takes time and no memory.
+//! It reads what `procprobe events --since` and `procprobe history` read, once, and keeps sums alone: a long history takes time and
+//! no memory.
 
+mod chart;
+mod groups;
+mod html;
 mod render;
 mod summary;
 mod told;
+mod used;
 
-use super::args::{Format, ReportArgs};
+use serde::Serialize;
+
+use super::args::{ReportArgs, ReportFormat};
 use super::{Exit, block_on, complain, print};
-use crate::serve::client::{self, Told};
+use crate::series::HistoryReport;
+use crate::serve::client::{self, AskError, Told};
 
-use self::summary::Adder;
+use self::groups::{Groups, Now};
+use self::summary::{Adder, Summary};
+
+/// Groups that a page has charts of.
+const CHARTS: usize = 12;
+
+/// All of it.
+#[derive(Debug, Serialize)]
+struct Whole {
+    #[serde(flatten)]
+    sum: Summary,
+    #[serde(flatten)]
+    groups: Groups,
+}
 
 pub(super) fn report(args: &ReportArgs) -> Exit {
+    match block_on(ask(args)) {
+        Ok(Ok(text)) => {
+            print(&text);
+            Exit::Well
+        }
+        Ok(Err(error)) => failed(&error.to_string()),
+        Err(error) => failed(&error.to_string()),
+    }
+}
+
+fn failed(why: &str) -> Exit {
+    complain(&format!("procprobe: {why}"));
+    Exit::NotWell
+}
+
+/// Why there is no report.
+#[derive(Debug, thiserror::Error)]
+enum ReportError {
+    /// The daemon cannot be asked.
+    #[error(transparent)]
+    Ask(#[from] AskError),
+    /// What came of it cannot be written.
+    #[error(transparent)]
+    Json(#[from] serde_json::Error),
+}
+
+async fn ask(args: &ReportArgs) -> Result<String, ReportError> {
     let told = Told { since: Some(args.since.clone()), name: None, follow: false };
     let mut adder = Adder::default();
     let take = |line: &[u8]| {
         adder.line(line);
         true
     };
-    let answered = block_on(client::events(&args.socket, &told, take));
-    let failed = match answered {
-        Ok(Ok(())) => None,
-        Ok(Err(error)) => Some(error.to_string()),
-        Err(error) => Some(error.to_string()),
-    };
-    if let Some(why) = failed {
-        complain(&format!("procprobe: {why}"));
-        return Exit::NotWell;
-    }
-    let sum = adder.summary();
-    match args.format {
-        Format::Text => print(&render::text(&args.since, &sum)),
-        Format::Json => match serde_json::to_string_pretty(&sum) {
-            Ok(json) => print(&format!("{json}\n")),
-            Err(error) => {
-                complain(&format!("procprobe: {error}"));
-                return Exit::NotWell;
+    client::events(&args.socket, &told, take).await?;
+    let measures = client::measures(&args.socket, &args.since).await?;
+    let now: Now = client::status_as(&args.socket).await?;
+    let whole = Whole { sum: adder.summary(), groups: groups::groups(measures, &now) };
+    Ok(match args.format {
+        ReportFormat::Text => render::text(&args.since, &whole.sum, &whole.groups),
+        ReportFormat::Json => format!("{}\n", serde_json::to_string_pretty(&whole)?),
+        ReportFormat::Html => {
+            let mut charts: Vec<HistoryReport> = Vec::new();
+            for name in whole.groups.names(CHARTS) {
+                // One that went with a reload meanwhile has no chart.
+                charts.extend(client::history(&args.socket, &name, &args.since, None).await.ok());
             }
-        },
-    }
-    Exit::Well
+            html::page(&args.since, &whole, &charts)
+        }
+    })
 }

@@ -2,12 +2,14 @@
 
 use std::fmt::Write as _;
 
+use super::groups::Groups;
 use super::summary::{Alarm, Job, Summary};
+use super::used;
 use crate::cli::words::{bytes, span, table};
 use crate::event::clean;
 
-/// One page: alarms, jobs, processes, losses, the daemon itself.
-pub(super) fn text(since: &str, sum: &Summary) -> String {
+/// One page: alarms, jobs, processes, groups, losses, the daemon itself.
+pub(super) fn text(since: &str, sum: &Summary, groups: &Groups) -> String {
     let mut page = String::new();
     let (first, last) = (sum.first.as_deref().unwrap_or("-"), sum.last.as_deref().unwrap_or("-"));
     let host = if sum.host.is_empty() { "this host".to_owned() } else { clean(&sum.host) };
@@ -23,6 +25,7 @@ pub(super) fn text(since: &str, sum: &Summary) -> String {
     alarms(&mut page, &sum.alarms);
     jobs(&mut page, &sum.jobs);
     processes(&mut page, sum);
+    used::text(&mut page, groups);
     let told: Vec<String> = sum
         .losses
         .iter()
@@ -46,7 +49,7 @@ pub(super) fn text(since: &str, sum: &Summary) -> String {
 }
 
 /// A time without its fraction of a second.
-fn short(time: &str) -> String {
+pub(super) fn short(time: &str) -> String {
     clean(time.split_once('.').map_or(time, |(seconds, _)| seconds).trim_end_matches('Z')).replace('T', " ")
 }
 
@@ -142,7 +145,7 @@ mod tests {
             "process.exit.code": 1, "process.memory.peak": 1 << 20});
         add("process.exit", "info", "", exe);
         add("agent.lost", "warning", "", json!({"where": "kernel", "reason": "ring_full", "count": 5}));
-        insta::assert_snapshot!(text("24h", &adder.summary()), @r"
+        insta::assert_snapshot!(text("24h", &adder.summary(), &Groups::default()), @r"
         web\x071, the last 24h: 9 events from 2026-11-22 01:02:03 to 2026-11-22 01:02:03
 
         ALARM            SEVERITY  FIRED  WAS ON  LONGEST  NOW
@@ -156,6 +159,8 @@ mod tests {
         PROGRAM        ENDED  CPU     PEAK MEMORY
         /bin/\x1b[31m  1      0.25 s  1.0 MiB
 
+        suggested bounds: none, for less than an hour is known of every group
+
         lost or dropped: 5 at kernel (ring_full)
         daemon: starts 0, clean ends 0, reloads 0, refused ones 0, changes of what is left out 0; collectors out of reach 0, disk failures 0
         ");
@@ -163,12 +168,14 @@ mod tests {
 
     #[test]
     fn nothing_happened() {
-        insta::assert_snapshot!(text("10m", &Adder::default().summary()), @r"
+        insta::assert_snapshot!(text("10m", &Adder::default().summary(), &Groups::default()), @r"
         this host, the last 10m: 0 events from - to -
 
         no alarms
 
         processes that were told: 0 started, 0 ended, 0 of these within a second; 0 failed, 0 killed by a signal, 0 by the OOM killer; 0.00 s of CPU
+
+        suggested bounds: none, for less than an hour is known of every group
 
         lost or dropped: nothing
         daemon: starts 0, clean ends 0, reloads 0, refused ones 0, changes of what is left out 0; collectors out of reach 0, disk failures 0

@@ -36,6 +36,7 @@ pub(super) fn text(report: &Value) -> String {
     }
     peers::site(&mut page, &report["peers"]);
     ways::spool(&mut page, &report["spool"]);
+    ways::measures(&mut page, &report["measures"]);
     for destination in list(&report["notify"]) {
         ways::destination(&mut page, destination);
     }
@@ -91,7 +92,7 @@ fn agent(page: &mut String, agent: &Value, engine: &Value) {
         let _ = writeln!(page, "pins: {}", clean(path));
     }
     if let Some(address) = agent["http"].as_str() {
-        let _ = writeln!(page, "metrics: http://{}/metrics", clean(address));
+        let _ = writeln!(page, "page: http://{}/ (metrics: /metrics)", clean(address));
     }
     for note in list(&agent["degraded"]) {
         let _ = writeln!(page, "degraded: {}", word(note));
@@ -206,6 +207,8 @@ mod tests {
                 "metrics": {"every": 15.0, "healthy": false, "sent": 12, "waiting": 3, "last_error": "http://c/: HTTP 503"}}],
             "spool": {"bytes": 2048, "max_bytes": 1 << 20, "unwritten": 3, "failing": "No space left on device",
                 "failing_seconds": 200.0},
+            "measures": {"bytes": 3072, "max_bytes": 64 << 20, "groups": 2, "groups_left_out": 1, "seconds_reach": 2400.0,
+                "minutes_reach": 172_800.0, "short": true, "lost_blocks": 4, "failing": "No space left on device"},
             "notify": [{"name": "ops", "kind": "webhook", "url": "https://h/", "healthy": false, "pending": 2, "sent": 1,
                     "failed": 0, "last_error": "HTTP 500"},
                 {"name": "pager", "kind": "alertmanager", "url": "http://a/", "healthy": true, "pending": 0, "active": 3,
@@ -238,6 +241,7 @@ mod tests {
             http://c/: HTTP 503
           token_file /t: empty
         spool: 2.0 KiB of 1.0 MiB on disk; cannot be written for 3m20s, 3 events wait in memory: No space left on device
+        measures: of 2 groups, 1 without room; 3.0 KiB of 64.0 MiB on disk; each second for 40m, each minute for 2d; the oldest went for want of room; 4 blocks lost; cannot be written: No space left on device
         notify ops (webhook https://h/): does not take alarms; 1 sent, 2 waiting, 0 refused
           HTTP 500
         notify pager (alertmanager http://a/): takes alarms; 9 sent, 0 waiting, 0 refused, 3 on

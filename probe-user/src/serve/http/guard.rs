@@ -1,11 +1,12 @@
 //! Who is answered: whoever has the token, or where there is none, whoever asks for this host by its own names.
 
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use axum::body::Body;
 use axum::http::header::{AUTHORIZATION, HOST, WWW_AUTHENTICATE};
-use axum::http::{HeaderMap, HeaderValue, Response, StatusCode};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use ring::hmac::{self, HMAC_SHA256, Key, Tag};
 use ring::rand::SystemRandom;
 
@@ -13,6 +14,8 @@ use ring::rand::SystemRandom;
 #[derive(Debug, Default)]
 pub(super) struct Guard {
     wanted: Mutex<Wanted>,
+    /// Counts what was wanted: who was let in by something else is to ask again.
+    turn: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -31,6 +34,15 @@ struct Token {
     tag: Tag,
 }
 
+/// What browsers say of where a request comes from.
+const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+
+impl Token {
+    fn is(&self, presented: &[u8]) -> bool {
+        hmac::verify(&self.key, presented, self.tag.as_ref()).is_ok()
+    }
+}
+
 /// Why somebody is not answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Refusal {
@@ -38,12 +50,23 @@ pub(super) enum Refusal {
     Token,
     /// Asked for another host.
     Host,
+    /// A page of somebody else asks, by a browser that says so.
+    Page,
 }
 
 impl Guard {
     /// Another token from now on, or none.
     pub(super) fn set_token(&self, token: Option<&str>) {
-        let wanted = match token.map(|token| (Key::generate(HMAC_SHA256, &SystemRandom::new()), token)) {
+        let mut present = self.wanted.lock().unwrap_or_else(PoisonError::into_inner);
+        let stays = match (&*present, token) {
+            (Wanted::Nothing, None) => true,
+            (Wanted::Token(old), Some(token)) => old.is(token.as_bytes()),
+            _ => false,
+        };
+        if stays {
+            return;
+        }
+        *present = match token.map(|token| (Key::generate(HMAC_SHA256, &SystemRandom::new()), token)) {
             None => Wanted::Nothing,
             Some((Ok(key), token)) => {
                 let tag = hmac::sign(&key, token.as_bytes());
@@ -52,16 +75,30 @@ impl Guard {
             // The system has no random numbers.
             Some((Err(_), _)) => Wanted::Refused,
         };
-        *self.wanted.lock().unwrap_or_else(PoisonError::into_inner) = wanted;
+        self.turn.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Another number means that another token is in force.
+    pub(super) fn turn(&self) -> u64 {
+        self.turn.load(Ordering::Relaxed)
+    }
+
+    /// No token is asked for.
+    pub(super) fn is_open(&self) -> bool {
+        matches!(&*self.wanted.lock().unwrap_or_else(PoisonError::into_inner), Wanted::Nothing)
     }
 
     pub(super) fn check(&self, headers: &HeaderMap) -> Result<(), Refusal> {
+        // It could not read the answer, but hold as many connections as there are.
+        if headers.get(FETCH_SITE).is_some_and(|site| site != "same-origin" && site != "none") {
+            return Err(Refusal::Page);
+        }
         match &*self.wanted.lock().unwrap_or_else(PoisonError::into_inner) {
             Wanted::Nothing if is_own_name(headers.get(HOST)) => Ok(()),
             Wanted::Nothing => Err(Refusal::Host),
             Wanted::Token(token) => {
                 let presented = bearer(headers).ok_or(Refusal::Token)?;
-                hmac::verify(&token.key, presented, token.tag.as_ref()).map_err(|_| Refusal::Token)
+                if token.is(presented) { Ok(()) } else { Err(Refusal::Token) }
             }
             Wanted::Refused => Err(Refusal::Token),
         }
@@ -78,6 +115,7 @@ impl Refusal {
                 StatusCode::MISDIRECTED_REQUEST,
                 "without http.token_file this answers only to an IP address or localhost as the host's name\n",
             ),
+            Self::Page => (StatusCode::FORBIDDEN, "pages of others are not answered\n"),
         };
         let mut response = Response::new(Body::from(why));
         *response.status_mut() = status;
@@ -143,5 +181,27 @@ mod tests {
             check(None, ("host", other), Err(Refusal::Host));
         }
         check(None, ("x", "y"), Ok(()));
+    }
+
+    #[test]
+    fn another_token_is_another_turn() {
+        let guard = Guard::default();
+        let mut turns = vec![guard.turn()];
+        for token in [None, Some("a"), Some("a"), Some("b"), None] {
+            guard.set_token(token);
+            turns.push(guard.turn());
+        }
+        assert_eq!(turns, [0, 0, 1, 1, 2, 3]);
+    }
+
+    #[test]
+    fn pages_of_others_are_refused() {
+        for own in ["same-origin", "none"] {
+            check(None, ("sec-fetch-site", own), Ok(()));
+        }
+        for other in ["cross-site", "same-site", "", "ü"] {
+            check(None, ("sec-fetch-site", other), Err(Refusal::Page));
+            check(Some("hunter2"), ("sec-fetch-site", other), Err(Refusal::Page));
+        }
     }
 }

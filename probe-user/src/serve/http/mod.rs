@@ -1,5 +1,5 @@
-//! What the daemon shows over TCP, read-only: `GET /metrics` for Prometheus and `GET /health` for whoever restarts or
-//! balances.
+//! What the daemon shows over TCP, read-only: `GET /metrics` for Prometheus, `GET /health` for whoever restarts or balances, and
+//! `GET /` for people: a page ([`page`]) with what it shows ([`live`], [`answers`]).
 //!
 //! - It runs on a thread and a runtime of its own: a large or slow answer keeps no record waiting, and a pipeline that does
 //!   not answer is told by one that does. The thread starts after the daemon gave up its capabilities, and so has none;
@@ -7,12 +7,20 @@
 //! - Nothing is computed unless somebody asks; then the pipeline is asked as `procprobe status` asks it ([`super::Query`]).
 //! - Without a token it listens on loopback only, which the configuration sees to, and answers only to the names of this
 //!   host itself: a page in a browser that has its own name resolve to 127.0.0.1 gets nothing ([`guard`]).
-//! - Clients may be hostile: so many connections, each so long, one request each, so long to send its head, so large.
+//! - Clients may be hostile: so many connections, each so long, one request each, so long to send its head, so large. Who
+//!   looks at the page stays on, in a place of its own ([`seat`]), so that viewers keep no Prometheus out.
+//! - Without a token it shows nothing that an account on this host does not give to see ([`open`]).
 //! - A port that is taken, or a token that cannot be read, is a degradation and no reason to watch nothing: it is told, and
 //!   tried again at each reload.
 
+mod answers;
+mod ask;
 mod guard;
+mod live;
+mod open;
+mod page;
 mod routes;
+mod seat;
 #[cfg(test)]
 mod tests;
 
@@ -23,15 +31,17 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use axum::Router;
+use axum::{Extension, Router};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use rustix::net::sockopt::set_tcp_user_timeout;
 use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, mpsc, oneshot};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep};
 
 use self::guard::Guard;
+use self::seat::Seat;
 use super::Query;
 use crate::config;
 use crate::post::secret;
@@ -54,10 +64,16 @@ struct Times {
     connection: Duration,
     /// The pipeline. What asks gives up after 10 s by default (Prometheus) or sooner, and should hear of it.
     answer: Duration,
+    /// Whoever looks, to take what was sent.
+    viewer: Duration,
 }
 
-const TIMES: Times =
-    Times { head: Duration::from_secs(5), connection: Duration::from_secs(30), answer: Duration::from_secs(4) };
+const TIMES: Times = Times {
+    head: Duration::from_secs(5),
+    connection: Duration::from_secs(30),
+    answer: Duration::from_secs(4),
+    viewer: live::PATIENCE,
+};
 
 /// The listener, whether it could be opened or not.
 #[derive(Debug)]
@@ -134,7 +150,7 @@ impl Http {
     /// Why it does not, where it should.
     pub fn note(&self) -> Option<String> {
         match &self.state {
-            State::Failed(why) => Some(format!("no metrics over HTTP: {why}")),
+            State::Failed(why) => Some(format!("no page and no metrics over HTTP: {why}")),
             State::Off | State::Bound(_) | State::Serving(_) => None,
         }
     }
@@ -164,7 +180,7 @@ impl Http {
     fn serve_within(&mut self, queries: &mpsc::Sender<Query>, times: Times) {
         match std::mem::replace(&mut self.state, State::Off) {
             State::Bound(listener) => {
-                let router = routes::router(queries.clone(), Arc::clone(&self.guard), times.answer);
+                let router = routes::router(queries.clone(), Arc::clone(&self.guard), times.answer, times.viewer);
                 self.state = start(listener, router, times)
                     .map_or_else(|error| State::Failed(error.to_string()), State::Serving);
             }
@@ -214,10 +230,13 @@ async fn accept(listener: tokio::net::TcpListener, router: Router, times: Times)
         let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
         match listener.accept().await {
             Ok((stream, _)) => {
-                let router = router.clone();
+                let seat = Seat::new(place, Instant::now() + times.connection);
+                let router = router.clone().layer(Extension(seat.clone()));
                 tokio::spawn(async move {
-                    let _ = timeout(times.connection, converse(stream, router, times)).await;
-                    drop(place);
+                    tokio::select! {
+                        () = converse(stream, router, times) => {}
+                        () = seat.over() => {}
+                    }
                 });
             }
             Err(error) => {
@@ -230,6 +249,11 @@ async fn accept(listener: tokio::net::TcpListener, router: Router, times: Times)
 
 /// One request. What goes wrong is the client's affair.
 async fn converse(stream: TcpStream, router: Router, times: Times) {
+    // A viewer whose network is gone takes nothing and says nothing.
+    let unheard = u32::try_from(times.connection.as_millis()).unwrap_or(u32::MAX);
+    if let Err(error) = set_tcp_user_timeout(&stream, unheard) {
+        tracing::debug!(%error, "an HTTP client that goes away unheard is noticed late");
+    }
     let mut server = http1::Builder::new();
     server.timer(TokioTimer::new()).header_read_timeout(times.head);
     server.max_buf_size(HEAD_MAX).max_headers(HEADERS_MAX).keep_alive(false);

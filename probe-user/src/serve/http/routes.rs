@@ -6,44 +6,65 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
-use axum::http::{HeaderValue, Response, StatusCode};
-use axum::middleware::{Next, from_fn_with_state};
+use axum::http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+};
+use axum::http::{HeaderName, HeaderValue, Response, StatusCode};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::IntoResponse as _;
 use axum::routing::get;
 use serde_json::json;
-use tokio::sync::{mpsc, oneshot};
-use tokio::time::timeout;
+use tokio::sync::mpsc;
 
+use super::answers::{self, Answers};
+use super::ask::Pipeline;
 use super::guard::Guard;
+use super::live::{self, Live};
+use super::page;
 use crate::metrics::{self, text};
-use crate::serve::{Query, StatusReport};
+use crate::serve::Query;
 
-#[derive(Clone)]
-struct Pipeline {
-    queries: mpsc::Sender<Query>,
-    within: Duration,
-}
+/// Nothing that goes out is kept, guessed at, framed, or read by pages of others; the page brings its own policy for contents.
+const HEADERS: [(HeaderName, &str); 7] = [
+    (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (CACHE_CONTROL, "no-store"),
+    (REFERRER_POLICY, "no-referrer"),
+    (X_FRAME_OPTIONS, "DENY"),
+    (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+    (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+    (CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),
+];
 
-pub(super) fn router(queries: mpsc::Sender<Query>, guard: Arc<Guard>, within: Duration) -> Router {
-    Router::new()
+pub(super) fn router(queries: mpsc::Sender<Query>, guard: Arc<Guard>, within: Duration, patience: Duration) -> Router {
+    let pipeline = Pipeline::new(queries, within);
+    let live = Live::new(pipeline.clone(), Arc::clone(&guard), patience);
+    let answers = Answers::new(pipeline.clone(), Arc::clone(&guard));
+    let guarded = Router::new()
         .route("/metrics", get(show_metrics))
         .route("/health", get(health))
-        .fallback(async || (StatusCode::NOT_FOUND, "there are /metrics and /health\n"))
-        .with_state(Pipeline { queries, within })
-        .layer(from_fn_with_state(guard, guarded))
+        .with_state(pipeline)
+        .route("/v1/live", get(live::live).with_state(live))
+        .merge(answers::router(answers))
+        .fallback(async || (StatusCode::NOT_FOUND, "there are /, /metrics, /health and /v1/...\n"))
+        .layer(from_fn_with_state(guard, guarded));
+    // The page itself is the same text for everybody, and it is where a token is asked for.
+    Router::new().route("/", get(page::page)).merge(guarded).layer(from_fn(sealed))
 }
 
-/// Nobody gets further without being let in, and nothing that goes out is kept, guessed at or executed.
+/// Nobody gets further without being let in.
 async fn guarded(State(guard): State<Arc<Guard>>, request: Request, next: Next) -> Response<Body> {
-    let mut response = match guard.check(request.headers()) {
+    match guard.check(request.headers()) {
         Ok(()) => next.run(request).await,
         Err(refusal) => refusal.response(),
-    };
+    }
+}
+
+async fn sealed(request: Request, next: Next) -> Response<Body> {
+    let mut response = next.run(request).await;
     let headers = response.headers_mut();
-    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"));
+    for (name, value) in HEADERS {
+        headers.entry(name).or_insert(HeaderValue::from_static(value));
+    }
     response
 }
 
@@ -64,20 +85,4 @@ async fn health(State(pipeline): State<Pipeline>) -> Response<Body> {
     };
     let status = if reasons.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, axum::Json(json!({ "healthy": reasons.is_empty(), "reasons": reasons }))).into_response()
-}
-
-impl Pipeline {
-    /// What `procprobe status` gets, or why not.
-    async fn status(&self) -> Result<StatusReport, String> {
-        let asked = async {
-            let (reply, answer) = oneshot::channel();
-            self.queries.send(Query::Status { reply }).await.ok()?;
-            answer.await.ok()
-        };
-        match timeout(self.within, asked).await {
-            Ok(Some(report)) => Ok(report),
-            Ok(None) => Err("the daemon is ending".to_owned()),
-            Err(_) => Err(format!("the daemon stands still: no answer within {:?}", self.within)),
-        }
-    }
 }

@@ -16,10 +16,15 @@ const SHORT: Times = Times {
     head: Duration::from_millis(200),
     connection: Duration::from_millis(1500),
     answer: Duration::from_millis(100),
+    viewer: Duration::from_millis(1500),
 };
 /// Nothing in a test is to end by itself.
-const LONG: Times =
-    Times { head: Duration::from_mins(1), connection: Duration::from_mins(1), answer: Duration::from_mins(1) };
+const LONG: Times = Times {
+    head: Duration::from_mins(1),
+    connection: Duration::from_mins(1),
+    answer: Duration::from_mins(1),
+    viewer: Duration::from_mins(1),
+};
 
 fn anywhere() -> config::Http {
     config::Http { listen: Some("127.0.0.1:0".parse().unwrap()), token_file: None }
@@ -90,7 +95,9 @@ async fn metrics_and_health_come_from_the_pipeline() {
     );
     check(&get(address, "/health").await, &["HTTP/1.1 200 OK\r\n", r#"{"healthy":true,"reasons":[]}"#]);
     for (head, expected) in [
-        ("GET / HTTP/1.1\r\nHost: localhost", "404 "),
+        ("GET /nothing HTTP/1.1\r\nHost: localhost", "404 "),
+        ("POST / HTTP/1.1\r\nHost: localhost", "405 "),
+        ("GET /metrics HTTP/1.1\r\nHost: localhost\r\nSec-Fetch-Site: cross-site", "403 "),
         ("POST /metrics HTTP/1.1\r\nHost: localhost", "405 "),
         ("DELETE /health HTTP/1.1\r\nHost: localhost", "405 "),
         ("GET /metrics HTTP/1.1\r\nHost: evil.example", "421 "),
@@ -98,6 +105,30 @@ async fn metrics_and_health_come_from_the_pipeline() {
     ] {
         check(&raw(address, head).await, &[&format!("HTTP/1.1 {expected}"), "nosniff"]);
     }
+}
+
+#[tokio::test]
+async fn the_page_is_sealed() {
+    let queries = pipeline(Status::default());
+    let (_http, address) = serving(&anywhere(), &queries, LONG);
+    let page = get(address, "/").await;
+    check(
+        &page,
+        &[
+            "HTTP/1.1 200 OK\r\n",
+            "content-type: text/html; charset=utf-8\r\n",
+            "x-content-type-options: nosniff\r\n",
+            "cache-control: no-store\r\n",
+            "referrer-policy: no-referrer\r\n",
+            "x-frame-options: DENY\r\n",
+            "cross-origin-resource-policy: same-origin\r\n",
+            "content-security-policy: default-src 'none'; script-src 'sha256-",
+            "connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'\r\n",
+        ],
+    );
+    assert!(!page.contains("unsafe-"), "{page}");
+    let data = get(address, "/v1/alarms").await;
+    check(&data, &["nosniff", "content-security-policy: default-src 'none'; frame-ancestors 'none'\r\n", "DENY"]);
 }
 
 #[tokio::test]
@@ -131,10 +162,12 @@ async fn with_a_token_nobody_else_is_answered() {
         raw(address, &format!("GET {path} HTTP/1.1\r\nHost: any.example\r\nAuthorization: Bearer {token}")).await
     };
     check(&with("/metrics", "first").await, &["HTTP/1.1 200 "]);
-    for path in ["/metrics", "/health", "/nothing"] {
+    for path in ["/metrics", "/health", "/nothing", "/v1/live", "/v1/alarms", "/v1/events", "/v1/group?name=a"] {
         check(&with(path, "second").await, &["HTTP/1.1 401 ", "www-authenticate: Bearer"]);
         check(&get(address, path).await, &["HTTP/1.1 401 "]);
     }
+    // The page is where a token is asked for; it says nothing of this host.
+    check(&get(address, "/").await, &["HTTP/1.1 200 ", "<!doctype html>"]);
     token(&folder, "second\n");
     http.reload(&settings, &queries);
     assert_eq!(http.address(), Some(address), "the port stays");
@@ -156,7 +189,7 @@ async fn a_port_that_is_taken_is_told_and_tried_again() {
     let mut http = Http::bind(&settings);
     http.serve(&queries);
     assert_eq!(http.address(), None);
-    check(&http.note().unwrap(), &["no metrics over HTTP", &address.to_string(), "in use", "reload"]);
+    check(&http.note().unwrap(), &["no page and no metrics over HTTP", &address.to_string(), "in use", "reload"]);
     http.reload(&settings, &queries);
     assert!(http.note().is_some(), "still taken");
     drop(taken);

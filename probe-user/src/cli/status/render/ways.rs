@@ -47,6 +47,31 @@ fn metrics(page: &mut String, metrics: &Value) {
     }
 }
 
+/// `measures: of 12 groups; 3.0 KiB of 64.0 MiB on disk; each second for 1h, each minute for 7d`
+pub(super) fn measures(page: &mut String, measures: &Value) {
+    let Some(most) = measures["max_bytes"].as_f64() else { return };
+    let held = measures["bytes"].as_f64().unwrap_or(0.0);
+    let left_out = measures["groups_left_out"].as_u64().map(|groups| format!(", {groups} without room"));
+    let mut words = vec![format!("of {} groups{}", measures["groups"], left_out.unwrap_or_default())];
+    words.push(format!("{} of {} on disk", bytes(held), bytes(most)));
+    let reach = |key: &str| measures[key].as_f64().map(span);
+    match (reach("seconds_reach"), reach("minutes_reach")) {
+        (Some(seconds), Some(minutes)) => words.push(format!("each second for {seconds}, each minute for {minutes}")),
+        (Some(seconds), None) => words.push(format!("each second for {seconds}")),
+        (None, _) => {}
+    }
+    if measures["short"].as_bool() == Some(true) {
+        words.push("the oldest went for want of room".to_owned());
+    }
+    if let Some(lost) = measures["lost_blocks"].as_u64() {
+        words.push(format!("{lost} blocks lost"));
+    }
+    if let Some(why) = measures["failing"].as_str() {
+        words.push(format!("cannot be written: {}", clean(why)));
+    }
+    let _ = writeln!(page, "measures: {}", words.join("; "));
+}
+
 pub(super) fn spool(page: &mut String, spool: &Value) {
     let Some(most) = spool["max_bytes"].as_f64() else { return };
     let held = spool["bytes"].as_f64().unwrap_or(0.0);
