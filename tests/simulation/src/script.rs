@@ -282,7 +282,7 @@ impl Script {
     fn cut(&mut self, chance: &mut Chance, from: u64, ways: Ways) -> u64 {
         let until = from + chance.between(3 * SEC, 50 * SEC);
         self.network.cuts.push(Cut { from, until, ways });
-        self.end = until + 40 * SEC;
+        self.end = until + 120 * SEC;
         until
     }
 

@@ -7,7 +7,7 @@ use crate::time::KTime;
 use super::message::Told;
 use super::probe::Reason;
 use super::site::{Out, Site};
-use super::table::{Handle, ME, Standing};
+use super::table::{Handle, ME, Peer, Standing};
 use super::{Member, PeerId, Why};
 
 /// How often one is tried right after another one came back.
@@ -16,8 +16,6 @@ const HEALING_EVERY: Duration = Duration::from_millis(250);
 const SWEEP_EVERY: Duration = Duration::from_secs(15);
 /// Whoever is dead is told so at most so often by one node.
 const OBITUARY_EVERY: Duration = Duration::from_secs(1);
-/// Places that are tried to find one who is down.
-const TRIES: usize = 16;
 
 impl Site {
     /// Tries one who is down or left.
@@ -30,14 +28,20 @@ impl Site {
         if self.table.count(Standing::Down) + self.table.count(Standing::Left) == 0 {
             return;
         }
-        for _ in 0..TRIES {
-            let handle = Handle::try_from(self.random.below(self.table.places())).unwrap_or(ME);
-            let away =
-                self.table.get(handle).is_some_and(|peer| matches!(peer.standing, Standing::Down | Standing::Left));
-            if away && handle != ME && self.probes.iter().all(|probe| probe.target != handle) {
-                self.probe(now, handle, Reason::Heal, out);
-                return;
-            }
+        // Each of them as likely as any other, however many are there: the only one of a thousand must not wait for luck.
+        let is_away = |(handle, peer): &(Handle, &Peer)| {
+            *handle != ME
+                && matches!(peer.standing, Standing::Down | Standing::Left)
+                && self.probes.iter().all(|probe| probe.target != *handle)
+        };
+        let away = self.table.iter().filter(is_away).count();
+        if away == 0 {
+            return;
+        }
+        let nth = self.random.below(away);
+        let chosen = self.table.iter().filter(is_away).nth(nth).map(|(handle, _)| handle);
+        if let Some(handle) = chosen {
+            self.probe(now, handle, Reason::Heal, out);
         }
     }
 
@@ -110,7 +114,7 @@ impl Site {
             }
         }
         for handle in overdue {
-            let incarnation = self.table.get(handle).map_or(0, super::table::Peer::incarnation);
+            let incarnation = self.table.get(handle).map_or(0, Peer::incarnation);
             self.table.change(handle, |peer| peer.standing = Standing::Alive);
             self.miss(now, handle, incarnation, self.id(), Duration::ZERO, out);
         }
