@@ -72,7 +72,8 @@ function calendarOf() {
   let askedAt = 0;
   let told = [];
   const words = el("p", { class: "quiet", role: "status" });
-  const table = el("table", { class: "plain calendar" });
+  const caption = el("caption", { class: "unseen" }, "Runs of each job by day");
+  const table = el("table", { class: "plain calendar" }, caption);
   const node = el("section", { "aria-labelledby": "calendar-title" }, el("h2", { id: "calendar-title" }, `The last ${DAYS} days`), words, el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Calendar of runs" }, table));
 
   async function fetchTold(jobs) {
@@ -98,7 +99,7 @@ function calendarOf() {
       return el("tr", {}, el("th", { scope: "row" }, plain(name, 80)), ...cells,
         el("td", {}, row.next ? `◷ ${momentOf(row.next * 1000)}` : "-"));
     });
-    table.replaceChildren(el("caption", { class: "unseen" }, "Runs of each job by day"), el("thead", {}, head), el("tbody", {}, ...rows));
+    table.replaceChildren(caption, el("thead", {}, head), el("tbody", {}, ...rows));
     node.hidden = jobs.length === 0;
   }
 
