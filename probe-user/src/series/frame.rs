@@ -15,7 +15,6 @@ use super::run::{put, take};
 
 /// What a file begins with; the last byte is the version.
 pub(super) const FILE_HEADER: usize = 8;
-const VERSION: u8 = 1;
 
 /// Length of a frame without its payload.
 pub(super) const HEADER: usize = 48;
@@ -38,12 +37,10 @@ pub(super) enum Grain {
 impl Grain {
     /// The first bytes of such a file.
     pub(super) const fn header(self) -> [u8; FILE_HEADER] {
-        let [a, b, c, d, e, f] = *b"PPmeas";
-        let letter = match self {
-            Self::Seconds => b's',
-            Self::Minutes => b'm',
-        };
-        [a, b, c, d, e, f, letter, VERSION]
+        match self {
+            Self::Seconds => *b"PPmeass\x01",
+            Self::Minutes => *b"PPmeasm\x01",
+        }
     }
 }
 

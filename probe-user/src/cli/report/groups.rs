@@ -32,7 +32,8 @@ pub(super) struct Groups {
     /// Bounds that would not have fired.
     pub(super) suggested: Vec<Suggested>,
     /// All of it.
-    pub(super) groups: Vec<GroupSums>,
+    #[serde(rename = "groups")]
+    pub(super) all: Vec<GroupSums>,
 }
 
 /// What a group or job used.
@@ -104,7 +105,8 @@ struct Group {
 struct Bound {
     name: String,
     measure: String,
-    bound: String,
+    #[serde(rename = "bound")]
+    side: String,
     limit: f64,
     within_seconds: Option<f64>,
     /// It judges each process by itself.
@@ -116,7 +118,7 @@ impl Groups {
     pub(super) fn names(&self, most: usize) -> Vec<String> {
         let used = self.top_groups_by_cpu.iter().chain(&self.top_groups_by_memory).map(|consumer| &consumer.name);
         let mut names: Vec<String> = Vec::new();
-        for name in used.chain(self.groups.iter().map(|group| &group.name)) {
+        for name in used.chain(self.all.iter().map(|group| &group.name)) {
             if names.len() < most && !names.contains(name) {
                 names.push(name.clone());
             }
@@ -147,7 +149,7 @@ pub(super) fn groups(measures: MeasuresReport, now: &Now) -> Groups {
             suggested.push(Suggested { group: group.name.clone(), bounds });
         }
     }
-    Groups { top_groups_by_cpu, top_groups_by_memory, bounds_to_look_at, suggested, groups: measures.groups }
+    Groups { top_groups_by_cpu, top_groups_by_memory, bounds_to_look_at, suggested, all: measures.groups }
 }
 
 fn consumer(group: &GroupSums) -> Consumer {
@@ -185,7 +187,7 @@ fn advice(bound: &Bound, sum: &MeasureSum) -> Option<Advice> {
     if bound.limit <= 0.0 || bound.processes.is_some() {
         return None;
     }
-    let verdict = match bound.bound.as_str() {
+    let verdict = match bound.side.as_str() {
         "max" if sum.mean >= NEAR * bound.limit => "always near",
         "max" if sum.highest < FAR * bound.limit => "never near",
         // As many as there must be are as many as are wanted, mostly.
