@@ -201,9 +201,9 @@ impl World {
                 if self.slow {
                     self.now += 2;
                 }
-                let shelf =
-                    std::mem::replace(&mut self.shelf, Shelf::open(Ram::default(), 64 << 20, &mut Vec::new()).unwrap());
-                self.reopen(shelf.into_disk());
+                let empty = Shelf::open(Ram::default(), 64 << 20, &mut Vec::new()).unwrap();
+                let old = std::mem::replace(&mut self.shelf, empty);
+                self.reopen(old.into_disk());
             }
         }
     }
@@ -220,9 +220,9 @@ impl World {
     pub(super) fn answer(&mut self, group: usize, figure: usize, since: i64, step: i64) -> (Interval, i64, Vec<Point>) {
         let mut canvas = Canvas::new(GROUPS[group], self.standing, since, Some(step));
         let (span, step) = (canvas.span, canvas.step);
-        let played = self.shelf.play(span, &mut canvas).unwrap();
+        let told = self.shelf.play(span, &mut canvas).unwrap();
         let tail = self.recorder.tail(Some(GROUPS[group]));
-        let mut player = Player::of_seconds(&mut canvas, played);
+        let mut player = Player::of_seconds(&mut canvas, told);
         player.renumbered();
         player.interval(Interval { from: tail.from, to: tail.to });
         for (number, (name, runs)) in (0..).zip(&tail.groups) {
