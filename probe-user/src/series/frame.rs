@@ -203,7 +203,10 @@ mod tests {
         let bytes = frame(&[]);
         let expected =
             "50506631 00000000 00000000 00000000 00000000 02000000 10000000 2f000000 e803000000000000 1f04000000000000";
-        let shown: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        let shown = bytes.iter().fold(String::new(), |mut text, byte| {
+            let _ = std::fmt::Write::write_fmt(&mut text, format_args!("{byte:02x}"));
+            text
+        });
         let expected = expected.replace(' ', "");
         assert_eq!((&shown[..8], &shown[16..]), (&expected[..8], &expected[16..]));
         assert_eq!(&Grain::Minutes.header(), b"PPmeasm\x01");

@@ -245,7 +245,7 @@ mod tests {
         MeasuresReport { groups, ..MeasuresReport::default() }
     }
 
-    fn now(bounds: serde_json::Value) -> Now {
+    fn now(bounds: &serde_json::Value) -> Now {
         serde_json::from_value(json!({"engine": {"groups": [{"name": "web", "bounds": bounds}]}})).unwrap()
     }
 
@@ -265,7 +265,7 @@ mod tests {
             sum("oom_kills", 7_200.0, [0.0, 0.0, 0.0]),
             sum("from-tomorrow", 7_200.0, [0.0, 0.0, 1.0]),
         ];
-        let groups = groups(report(measures), &now(windows));
+        let groups = groups(report(measures), &now(&windows));
         insta::assert_snapshot!(yaml(&groups.suggested, 9), @r"
         groups:
           web:
@@ -281,7 +281,7 @@ mod tests {
 
     #[test]
     fn a_group_that_was_away_has_no_minimum() {
-        let groups = groups(report(vec![sum("count", 3_600.0, [0.0, 0.9, 1.0])]), &now(json!([])));
+        let groups = groups(report(vec![sum("count", 3_600.0, [0.0, 0.9, 1.0])]), &now(&json!([])));
         assert_eq!(groups.suggested[0].bounds[0].bound, "{ max: 3, for: 10s }");
         // Who is not in the policies any more gets no bounds.
         let nobody = super::groups(report(vec![sum("count", 3_600.0, [1.0; 3])]), &Now::default());
@@ -291,7 +291,7 @@ mod tests {
     #[test]
     fn bounds_that_are_always_near_or_never_are_told() {
         let check = |measure: &str, bound: serde_json::Value, values: [f64; 3], expected: Option<&str>| {
-            let groups = groups(report(vec![sum(measure, 3_600.0, values)]), &now(json!([bound])));
+            let groups = groups(report(vec![sum(measure, 3_600.0, values)]), &now(&json!([bound])));
             let verdict = groups.bounds_to_look_at.first().map(|advice| advice.verdict);
             assert_eq!(verdict, expected, "{measure} {bound} {values:?}");
         };

@@ -227,7 +227,9 @@ impl World {
         player.interval(Interval { from: tail.from, to: tail.to });
         for (number, (name, runs)) in (0..).zip(&tail.groups) {
             player.named(number, name);
-            runs.iter().for_each(|(figure, run)| player.run(figure.series(number), run));
+            for (figure, run) in runs {
+                player.run(figure.series(number), run);
+            }
         }
         player.end();
         let measure = Figure::all().nth(figure).unwrap().measure().as_str();
