@@ -220,7 +220,7 @@ mod tests {
         insta::assert_snapshot!(text(&report(), false, &TimeZone::UTC), @r"
         we\x1bb, 2025-11-24 16:00:00 to 2025-11-24 16:30:00, a value for each 1m
 
-        count  ▄▄▆▆██▄▄▆▆██▄▄▆▆██▄▄▆▆██▄▄▆▆██▄▄▆▆██▄▄▆▆██▄▄▆▆██▄▄▆▆██▄▄▆▆█
+        count  ▄▄▆▆██▄▄▆▆██▄▄▆▆██▄▄▆▆██▄▄▆▆██▄▄▆▆██▄▄▆▆██▄▄▆▆██▄▄▆▆██▄▄▆▆██
                1 to 4, 3 on average
         cpu                        ████████████████████
                always 0.50 cores; max 1.50 cores (warning)

@@ -15,7 +15,6 @@ use super::run::{put, take};
 
 /// What a file begins with; the last byte is the version.
 pub(super) const FILE_HEADER: usize = 8;
-const VERSION: u8 = 1;
 
 /// Length of a frame without its payload.
 pub(super) const HEADER: usize = 48;
@@ -38,12 +37,10 @@ pub(super) enum Grain {
 impl Grain {
     /// The first bytes of such a file.
     pub(super) const fn header(self) -> [u8; FILE_HEADER] {
-        let [a, b, c, d, e, f] = *b"PPmeas";
-        let letter = match self {
-            Self::Seconds => b's',
-            Self::Minutes => b'm',
-        };
-        [a, b, c, d, e, f, letter, VERSION]
+        match self {
+            Self::Seconds => *b"PPmeass\x01",
+            Self::Minutes => *b"PPmeasm\x01",
+        }
     }
 }
 
@@ -206,7 +203,10 @@ mod tests {
         let bytes = frame(&[]);
         let expected =
             "50506631 00000000 00000000 00000000 00000000 02000000 10000000 2f000000 e803000000000000 1f04000000000000";
-        let shown: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        let shown = bytes.iter().fold(String::new(), |mut text, byte| {
+            let _ = std::fmt::Write::write_fmt(&mut text, format_args!("{byte:02x}"));
+            text
+        });
         let expected = expected.replace(' ', "");
         assert_eq!((&shown[..8], &shown[16..]), (&expected[..8], &expected[16..]));
         assert_eq!(&Grain::Minutes.header(), b"PPmeasm\x01");

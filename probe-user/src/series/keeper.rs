@@ -280,14 +280,14 @@ impl Keeper {
 
 /// Plays the files, then what they do not have yet.
 fn play(files: &mut Files, span: Interval, tail: &Tail, sink: &mut impl Sink) {
-    let played = files.play(span, sink).unwrap_or_else(|error| {
+    let told = files.play(span, sink).unwrap_or_else(|error| {
         tracing::warn!(%error, "a part of the history of measures cannot be read");
         None
     });
     if tail.from >= tail.to {
         return;
     }
-    let mut player = Player::of_seconds(sink, played);
+    let mut player = Player::of_seconds(sink, told);
     player.renumbered();
     player.interval(Interval { from: tail.from, to: tail.to });
     for (group, (name, runs)) in (0..).zip(&tail.groups) {

@@ -112,11 +112,21 @@ impl<'a, S: Sink> Player<'a, S> {
         if let Some(played) = self.played.filter(|played| interval.from < *played) {
             if interval.from < played - OVERLAP {
                 self.sink.forget_from(interval.from);
+                self.skipped = i64::MIN;
             } else {
                 self.skipped = played;
             }
         }
         self.interval = Some(interval);
+    }
+
+    /// So long was told of, and what is of no use: that time was set back there still counts.
+    pub(super) fn pass(&mut self, span: Option<Interval>) {
+        self.renumbered();
+        if let Some(span) = span {
+            self.interval(span);
+            self.over();
+        }
     }
 
     /// A run of this interval.

@@ -127,6 +127,9 @@ pub struct Chunk {
     pub bytes: Vec<u8>,
 }
 
+/// Runs of a group's series.
+pub(super) type Runs = Vec<(Figure, Vec<u8>)>;
+
 /// What blocks do not have yet.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tail {
@@ -135,7 +138,7 @@ pub struct Tail {
     /// The same.
     pub to: i64,
     /// The group's name, and the runs of its series; each begins with what was known at `from`.
-    pub groups: Vec<(Arc<str>, Vec<(Figure, Vec<u8>)>)>,
+    pub groups: Vec<(Arc<str>, Runs)>,
 }
 
 impl Recorder {
@@ -155,15 +158,12 @@ impl Recorder {
     pub fn note(&mut self, place: usize, name: &Arc<str>, readings: &[Reading; Figure::COUNT]) {
         let Some(began) = self.began else { return };
         let second = u32::try_from(self.now - began).unwrap_or(u32::MAX);
-        let group = match self.places.get(&place) {
-            Some(group) => *group,
-            None => {
-                let group = self.admit(name, readings);
-                self.left_out += usize::from(group.is_none());
-                self.places.insert(place, group);
-                group
-            }
-        };
+        let group = self.places.get(&place).copied().unwrap_or_else(|| {
+            let group = self.admit(name, readings);
+            self.left_out += usize::from(group.is_none());
+            self.places.insert(place, group);
+            group
+        });
         let Some(group) = group else { return };
         for (figure, reading) in Figure::all().zip(readings) {
             if *reading == Reading::AsBefore {

@@ -87,8 +87,8 @@ impl<D: Disk> Shelf<D> {
                 continue;
             }
             if walked == Walked::Torn {
-                let lost = bytes - volume.bytes;
-                let what = format!("{}: {lost} bytes at its end are damaged, or were not written whole", volume.name);
+                let torn = bytes - volume.bytes;
+                let what = format!("{}: {torn} bytes at its end are damaged, or were not written whole", volume.name);
                 // A crash tears the last file of each kind.
                 if last.contains(&Some(volume.number)) {
                     tracing::info!("{what}");
@@ -241,17 +241,25 @@ impl<D: Disk> Shelf<D> {
     pub(super) fn play<S: Sink>(&mut self, span: Interval, sink: &mut S) -> io::Result<Option<i64>> {
         let begin = |volumes: &[Volume]| volumes.iter().filter_map(|volume| volume.span).map(|span| span.from).min();
         let since_seconds = begin(&self.seconds).unwrap_or(i64::MAX);
-        let touches = |volume: &&Volume| volume.span.is_some_and(|of| of.from < span.to && of.to > span.from);
+        let touches = |volume: &Volume| volume.span.is_some_and(|of| of.from < span.to && of.to > span.from);
         let mut player = Player::of_minutes(sink, since_seconds);
-        for volume in self.minutes.iter().filter(touches) {
-            self.damaged += volume.play(&self.disk, &mut player)?;
+        for volume in &self.minutes {
+            if touches(volume) {
+                self.damaged += volume.play(&self.disk, &mut player)?;
+            } else {
+                player.pass(volume.span);
+            }
         }
         player.renumbered();
         // Minutes are played up to where seconds begin, whatever the last of them was about.
-        let played = player.end().map(|played| played.min(since_seconds));
-        let mut player = Player::of_seconds(sink, played);
-        for volume in self.seconds.iter().filter(touches) {
-            self.damaged += volume.play(&self.disk, &mut player)?;
+        let told = player.end().map(|end| end.min(since_seconds));
+        let mut player = Player::of_seconds(sink, told);
+        for volume in &self.seconds {
+            if touches(volume) {
+                self.damaged += volume.play(&self.disk, &mut player)?;
+            } else {
+                player.pass(volume.span);
+            }
         }
         Ok(player.end())
     }
@@ -283,7 +291,9 @@ fn lay_out(block: &Block) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     for names in block.names.chunks(1_000) {
         let mut payload = Vec::new();
-        names.iter().for_each(|(group, name)| put_entry(*group, name.as_bytes(), &mut payload));
+        for (group, name) in names {
+            put_entry(*group, name.as_bytes(), &mut payload);
+        }
         frame::write(Kind::Names, (0, 0), interval, &payload, &mut bytes)?;
     }
     for (place, chunk) in (1..).zip(&block.chunks) {

@@ -36,6 +36,7 @@ proptest! {
     #[test]
     fn minutes_are_told_as_they_were(deeds in deeds(200, false), more in deeds(30, false)) {
         let mut world = World::new();
+        world.slow = true;
         for deed in deeds {
             world.act(deed);
         }

@@ -32,7 +32,8 @@ pub(super) struct Groups {
     /// Bounds that would not have fired.
     pub(super) suggested: Vec<Suggested>,
     /// All of it.
-    pub(super) groups: Vec<GroupSums>,
+    #[serde(rename = "groups")]
+    pub(super) all: Vec<GroupSums>,
 }
 
 /// What a group or job used.
@@ -104,7 +105,8 @@ struct Group {
 struct Bound {
     name: String,
     measure: String,
-    bound: String,
+    #[serde(rename = "bound")]
+    side: String,
     limit: f64,
     within_seconds: Option<f64>,
     /// It judges each process by itself.
@@ -116,7 +118,7 @@ impl Groups {
     pub(super) fn names(&self, most: usize) -> Vec<String> {
         let used = self.top_groups_by_cpu.iter().chain(&self.top_groups_by_memory).map(|consumer| &consumer.name);
         let mut names: Vec<String> = Vec::new();
-        for name in used.chain(self.groups.iter().map(|group| &group.name)) {
+        for name in used.chain(self.all.iter().map(|group| &group.name)) {
             if names.len() < most && !names.contains(name) {
                 names.push(name.clone());
             }
@@ -147,7 +149,7 @@ pub(super) fn groups(measures: MeasuresReport, now: &Now) -> Groups {
             suggested.push(Suggested { group: group.name.clone(), bounds });
         }
     }
-    Groups { top_groups_by_cpu, top_groups_by_memory, bounds_to_look_at, suggested, groups: measures.groups }
+    Groups { top_groups_by_cpu, top_groups_by_memory, bounds_to_look_at, suggested, all: measures.groups }
 }
 
 fn consumer(group: &GroupSums) -> Consumer {
@@ -185,7 +187,7 @@ fn advice(bound: &Bound, sum: &MeasureSum) -> Option<Advice> {
     if bound.limit <= 0.0 || bound.processes.is_some() {
         return None;
     }
-    let verdict = match bound.bound.as_str() {
+    let verdict = match bound.side.as_str() {
         "max" if sum.mean >= NEAR * bound.limit => "always near",
         "max" if sum.highest < FAR * bound.limit => "never near",
         // As many as there must be are as many as are wanted, mostly.
@@ -243,7 +245,7 @@ mod tests {
         MeasuresReport { groups, ..MeasuresReport::default() }
     }
 
-    fn now(bounds: serde_json::Value) -> Now {
+    fn now(bounds: &serde_json::Value) -> Now {
         serde_json::from_value(json!({"engine": {"groups": [{"name": "web", "bounds": bounds}]}})).unwrap()
     }
 
@@ -263,7 +265,7 @@ mod tests {
             sum("oom_kills", 7_200.0, [0.0, 0.0, 0.0]),
             sum("from-tomorrow", 7_200.0, [0.0, 0.0, 1.0]),
         ];
-        let groups = groups(report(measures), &now(windows));
+        let groups = groups(report(measures), &now(&windows));
         insta::assert_snapshot!(yaml(&groups.suggested, 9), @r"
         groups:
           web:
@@ -279,7 +281,7 @@ mod tests {
 
     #[test]
     fn a_group_that_was_away_has_no_minimum() {
-        let groups = groups(report(vec![sum("count", 3_600.0, [0.0, 0.9, 1.0])]), &now(json!([])));
+        let groups = groups(report(vec![sum("count", 3_600.0, [0.0, 0.9, 1.0])]), &now(&json!([])));
         assert_eq!(groups.suggested[0].bounds[0].bound, "{ max: 3, for: 10s }");
         // Who is not in the policies any more gets no bounds.
         let nobody = super::groups(report(vec![sum("count", 3_600.0, [1.0; 3])]), &Now::default());
@@ -289,7 +291,7 @@ mod tests {
     #[test]
     fn bounds_that_are_always_near_or_never_are_told() {
         let check = |measure: &str, bound: serde_json::Value, values: [f64; 3], expected: Option<&str>| {
-            let groups = groups(report(vec![sum(measure, 3_600.0, values)]), &now(json!([bound])));
+            let groups = groups(report(vec![sum(measure, 3_600.0, values)]), &now(&json!([bound])));
             let verdict = groups.bounds_to_look_at.first().map(|advice| advice.verdict);
             assert_eq!(verdict, expected, "{measure} {bound} {values:?}");
         };

@@ -144,8 +144,10 @@ fn pictures(page: &mut String, charts: &[HistoryReport]) {
             let latest = series.points.last().map_or(0.0, |point| point.2);
             let show = |value: f64| escape(&amount(&series.measure, (value * 100.0).round() / 100.0));
             let bounds = report.bounds.iter().filter(|bound| bound.measure == series.measure);
-            let bounds: String =
-                bounds.map(|bound| format!(", {} {}", escape(&bound.bound), show(bound.limit))).collect();
+            let bounds = bounds.fold(String::new(), |mut text, bound| {
+                let _ = write!(text, ", {} {}", escape(&bound.bound), show(bound.limit));
+                text
+            });
             let _ = writeln!(
                 page,
                 "<div class=\"card\"><h3>{} <span class=\"dim\">{} now, {} at most{bounds}</span></h3>{}\

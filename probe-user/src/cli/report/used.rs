@@ -91,7 +91,7 @@ mod tests {
             top_groups_by_memory: vec![job, web],
             bounds_to_look_at: vec![advice],
             suggested: vec![Suggested { group: "on".into(), bounds: vec![bound] }],
-            groups: Vec::new(),
+            all: Vec::new(),
         };
         let mut page = String::new();
         text(&mut page, &groups);

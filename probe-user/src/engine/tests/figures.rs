@@ -45,6 +45,7 @@ fn nothing_changes_without_a_mark() {
         8 sample
         9 exit 10 cpu=700
         10 sample
+        11 sample
         40";
     for line in script.lines() {
         world.play(line);
