@@ -10,6 +10,8 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
+use crate::event::Event;
+
 /// A process that a test started. Dropped, it is killed.
 #[derive(Debug)]
 pub struct Actor {
@@ -113,6 +115,22 @@ impl Drop for Actor {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// So many short processes with this mark, to their end; `actor` is the path of the actor. [`came_and_went`] finds them.
+pub fn come_and_go(actor: &str, count: usize, mark: &str) {
+    let mut parent = Actor::start(actor, &format!("spawn {count} 2 exit {{byte}}"), mark);
+    parent.told();
+    parent.finish();
+}
+
+/// How many starts and exits of these are in what `procprobe events` prints as JSON.
+pub fn came_and_went(printed: &[u8], mark: &str) -> (usize, usize) {
+    let text = String::from_utf8_lossy(printed);
+    let events = text.lines().filter_map(|line| serde_json::from_str(line).ok().map(Event));
+    let ours: Vec<Event> = events.filter(|event| event.has_arg(mark) && event.has_arg("exit")).collect();
+    let count = |is: fn(&Event) -> bool| ours.iter().filter(|event| is(event)).count();
+    (count(Event::is_start), count(Event::is_exit))
 }
 
 /// A policy that has the actors of one mode and mark as its group; `bounds` is YAML, one bound a line.

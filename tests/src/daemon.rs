@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::fs;
+use std::net::SocketAddr;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
@@ -277,6 +278,13 @@ impl Daemon {
         let output = self.command(&["status", "--format", "json"]);
         serde_json::from_slice(&output.stdout)
             .unwrap_or_else(|error| panic!("status: {error}: {output:?}\n{}", self.stream.describe()))
+    }
+
+    /// Where it answers over HTTP.
+    pub fn http_address(&self) -> SocketAddr {
+        let status = self.status();
+        let address = status["agent"]["http"].as_str().and_then(|address| address.parse().ok());
+        address.unwrap_or_else(|| panic!("not over HTTP: {status:#}"))
     }
 
     /// A `procprobe` command that speaks to this daemon.

@@ -9,10 +9,9 @@ use std::process::{Command, Output};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use procprobe_tests::actor::{Actor, group};
+use procprobe_tests::actor::{came_and_went, come_and_go, group};
 use procprobe_tests::collector::Collector;
 use procprobe_tests::daemon::{PATIENCE, binary};
-use procprobe_tests::event::Event;
 use procprobe_tests::home::wait_until;
 use procprobe_tests::image::Image;
 use procprobe_tests::mark;
@@ -179,17 +178,7 @@ fn start<'a>(node: &'a SpareHost, manifest: &Manifest) -> Pod<'a> {
 /// How many starts and exits of processes with this mark the history of the node has.
 fn told(pod: &Pod<'_>, mark: &str) -> (usize, usize) {
     let output = pod.exec(["/usr/bin/procprobe", "events", "--format", "json"]);
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let events = text.lines().filter_map(|line| serde_json::from_str(line).ok().map(Event));
-    let ours: Vec<Event> = events.filter(|event| event.has_arg(mark) && event.has_arg("exit")).collect();
-    let count = |is: fn(&Event) -> bool| ours.iter().filter(|event| is(event)).count();
-    (count(Event::is_start), count(Event::is_exit))
-}
-
-fn come_and_go(count: usize, mark: &str) {
-    let mut parent = Actor::start(ACTOR, &format!("spawn {count} 2 exit {{byte}}"), mark);
-    parent.told();
-    parent.finish();
+    came_and_went(&output.stdout, mark)
 }
 
 #[test]
@@ -214,7 +203,7 @@ fn a_pod_watches_its_node_sends_events_and_is_replaced_without_a_gap() {
     assert_eq!(report["agent"]["degraded"], json!([]), "{report}");
     let named = Command::new("uname").arg("--nodename").output().unwrap();
     assert_eq!(report["agent"]["host"], String::from_utf8_lossy(&named.stdout).trim(), "{report}");
-    come_and_go(20, &mark);
+    come_and_go(ACTOR, 20, &mark);
     wait_until("starts and exits of the node's processes", PATIENCE, || told(&first, &mark) == (20, 20));
     wait_until("events at the collector, by its name", PATIENCE, || {
         collector.accepted().iter().filter(|event| event.has_arg(&mark) && event.is_exit()).count() >= 20
@@ -224,9 +213,9 @@ fn a_pod_watches_its_node_sends_events_and_is_replaced_without_a_gap() {
 
     // Nobody reads these; the kernel's programs, pinned in the node's bpf file system, have them.
     assert!(node.has("/sys/fs/bpf/procprobe"));
-    come_and_go(20, &mark);
+    come_and_go(ACTOR, 20, &mark);
     let mut second = start(&node, &manifest);
-    come_and_go(20, &mark);
+    come_and_go(ACTOR, 20, &mark);
     wait_until("all starts and exits", PATIENCE, || told(&second, &mark) == (60, 60));
     let report = status(&second).unwrap_or_else(|| panic!("{}", second.said()));
     assert_eq!(report["agent"]["degraded"], json!([]), "{report}");

@@ -12,7 +12,7 @@ use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::Pid;
 use procprobe_tests::actor::{self, Actor};
 use procprobe_tests::collector::Down;
-use procprobe_tests::daemon::{Daemon, PATIENCE, Setup};
+use procprobe_tests::daemon::{PATIENCE, Setup};
 use procprobe_tests::mark;
 use procprobe_tests::prometheus::{Prometheus, lint};
 use procprobe_tests::web::{Answer, get};
@@ -22,13 +22,6 @@ const ACTOR: &str = env!("CARGO_BIN_EXE_actor");
 
 fn live(mark: &str) -> Actor {
     Actor::start(ACTOR, "sleep 600000", mark)
-}
-
-/// Where the daemon answers.
-fn address(daemon: &Daemon) -> SocketAddr {
-    let status = daemon.status();
-    let address = status["agent"]["http"].as_str().unwrap_or_else(|| panic!("not over HTTP: {status:#}"));
-    address.parse().unwrap()
 }
 
 fn secret(folder: &Path, text: &str) -> PathBuf {
@@ -60,7 +53,7 @@ fn prometheus_counts_the_processes_of_a_group() {
                   jobs:\n  backup: { match: { exe: /nonexistent }, schedule: '0 2 * * *', start_within: 15m }\n\
                   logs:\n  panics: { path: '/nonexistent/*.log', any: [Panic], lines: { max: 3, within: 1m } }\n";
     let daemon = Setup::new().http("127.0.0.1:0").policy(&format!("{policy}{others}")).start();
-    let address = address(&daemon);
+    let address = daemon.http_address();
     let prometheus =
         Prometheus::scrape(&format!("  - job_name: procprobe\n    static_configs: [{{ targets: ['{address}'] }}]\n"));
     let _one = live(&mark);
@@ -94,7 +87,7 @@ fn beyond_loopback_it_takes_a_token() {
     fs::write(&config, format!("http: {{ token_file: {} }}\n", token.display())).unwrap();
     fs::set_permissions(&config, fs::Permissions::from_mode(0o600)).unwrap();
     let daemon = Setup::new().http("0.0.0.0:0").args([Path::new("--config"), &config]).start();
-    let address = SocketAddr::new("127.0.0.1".parse().unwrap(), address(&daemon).port());
+    let address = SocketAddr::new("127.0.0.1".parse().unwrap(), daemon.http_address().port());
     let ask =
         |token: &str| -> Answer { get(address, "/metrics", &format!("Authorization: Bearer {token}\r\n")).unwrap() };
     assert_eq!((ask("first").status, ask("second").status), (200, 401));
@@ -129,7 +122,7 @@ fn a_port_that_is_taken_costs_the_metrics_alone() {
 #[test]
 fn a_pipeline_that_stands_still_is_unhealthy_until_it_goes_on() {
     let daemon = Setup::new().http("127.0.0.1:0").start();
-    let address = address(&daemon);
+    let address = daemon.http_address();
     healthy_as(address, 200);
     // The daemon's first thread alone, the pipeline's, is halted; SIGSTOP would halt all of them.
     let pipeline = Pid::from_raw(daemon.pid().cast_signed());

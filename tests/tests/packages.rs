@@ -9,9 +9,8 @@ use std::process::{Child, Command};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use procprobe_tests::actor::{Actor, group};
+use procprobe_tests::actor::{came_and_went, come_and_go, group};
 use procprobe_tests::daemon::PATIENCE;
-use procprobe_tests::event::Event;
 use procprobe_tests::home::wait_until;
 use procprobe_tests::mark;
 use procprobe_tests::packages::package;
@@ -140,17 +139,7 @@ fn asked(host: &SpareHost, what: &str) -> Option<Value> {
 /// How many starts and exits of processes with this mark the history has.
 fn told(host: &SpareHost, mark: &str) -> (usize, usize) {
     let output = host.command("procprobe").args(["events", "--format", "json"]).output().unwrap();
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let events = text.lines().filter_map(|line| serde_json::from_str(line).ok().map(Event));
-    let ours: Vec<Event> = events.filter(|event| event.has_arg(mark) && event.has_arg("exit")).collect();
-    let count = |is: fn(&Event) -> bool| ours.iter().filter(|event| is(event)).count();
-    (count(Event::is_start), count(Event::is_exit))
-}
-
-fn come_and_go(count: usize, mark: &str) {
-    let mut parent = Actor::start(ACTOR, &format!("spawn {count} 2 exit {{byte}}"), mark);
-    parent.told();
-    parent.finish();
+    came_and_went(&output.stdout, mark)
 }
 
 #[test]
@@ -174,14 +163,14 @@ fn a_life_of_the_package_from_installation_to_purge() {
     ));
     host.run("echo 'start_grace: 1s' >> /etc/procprobe/procprobe.yaml");
     let mut first = Service::start(&host);
-    come_and_go(20, &mark);
+    come_and_go(ACTOR, 20, &mark);
     host.run(format!("dpkg --install '{}'", deb(2).display()));
     assert!(host.run("cat /etc/procprobe/procprobe.yaml").contains("start_grace: 1s\n"), "what people wrote stays");
     first.stop();
     // Nobody reads these; the kernel's programs, which outlive the daemon, have them.
-    come_and_go(20, &mark);
+    come_and_go(ACTOR, 20, &mark);
     let mut second = Service::start(&host);
-    come_and_go(20, &mark);
+    come_and_go(ACTOR, 20, &mark);
     wait_until("all starts and exits", PATIENCE, || told(&host, &mark) == (60, 60));
     second.stop();
 

@@ -9,7 +9,7 @@ use std::path::Path;
 
 use procprobe_tests::actor::{self, Actor};
 use procprobe_tests::browser::Browser;
-use procprobe_tests::daemon::{Daemon, Setup};
+use procprobe_tests::daemon::Setup;
 use procprobe_tests::{mark, port};
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -21,13 +21,6 @@ const VIEWS: [&str; 5] = ["#/", "#/alarms", "#/jobs", "#/peers", "#/probe"];
 
 fn live(mark: &str) -> Actor {
     Actor::start(ACTOR, "sleep 600000", mark)
-}
-
-/// Where the daemon answers.
-fn address(daemon: &Daemon) -> SocketAddr {
-    let status = daemon.status();
-    let address = status["agent"]["http"].as_str().unwrap_or_else(|| panic!("not over HTTP: {status:#}"));
-    address.parse().unwrap()
 }
 
 /// A browser that has the page open, and has heard of the daemon.
@@ -56,7 +49,7 @@ fn a_kill_is_on_the_page_with_who_did_it_and_goes_when_it_is_mended() {
     let bounds = "count: { min: 2, severity: critical }\ncpu: { max: 2 cores }";
     let (one, two) = (live(&mark), live(&mark));
     let daemon = Setup::new().http("127.0.0.1:0").policy(&actor::group("app", "sleep", &mark, bounds)).start();
-    let browser = looking(address(&daemon), 1280, 900);
+    let browser = looking(daemon.http_address(), 1280, 900);
     browser.wait_for("two processes", &format!("/^app\\s+healthy\\s+2\\s/.test({})", row("app")));
     browser.wait_for("that nothing fires", "document.body.innerText.includes('Nothing fires')");
     go(&browser, "#/group/app");
@@ -151,7 +144,7 @@ fn hostile_names_are_letters_and_nothing_else() {
     let _named = Actor::start(ACTOR, "rename <b>\u{202e}</b> 600000", &mark);
     fs::write(&log, format!("Panic {markup} {turned}\n")).unwrap();
     let browser = Browser::start(1280, 900);
-    browser.open(&format!("http://{}/", address(&daemon)));
+    browser.open(&format!("http://{}/", daemon.http_address()));
     present(&browser, "hunter2");
     browser.wait_for("both alarms", "document.querySelectorAll('.firing .alarms > li').length === 2");
     browser.run("for (const each of document.querySelectorAll('summary')) each.click();");
@@ -234,7 +227,7 @@ fn a_token_is_asked_for_and_kept_in_the_tab_alone() {
     let mark = mark();
     let policy = actor::group("app", "sleep", &mark, "count: { max: 9 }");
     let daemon = Setup::new().http("0.0.0.0:0").policy(&policy).args([Path::new("--config"), &config]).start();
-    let at = SocketAddr::new("127.0.0.1".parse().unwrap(), address(&daemon).port());
+    let at = SocketAddr::new("127.0.0.1".parse().unwrap(), daemon.http_address().port());
     let browser = Browser::start(1280, 900);
     browser.open(&format!("http://{at}/#/group/app"));
     present(&browser, "wrong");
@@ -261,7 +254,7 @@ fn a_thousand_groups_are_quick_to_go_through() {
         );
     }
     let daemon = Setup::new().http("127.0.0.1:0").policy(&policy).start();
-    let browser = looking(address(&daemon), 1280, 900);
+    let browser = looking(daemon.http_address(), 1280, 900);
     browser.wait_for("all of them", "document.querySelector('.groups').getAttribute('aria-rowcount') === '1001'");
     let drawn = "document.querySelectorAll('.groups tbody tr:not(.spacer)').length";
     let few = |browser: &Browser| {
@@ -310,7 +303,7 @@ fn it_fits_a_phone_and_speaks_to_everybody() {
     let mark = mark();
     let daemon = furnished(&mark).start();
     let _one = live(&mark);
-    let browser = looking(address(&daemon), 1280, 900);
+    let browser = looking(daemon.http_address(), 1280, 900);
     for theme in ["light", "dark"] {
         browser.theme(theme);
         for view in VIEWS.into_iter().chain(["#/group/app"]) {
