@@ -1,5 +1,6 @@
 //! Keys and answers in, pictures out.
 
+mod hosts;
 mod pictures;
 mod random;
 mod steps;
