@@ -10,9 +10,11 @@
 //! and start time found there are those that were noted. When they are not although the process is watched, or when a
 //! group has more threads than one call can walk, the glance says that it is stale and the daemon takes a sample.
 //!
-//! The iterator's own walk over the tasks serves to be called often enough: each call does [`STEPS`] steps, whatever
-//! task it is called for, and the daemon stops reading at the [`GlanceEnd`]. Everything that the steps change lives in
-//! map memory, for the reason given in [`crate::task`]'s paths.
+//! The iterator's own walk over the tasks serves to be called often enough: each call passes over up to [`ASLEEP`]
+//! processes that did nothing and does [`STEPS`] steps, whatever task it is called for, and the daemon stops reading at
+//! the [`GlanceEnd`]. The next glance goes on with the same iterator where this one stopped, and with another where it
+//! ends: what task a call comes with never matters. Everything that the steps change lives in map memory, for the reason
+//! given in [`crate::task`]'s paths.
 
 use aya_ebpf::helpers::generated::bpf_seq_write;
 use core::ffi::c_void;
@@ -23,10 +25,13 @@ use crate::iter::{IterTask, header};
 use crate::maps::{ACCOUNTS, PROGRESS, Progress, ROSTER, RosterEntry, WATCHED};
 use crate::task::{NotedSignal, NotedTask, SignalStruct, Task, next_in_list, previous_in_list, rss_pages};
 
+/// Processes of one thread that one call passes over when they did nothing. Dear is the next call, which comes with a task
+/// of the iterator's own that nobody has touched for a second.
+const ASLEEP: u32 = 64;
 /// Steps in one call. All rows that they can write must fit the kernel's buffer of 32 KiB: a row takes three.
 const STEPS: u32 = 16;
 /// The number of a process that nobody has: the glance is over.
-const OVER: u32 = u32::MAX;
+pub(crate) const OVER: u32 = u32::MAX;
 
 /// Notes where a process is that a sample has just told of. `row` is its leader's.
 #[inline(always)]
@@ -38,6 +43,7 @@ pub(crate) fn enrol(leader: Task, signal: SignalStruct, row: &Usage, session: u6
             (*progress).sample = session;
             (*progress).met = 0;
             (*progress).stale = 0;
+            (*progress).next = OVER;
         }
         let index = (*progress).met;
         (*progress).met = index + 1;
@@ -76,25 +82,24 @@ enum Then {
 #[unsafe(link_section = "iter/task")]
 extern "C" fn glance(ctx: *mut IterTask) -> i32 {
     // SAFETY: the kernel calls with a valid context; the verifier knows its shape.
-    let (seq, session, task) = unsafe { ((*(*ctx).meta).seq, (*(*ctx).meta).session, (*ctx).task) };
+    let (seq, task) = unsafe { ((*(*ctx).meta).seq, (*ctx).task) };
     if task.is_null() {
         return 0;
     }
     let Some(progress) = PROGRESS.get_ptr_mut(0) else { return 0 };
     // SAFETY: the pointer is into the map and was checked; nothing else runs that uses it.
     unsafe {
-        if (*progress).glance != session {
-            (*progress).glance = session;
+        if (*progress).next == OVER {
             (*progress).next = 0;
             (*progress).at = 0;
             (*progress).thorough = 0;
         }
-        if (*progress).next == OVER {
-            return 0;
-        }
         if (&raw const (*progress).stale).read_volatile() != 0 || !still_there(progress) {
             end(progress, seq, Flags::STALE);
             return 0;
+        }
+        if (*progress).at == 0 && (*progress).thorough == 0 {
+            pass_over(progress);
         }
         for _ in 0..STEPS {
             if step(progress, seq) == Then::Rest {
@@ -122,6 +127,29 @@ unsafe fn still_there(progress: *mut Progress) -> bool {
         let signal = NotedSignal((*entry).signal);
         let is_in_a_list = next_in_list(previous_in_list(at)) == at;
         is_in_a_list && (at == signal.thread_head() || NotedTask::of_thread_node(at).signal() == signal.0)
+    }
+}
+
+/// Goes on to the next process that did something, or that has, or had, several threads. Nothing but the number of the
+/// process changes, so that the verifier has one state for each of [`ASLEEP`] turns.
+///
+/// # Safety
+/// `progress` is the map's value, and no process is being looked at.
+#[inline(always)]
+unsafe fn pass_over(progress: *mut Progress) {
+    // SAFETY: the caller vouches for `progress`; `entry` is into the map and checked. Volatile as in a step.
+    unsafe {
+        for _ in 0..ASLEEP {
+            let index = (&raw const (*progress).next).read_volatile();
+            if index >= (&raw const (*progress).met).read_volatile() {
+                return;
+            }
+            let Some(entry) = ROSTER.get_ptr_mut(index) else { return };
+            if (*entry).alone == 0 || NotedTask((*entry).leader).cpu_ns() != (*entry).cpu_ns {
+                return;
+            }
+            (&raw mut (*progress).next).write_volatile(index + 1);
+        }
     }
 }
 

@@ -121,10 +121,8 @@ pub(crate) struct Progress {
     pub(crate) sample: u64,
     /// Processes that it met; those beyond the cap are not in the roster.
     pub(crate) met: u32,
-    /// Index of the process that the glance is at.
+    /// Index of the process that the glance is at; [`crate::glance::OVER`] when the next call begins a glance.
     pub(crate) next: u32,
-    /// The glance under way, likewise.
-    pub(crate) glance: u64,
     /// The entry of the list of threads that it is at; 0 before the list.
     pub(crate) at: u64,
     /// The first thread of that list.

@@ -6,6 +6,8 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
@@ -111,6 +113,12 @@ impl Actor {
 
 impl Drop for Actor {
     fn drop(&mut self) {
+        self.stdin = None;
+        // A test that fails leaves it in the middle: a herd's children would outlive it.
+        let deadline = Instant::now() + Duration::from_secs(5);
+        while thread::panicking() && matches!(self.child.try_wait(), Ok(None)) && Instant::now() < deadline {
+            thread::sleep(Duration::from_millis(10));
+        }
         // It may have ended already; both are right.
         let _ = self.child.kill();
         let _ = self.child.wait();

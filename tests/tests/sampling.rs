@@ -153,6 +153,41 @@ fn one_that_never_rests_is_seen_at_each_look() {
 /// batches in a row.
 const BATCHES: usize = 6;
 
+/// The kernel's iterator is through with the host's tasks in the middle of a glance, sooner or later: the glance goes on
+/// with another, and lacks nobody.
+#[test]
+fn glances_go_on_from_iterator_to_iterator() {
+    const SLEEPERS: usize = 300;
+    let mut sampling = Sampling::start(LoadSettings::default());
+    let mut herd = Actor::start(ACTOR, &format!("herd {SLEEPERS} sleep 100000000"), &mark());
+    herd.told();
+    let actor = Actor::start(ACTOR, "burn 600000", &mark());
+    let parent = herd.pid();
+    let rows = sampling.kernel.sampler.scan().unwrap();
+    let members: Vec<ProcessKey> = rows
+        .iter()
+        .filter(|row| row.identity.parent.is_some_and(|key| key.tgid == parent))
+        .map(|row| row.key)
+        .collect();
+    assert_eq!(members.len(), SLEEPERS);
+    for key in &members {
+        sampling.kernel.watched.set(*key, Watch { exit: true, usage: true });
+    }
+    let key = sampling.watch(actor.pid());
+    assert!(sampling.look().len() > SLEEPERS, "a sample tells of all");
+    // Each glance makes several calls, each for another task.
+    let tasks = rows.iter().map(|row| row.threads as usize).sum::<usize>();
+    for turn in 0..tasks {
+        let before = truth(actor.pid()).0;
+        let rows = sampling.look();
+        let told = sampling.rows[&key].cpu_ns;
+        let after = truth(actor.pid()).0;
+        assert!((before..=after).contains(&told), "{turn}: {told} is not within {before} and {after}");
+        assert!(rows.len() < SLEEPERS, "{turn}: a glance does not tell of those that sleep");
+    }
+    herd.finish();
+}
+
 #[test]
 fn threads_that_end_are_not_forgotten() {
     let mut sampling = Sampling::start(LoadSettings::default());

@@ -27,7 +27,7 @@ use crate::time::KTime;
 /// What the kernel hands out at most with one read of an iterator: eight pages (`bpf_iter.c`, since 5.8).
 const READ_BYTES: usize = 32 << 10;
 /// Glances are enough for so long.
-const SAMPLE_EVERY: Duration = Duration::from_secs(30);
+const SAMPLE_EVERY: Duration = Duration::from_mins(1);
 
 /// The programs and their iterators.
 pub struct Sampler {
@@ -37,6 +37,9 @@ pub struct Sampler {
     glances: bool,
     /// When the last sample was taken; `None` when the next look must be one.
     sampled: Option<KTime>,
+    /// The iterator that glances come from, one after the other until it is through with all tasks: opening it is dearer
+    /// than half of a glance.
+    glancing: Option<File>,
     buffer: Vec<u8>,
     /// Where the row of a process with several threads is.
     rows_of: HashMap<u32, usize>,
@@ -73,7 +76,15 @@ pub enum SampleError {
 impl Sampler {
     pub(super) fn new(iterators: Iterators, glances: bool) -> Self {
         let page_bytes = rustix::param::page_size() as u64;
-        Self { iterators, page_bytes, glances, sampled: None, buffer: Vec::new(), rows_of: HashMap::new() }
+        Self {
+            iterators,
+            page_bytes,
+            glances,
+            sampled: None,
+            glancing: None,
+            buffer: Vec::new(),
+            rows_of: HashMap::new(),
+        }
     }
 
     /// The usage of another process is watched: a glance would not find it.
@@ -96,14 +107,18 @@ impl Sampler {
     /// What the processes watched for their usage use, their threads summed. At `now` on a monotonic clock. Of a process
     /// that had a row before and has none here, nothing has changed.
     pub fn sample(&mut self, now: KTime) -> Result<Vec<UsageRow>, SampleError> {
+        // A look that fails is followed by a sample: it begins everything anew.
+        let last = self.sampled.take();
         if self.glances
-            && self.sampled.is_some_and(|last| now.since(last) < SAMPLE_EVERY)
+            && last.is_some_and(|last| now.since(last) < SAMPLE_EVERY)
             && let Some(rows) = self.glance()?
         {
+            self.sampled = last;
             return Ok(rows);
         }
+        let rows = self.sample_all()?;
         self.sampled = Some(now);
-        self.sample_all()
+        Ok(rows)
     }
 
     fn sample_all(&mut self) -> Result<Vec<UsageRow>, SampleError> {
@@ -132,9 +147,23 @@ impl Sampler {
 
     /// `None` when it cannot tell of all processes.
     fn glance(&mut self) -> Result<Option<Vec<UsageRow>>, SampleError> {
-        let mut iterator = self.iterators.open(GLANCE_PROGRAM)?;
         self.buffer.resize(READ_BYTES, 0);
         let mut rows = Vec::new();
+        if let Some(mut begun) = self.glancing.take()
+            && let Some(is_whole) = self.glance_from(&mut begun, &mut rows)?
+        {
+            self.glancing = Some(begun);
+            return Ok(is_whole.then_some(rows));
+        }
+        // It goes on where the other iterator was through with its tasks.
+        let mut fresh = self.iterators.open(GLANCE_PROGRAM)?;
+        let is_whole = self.glance_from(&mut fresh, &mut rows)?;
+        self.glancing = is_whole.is_some().then_some(fresh);
+        Ok((is_whole == Some(true)).then_some(rows))
+    }
+
+    /// Whether the glance told of all processes; `None` when the iterator ended before it.
+    fn glance_from(&mut self, iterator: &mut File, rows: &mut Vec<UsageRow>) -> Result<Option<bool>, SampleError> {
         loop {
             // A read of one byte ends with the first call of the program that writes anything; the rest of what that
             // call wrote comes with the next read, without another call.
@@ -148,7 +177,7 @@ impl Sampler {
                 rest = next;
                 match raw {
                     Raw::Usage(usage) => rows.push(self.usage_row(&usage)),
-                    Raw::GlanceEnd(end) => return Ok((end.header.flags & Flags::STALE == 0).then_some(rows)),
+                    Raw::GlanceEnd(end) => return Ok(Some(end.header.flags & Flags::STALE == 0)),
                     _ => {}
                 }
             }
