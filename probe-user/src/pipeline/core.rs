@@ -114,18 +114,15 @@ impl Core {
         self.settle()
     }
 
-    /// Samples usage.
+    /// Samples usage. The caller has handed in by [`Core::drain`] what happened before.
     pub(super) fn sample(&mut self) -> Result<(), SampleError> {
-        self.catch_up();
         let rows = self.kernel.sampler.sample(clock::now())?;
         self.step(Input::Sample(rows));
         self.settle()
     }
 
-    /// Acts on a deadline that has come.
+    /// Acts on a deadline that has come. The caller has handed in by [`Core::drain`] what happened before.
     pub(super) fn tick(&mut self) -> Result<(), SampleError> {
-        self.look_at_clock();
-        self.catch_up();
         self.step(Input::Tick);
         self.settle()
     }
@@ -145,8 +142,10 @@ impl Core {
         self.settle()
     }
 
-    /// Asks the kernel how many runs of the programs it skipped. Reads some files: for slow ticks.
+    /// Asks the kernel how many runs of the programs it skipped, and for losses that came without a record: an account that
+    /// found no room. Reads some files: for slow ticks.
     pub(super) fn check_misses(&mut self) -> Result<(), SampleError> {
+        self.tell_losses();
         if let Some(loss) = self.kernel.losses.new_misses() {
             self.step(Input::Lost(loss));
         }
@@ -273,7 +272,10 @@ impl Core {
             keeper.keep_now(clock::now(), &self.engine, tail);
         }
         let taken = self.kernel.records.drain(BATCH, &mut self.records);
-        self.tell_losses();
+        // In a ring that is empty there was room for all: nothing to ask about, most of the time.
+        if taken > 0 {
+            self.tell_losses();
+        }
         let last = self.records.last().map(|(_, record)| record.at);
         Batch { taken, more: taken == BATCH || self.kernel.records.is_full(), last }
     }
