@@ -27,6 +27,7 @@ pub(crate) struct Reading {
     at: Instant,
     cpu_ns: u64,
     wakeups: u64,
+    main_wakeups: u64,
     forks: u64,
     busy_ns: u64,
 }
@@ -36,8 +37,10 @@ pub(crate) struct Reading {
 pub(crate) struct Rates {
     /// Share of one core, 0.01 for 1 %.
     pub(crate) cpu: f64,
-    /// Times that a thread of the daemon was woken.
+    /// Times that a thread of the daemon was woken: also by one another, and after each wait for the disk.
     pub(crate) wakeups: f64,
+    /// Times that its first thread was: the one that has the timers, the ring and the sockets.
+    pub(crate) main_wakeups: f64,
     /// Processes and threads that the whole host started.
     pub(crate) forks: f64,
     /// CPU time that the whole host used, in cores.
@@ -48,15 +51,17 @@ pub(crate) struct Rates {
 
 impl Reading {
     pub(crate) fn take(daemon: &Daemon) -> Result<Self, Box<dyn Error>> {
+        const SLEPT: &str = "voluntary_ctxt_switches:";
         let (mut cpu_ns, mut wakeups) = (0, 0);
         for task in fs::read_dir(format!("/proc/{}/task", daemon.pid()))? {
             let task = task?.path();
             cpu_ns += first_number(&fs::read_to_string(task.join("schedstat"))?)?;
-            wakeups += field(&fs::read_to_string(task.join("status"))?, "voluntary_ctxt_switches:")?;
+            wakeups += field(&fs::read_to_string(task.join("status"))?, SLEPT)?;
         }
+        let main_wakeups = field(&fs::read_to_string(format!("/proc/{0}/task/{0}/status", daemon.pid()))?, SLEPT)?;
         let stat = fs::read_to_string("/proc/stat")?;
         let forks = field(&stat, "processes ")?;
-        Ok(Self { at: Instant::now(), cpu_ns, wakeups, forks, busy_ns: busy_ns(&stat)? })
+        Ok(Self { at: Instant::now(), cpu_ns, wakeups, main_wakeups, forks, busy_ns: busy_ns(&stat)? })
     }
 
     pub(crate) fn until(self, later: Self) -> Rates {
@@ -65,6 +70,7 @@ impl Reading {
         Rates {
             cpu: rate(self.cpu_ns, later.cpu_ns) / 1e9,
             wakeups: rate(self.wakeups, later.wakeups),
+            main_wakeups: rate(self.main_wakeups, later.main_wakeups),
             forks: rate(self.forks, later.forks),
             host_cpu: rate(self.busy_ns, later.busy_ns) / 1e9,
             seconds,
