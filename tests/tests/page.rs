@@ -6,10 +6,12 @@ use std::fs;
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
+use std::process::Command;
 
 use procprobe_tests::actor::{self, Actor};
 use procprobe_tests::browser::Browser;
-use procprobe_tests::daemon::Setup;
+use procprobe_tests::daemon::{Setup, binary};
+use procprobe_tests::home::Home;
 use procprobe_tests::{mark, port};
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -285,6 +287,52 @@ fn a_thousand_groups_are_quick_to_go_through() {
 }
 
 /// A daemon with something on each view.
+/// One of three hosts of a site, each at a loopback address of its own.
+fn member(number: usize, folder: &Path) -> Home {
+    let (zone, key) = (["north", "south"][number % 2], folder.join("peers.key"));
+    Home::new(&format!(
+        "node: {{ name: host-{number}, zone: {zone} }}\n\
+         peers: {{ listen: \"127.78.0.{number}:7946\", join: [127.78.0.1, 127.78.0.2], key_file: {} }}\n",
+        key.display()
+    ))
+}
+
+#[test]
+fn the_map_of_peers_shows_whose_daemon_died_and_that_it_is_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let made = Command::new(binary()).args(["peers", "key"]).arg(folder.path().join("peers.key")).status().unwrap();
+    assert!(made.success());
+    let homes = [1, 2, 3].map(|number| member(number, folder.path()));
+    let [one, two, three] = &homes;
+    let one = one.setup().http("127.0.0.1:0").start();
+    let _two = two.setup().start();
+    let mut three = three.setup().start();
+    let browser = looking(one.http_address(), 1280, 900);
+    go(&browser, "#/peers");
+    let held = |name: &str| {
+        format!(
+            "[...document.querySelectorAll('.peers > li')].find((host) => host.querySelector('strong').textContent === '{name}')\
+             ?.querySelector('.pill').textContent"
+        )
+    };
+    for name in ["host-1", "host-2", "host-3"] {
+        browser.wait_for(name, &format!("{} === 'alive'", held(name)));
+    }
+    let zones =
+        browser.run("return [...document.querySelectorAll('.zone h2')].map((zone) => zone.firstChild.textContent);");
+    assert_eq!(zones, json!(["Zone north", "Zone south"]));
+    three.crash(|| {
+        browser.wait_for("the verdict", &format!("{} === 'agent down'", held("host-3")));
+        assert_eq!(browser.run(&format!("return {};", held("host-2"))), json!("alive"));
+        browser.wait_for(
+            "its zone",
+            "/1 down/.test(document.querySelector('[aria-label=\"Zone south\"] h2').textContent)",
+        );
+    });
+    browser.wait_for("its return", &format!("{} === 'alive'", held("host-3")));
+    assert_quiet(&browser);
+}
+
 fn furnished(mark: &str) -> Setup {
     let policy = actor::group(
         "app",
