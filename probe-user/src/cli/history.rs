@@ -7,7 +7,7 @@ use jiff::tz::TimeZone;
 
 use super::args::{Format, HistoryArgs};
 use super::words::{amount, span, table};
-use super::{Exit, block_on, complain, print};
+use super::{Exit, answer, complain, print};
 use crate::event::clean;
 use crate::series::{BoundReport, HistoryReport, Point, SeriesReport};
 use crate::serve::client;
@@ -18,12 +18,8 @@ const LINE: usize = 60;
 const ROWS: usize = 12;
 
 pub(super) fn history(args: &HistoryArgs) -> Exit {
-    let answered = block_on(client::history(&args.socket, &args.name, &args.since, args.step.as_deref()));
-    let mut report = match answered {
-        Ok(Ok(report)) => report,
-        Ok(Err(error)) => return failed(&error.to_string()),
-        Err(error) => return failed(&error.to_string()),
-    };
+    let asking = client::history(&args.socket, &args.name, &args.since, args.step.as_deref());
+    let Some(mut report) = answer(asking) else { return Exit::NotWell };
     if !args.measure.is_empty() {
         report.series.retain(|series| args.measure.contains(&series.measure));
         report.bounds.retain(|bound| args.measure.contains(&bound.measure));
@@ -32,15 +28,13 @@ pub(super) fn history(args: &HistoryArgs) -> Exit {
         Format::Text => print(&text(&report, args.step.is_some(), &TimeZone::system())),
         Format::Json => match serde_json::to_string_pretty(&report) {
             Ok(json) => print(&format!("{json}\n")),
-            Err(error) => return failed(&error.to_string()),
+            Err(error) => {
+                complain(&format!("procprobe: {error}"));
+                return Exit::NotWell;
+            }
         },
     }
     Exit::Well
-}
-
-fn failed(why: &str) -> Exit {
-    complain(&format!("procprobe: {why}"));
-    Exit::NotWell
 }
 
 /// A page: of each measure a line of blocks with its extremes and bounds, then a table of all of them.

@@ -24,6 +24,7 @@ mod top;
 mod unload;
 mod words;
 
+use std::fmt::Display;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
@@ -113,4 +114,15 @@ pub(crate) fn complain(text: &str) {
 /// Runs a future of a command that talks to the daemon.
 pub(crate) fn block_on<F: Future>(future: F) -> io::Result<F::Output> {
     Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(future))
+}
+
+/// What the daemon answered to a future that asks it; none when it did not, which is said.
+pub(crate) fn answer<T, E: Display>(asking: impl Future<Output = Result<T, E>>) -> Option<T> {
+    let why = match block_on(asking) {
+        Ok(Ok(answer)) => return Some(answer),
+        Ok(Err(error)) => error.to_string(),
+        Err(error) => error.to_string(),
+    };
+    complain(&format!("procprobe: {why}"));
+    None
 }

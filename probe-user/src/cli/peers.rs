@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::args::{Format, PeersArgs, PeersCommand, PeersKeyArgs};
 use super::status::{list, word};
 use super::words::{span, table};
-use super::{Exit, block_on, complain, print};
+use super::{Exit, answer, complain, print};
 use crate::peers::keys::{Key, random_text};
 use crate::serve::client;
 
@@ -16,17 +16,7 @@ pub(super) fn peers(args: &PeersArgs) -> Exit {
     if let Some(PeersCommand::Key(args)) = &args.command {
         return key(args);
     }
-    let report = match block_on(client::peers(&args.socket)) {
-        Ok(Ok(report)) => report,
-        Ok(Err(error)) => {
-            complain(&format!("procprobe: {error}"));
-            return Exit::NotWell;
-        }
-        Err(error) => {
-            complain(&format!("procprobe: {error}"));
-            return Exit::NotWell;
-        }
-    };
+    let Some(report) = answer(client::peers(&args.socket)) else { return Exit::NotWell };
     match args.format {
         Format::Text => print(&text(&report)),
         // `{:#}` of a JSON value is its indented text.

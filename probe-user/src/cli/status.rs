@@ -6,22 +6,12 @@ mod render;
 use serde_json::Value;
 
 use super::args::{Format, StatusArgs};
-use super::{Exit, block_on, complain, print};
+use super::{Exit, answer, print};
 use crate::serve::client;
 pub(super) use render::{list, word};
 
 pub(super) fn status(args: &StatusArgs) -> Exit {
-    let report = match block_on(client::status(&args.socket)) {
-        Ok(Ok(report)) => report,
-        Ok(Err(error)) => {
-            complain(&format!("procprobe: {error}"));
-            return Exit::NotWell;
-        }
-        Err(error) => {
-            complain(&format!("procprobe: {error}"));
-            return Exit::NotWell;
-        }
-    };
+    let Some(report) = answer(client::status(&args.socket)) else { return Exit::NotWell };
     match args.format {
         Format::Text => print(&render::text(&report)),
         // `{:#}` of a JSON value is its indented text.

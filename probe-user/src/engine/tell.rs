@@ -183,11 +183,7 @@ impl Engine {
     ) -> Option<Raised> {
         let (group, bound) = self.bound(slot)?;
         let value = bound.judge(slot.key)?.machine.value().unwrap_or_default();
-        let lasted = text::span(duration);
-        let body = match reason {
-            None => format!("{}; healthy again after {lasted}", self.breach(slot, value)?),
-            Some(reason) => format!("{}; over after {lasted}: {reason}", self.subject(slot)?),
-        };
+        let body = text::ending(&self.subject(slot)?, &self.breach(slot, value)?, duration, reason);
         let mut attributes = self.policy_attributes(slot, value, at.before(duration), at)?;
         attributes.put("duration", secs(duration));
         attributes.put_some("reason", reason);

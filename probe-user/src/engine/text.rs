@@ -197,6 +197,15 @@ fn bytes(value: f64, decimals: usize) -> String {
     format!("{} {unit}", number(scaled, decimals))
 }
 
+/// The body of an alarm's end after `lasted`. `reason` is there when it is not that the value is healthy again.
+pub(super) fn ending(subject: &str, breach: &str, lasted: Duration, reason: Option<&str>) -> String {
+    let lasted = span(lasted);
+    match reason {
+        None => format!("{breach}; healthy again after {lasted}"),
+        Some(reason) => format!("{subject}; over after {lasted}: {reason}"),
+    }
+}
+
 /// `2d 3h`, `1h 30m`, `1m 5s`, `3.2s`, `12ms`, `80us`: the two largest units that say something.
 pub(crate) fn span(duration: Duration) -> String {
     let secs = duration.as_secs();

@@ -15,7 +15,7 @@ mod used;
 use serde::Serialize;
 
 use super::args::{ReportArgs, ReportFormat};
-use super::{Exit, block_on, complain, print};
+use super::{Exit, answer, print};
 use crate::series::HistoryReport;
 use crate::serve::client::{self, AskError, Told};
 
@@ -35,19 +35,9 @@ struct Whole {
 }
 
 pub(super) fn report(args: &ReportArgs) -> Exit {
-    match block_on(ask(args)) {
-        Ok(Ok(text)) => {
-            print(&text);
-            Exit::Well
-        }
-        Ok(Err(error)) => failed(&error.to_string()),
-        Err(error) => failed(&error.to_string()),
-    }
-}
-
-fn failed(why: &str) -> Exit {
-    complain(&format!("procprobe: {why}"));
-    Exit::NotWell
+    let Some(text) = answer(ask(args)) else { return Exit::NotWell };
+    print(&text);
+    Exit::Well
 }
 
 /// Why there is no report.

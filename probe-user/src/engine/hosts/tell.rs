@@ -120,11 +120,7 @@ impl HostState {
         value: f64,
         why: Option<&'static str>,
     ) -> Raised {
-        let lasted = text::span(duration);
-        let body = match why {
-            None => format!("{}; healthy again after {lasted}", self.breach(instance, value)),
-            Some(why) => format!("{}; over after {lasted}: {why}", self.subject(instance)),
-        };
+        let body = text::ending(&self.subject(instance), &self.breach(instance, value), duration, why);
         let mut attributes = self.attributes(instance, value, at.before(duration));
         attributes.put("duration", secs(duration));
         attributes.put_some("reason", why);

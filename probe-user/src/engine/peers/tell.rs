@@ -55,11 +55,7 @@ impl SetState {
         reason: Option<&'static str>,
     ) -> Option<Raised> {
         let value = self.bounds.get(position)?.held.value().unwrap_or_default();
-        let lasted = text::span(duration);
-        let body = match reason {
-            None => format!("{}; healthy again after {lasted}", self.breach(position, value)?),
-            Some(reason) => format!("{}; over after {lasted}: {reason}", self.spec.name),
-        };
+        let body = text::ending(&self.spec.name, &self.breach(position, value)?, duration, reason);
         let mut attributes = self.attributes(position, value, at.before(duration))?;
         attributes.put("duration", secs(duration));
         attributes.put_some("reason", reason);
