@@ -30,6 +30,9 @@ pub(super) const PEER_LISTEN: Form =
 /// Where others reach this host.
 pub(super) const ADVERTISE: Form =
     Form { what: "an IP address, maybe with a port", pattern: None, examples: &["10.0.0.5", "10.0.0.5:7946"] };
+/// A port.
+pub(super) const PORT: Form =
+    Form { what: "a port from 1 to 65535", pattern: Some("^[1-9][0-9]{0,4}$"), examples: &["22"] };
 /// Another host of the site.
 pub(super) const JOIN: Form = Form {
     what: "an address, a DNS name or the path of a file with some",
@@ -85,6 +88,11 @@ pub(super) static PEERS: Table = Table {
             "advertise",
             Kind::Form(&ADVERTISE),
             "where others reach this host, if not at the address that it sends from",
+        ),
+        Key::new(
+            "open_port",
+            Kind::Form(&PORT),
+            "a TCP port at which this host answers though its daemon is gone; asked besides an ICMP echo and the daemon's own",
         ),
         Key::new(
             "join",

@@ -172,6 +172,10 @@ impl Config {
                 "peers.advertise",
                 self.peers.as_ref().map(|of| of.advertise) != other.peers.as_ref().map(|of| of.advertise),
             ),
+            (
+                "peers.open_port",
+                self.peers.as_ref().map(|of| of.open_port) != other.peers.as_ref().map(|of| of.open_port),
+            ),
             ("events.args_max", self.events.args_max != other.events.args_max),
             ("state.dir", self.state_dir != other.state_dir),
             ("state.spool_max", self.spool_max != other.spool_max),

@@ -22,6 +22,8 @@ pub struct Peers {
     pub listen: SocketAddr,
     /// Where others reach this host; `None`: at the address that it sends from.
     pub advertise: Option<SocketAddr>,
+    /// Where this host answers over TCP though its daemon is gone.
+    pub open_port: Option<u16>,
     /// Where others may be.
     pub join: Vec<Join>,
     /// The shared keys, one or two: the first seals.
@@ -50,16 +52,19 @@ impl FromStr for Join {
             return usable(address).map(Self::Address);
         }
         let (name, port) = match text.rsplit_once(':') {
-            Some((name, port)) => (name, port.parse().ok().filter(|port| *port > 0)),
-            None => (text, Some(DEFAULT_PORT)),
+            Some((name, given)) => (name, port(given)?),
+            None => (text, DEFAULT_PORT),
         };
-        let port = port.ok_or("a port is a number from 1 to 65535")?;
         let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
         if name.is_empty() || name.len() > DNS_MAX || !name.chars().all(fits) {
             return Err("letters, digits, dots and dashes make a DNS name; a path begins with a /".into());
         }
         Ok(Self::Name(name.to_owned(), port))
     }
+}
+
+fn port(text: &str) -> Result<u16, String> {
+    text.parse().ok().filter(|port| *port > 0).ok_or_else(|| "a port is a number from 1 to 65535".into())
 }
 
 /// An IP address with or without a port.
@@ -97,6 +102,7 @@ pub(super) fn peers(decoder: &mut Decoder<'_>, fields: &Fields<'_>) -> Option<Pe
             usable(SocketAddr::new(address.ip(), port.unwrap_or(address.port())))
         })
     });
+    let open_port = fields.get("open_port").and_then(|given| decoder.form(given, &keys::PORT, port));
     let mut join: Vec<Join> = Vec::new();
     if let Some(given) = fields.get("join") {
         for item in decoder.one_or_many(given) {
@@ -116,7 +122,7 @@ pub(super) fn peers(decoder: &mut Decoder<'_>, fields: &Fields<'_>) -> Option<Pe
     if key_files.len() > 2 {
         decoder.error_help(given.span, "more than two keys", "the new one and the old one, while keys are changed");
     }
-    Some(Peers { listen, advertise, join, key_files })
+    Some(Peers { listen, advertise, open_port, join, key_files })
 }
 
 #[cfg(test)]

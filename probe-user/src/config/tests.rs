@@ -116,7 +116,7 @@ fn every_error_at_once() {
 fn peers_need_a_key_and_places_that_can_be_reached() {
     check("peers: { listen: 0.0.0.0:7946 }", &["1:8: `peers` needs the key `key_file`"]);
     check(
-        "peers: { listen: here, advertise: 0.0.0.0, join: [a b, h, h], key_file: [/a, /b, /c], zone: x }",
+        "peers: { listen: here, advertise: 0.0.0.0, join: [a b, h, h], key_file: [/a, /b, /c], zone: x, open_port: 0 }",
         &[
             "1:18: expected an IP address and a port such as `0.0.0.0:7946`, found `here`",
             "1:35: expected an IP address, maybe with a port such as `10.0.0.5`, found `0.0.0.0`",
@@ -124,6 +124,7 @@ fn peers_need_a_key_and_places_that_can_be_reached() {
             "1:59: it is given twice",
             "1:73: more than two keys",
             "1:87: `zone` cannot be given here",
+            "1:107: expected a port from 1 to 65535 such as `22`, found `0`",
         ],
     );
     let long = "x".repeat(65);
@@ -131,8 +132,12 @@ fn peers_need_a_key_and_places_that_can_be_reached() {
         &format!("node: {{ labels: {{ role: {long} }} }}\npeers: {{ key_file: /k }}"),
         &["1:1: a host with `peers` has a name, a zone and labels of at most 64 bytes each"],
     );
-    let peers = read("peers: { key_file: /k, advertise: 10.0.0.5, listen: \"0.0.0.0:7000\" }").unwrap().peers.unwrap();
+    let peers = read("peers: { key_file: /k, open_port: 22, advertise: 10.0.0.5, listen: \"0.0.0.0:7000\" }")
+        .unwrap()
+        .peers
+        .unwrap();
     assert_eq!(peers.advertise, Some("10.0.0.5:7000".parse().unwrap()));
+    assert_eq!(peers.open_port, Some(22));
     assert!(peers.join.is_empty() && peers.key_files == [PathBuf::from("/k")]);
 }
 

@@ -65,6 +65,7 @@ pub struct Opened {
     pub(super) seed: u64,
     pub(super) join: Vec<Join>,
     pub(super) address: SocketAddr,
+    pub(super) open_port: Option<u16>,
     pub(super) state_dir: PathBuf,
 }
 
@@ -122,6 +123,7 @@ impl Opened {
             seed: u64::from_le_bytes(seed),
             join: config.join.clone(),
             address,
+            open_port: config.open_port,
             state_dir: state_dir.to_owned(),
         };
         Ok((opened, notes))

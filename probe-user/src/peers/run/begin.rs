@@ -35,7 +35,7 @@ impl Running {
         summary: Arc<Mutex<Summary>>,
         notes: &mut Vec<String>,
     ) -> io::Result<Self> {
-        let Opened { udp, tcp, icmp, keys, identity, salt, seed, join, address, state_dir } = opened;
+        let Opened { udp, tcp, icmp, keys, identity, salt, seed, join, address, open_port, state_dir } = opened;
         let boot = boot_of(&begin.host.boot_id);
         let (kept, note) = Kept::read(&state_dir);
         notes.extend(note);
@@ -47,7 +47,7 @@ impl Running {
             zone: begin.zone.clone(),
             labels: begin.labels.clone(),
             addr: address,
-            open_port: 0,
+            open_port: open_port.unwrap_or_default(),
             boot,
             // A clock may have been set back, and the last words of the daemon before may be of this very second.
             incarnation: u32::try_from(seconds).unwrap_or(u32::MAX).max(kept.incarnation.saturating_add(1)),
