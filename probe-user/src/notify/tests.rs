@@ -80,7 +80,7 @@ impl Bench {
             declared: "test.yaml:1".into(),
             kind: DestinationKind::Webhook { url: url.into(), secret_file: None },
             token_file: None,
-            timeout: Duration::from_millis(500),
+            timeout: PATIENCE,
             max_rate: None,
         };
         change(&mut destination);
@@ -156,7 +156,11 @@ async fn crash(notifier: Notifier) {
 /// Three alarms against a script: each that is not refused arrives once, in order.
 async fn check(script: &[Answer], refused: u64, requests: usize) -> Status {
     let (url, log) = server(script).await;
-    let bench = Bench::new(&url, |_| {});
+    let bench = Bench::new(&url, |destination| {
+        if script.iter().any(|answer| matches!(answer, Answer::Stall)) {
+            destination.timeout = Duration::from_millis(500);
+        }
+    });
     let (mut notifier, notes) = bench.open();
     assert!(notes.is_empty(), "{notes:?}");
     offer(&mut notifier, 1..=3);
@@ -246,7 +250,8 @@ async fn secrets_that_everybody_can_read_are_not_used_nor_shown() {
 
 #[tokio::test]
 async fn a_crash_loses_nothing_and_changes_no_id() {
-    let (url, log) = server(&[Answer::Status(200), Answer::Status(503)]).await;
+    // It is not tried again before the crash, however late that comes.
+    let (url, log) = server(&[Answer::Status(200), Answer::Later(503, "60")]).await;
     let bench = Bench::new(&url, |_| {});
     let (mut notifier, _) = bench.open();
     offer(&mut notifier, 1..=4);
@@ -270,7 +275,7 @@ async fn a_crash_loses_nothing_and_changes_no_id() {
 
 #[tokio::test]
 async fn a_damaged_journal_is_set_aside_and_what_is_good_of_it_counts() {
-    let (url, log) = server(&[Answer::Status(503)]).await;
+    let (url, log) = server(&[Answer::Later(503, "60")]).await;
     let bench = Bench::new(&url, |_| {});
     let (mut notifier, _) = bench.open();
     offer(&mut notifier, 1..=3);
