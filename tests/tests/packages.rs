@@ -153,6 +153,7 @@ fn a_life_of_the_package_from_installation_to_purge() {
     assert_eq!(host.run("dpkg --verify procprobe"), "");
     assert!(host.has("/etc/systemd/system/multi-user.target.wants/procprobe.service"), "it starts with the host");
     host.run("procprobe check --config /etc/procprobe/procprobe.yaml");
+    host.run("procprobe check");
     host.run("systemd-analyze verify /usr/lib/systemd/system/procprobe.service");
 
     let policy = format!("version: 1\n{}", group("packaged", "exit", &mark, "count: { max: 1000 }"));

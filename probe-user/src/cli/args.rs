@@ -144,8 +144,8 @@ pub struct UnloadArgs {
 /// `check`
 #[derive(Debug, Args)]
 pub struct CheckArgs {
-    /// Policy files and directories
-    #[arg(value_name = "PATH", required_unless_present = "config")]
+    /// Policy files and directories [default: those of the configuration; without any argument all that `run` would load]
+    #[arg(value_name = "PATH")]
     pub paths: Vec<PathBuf>,
     /// Configuration file to check as well; `hosts:` is held against its `node`
     #[arg(long, value_name = "FILE")]

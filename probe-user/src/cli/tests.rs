@@ -60,7 +60,6 @@ fn what_is_wrong_is_told_with_exit_code_2() {
     check_refused("run --http on", "or off");
     check_refused("run --ring-bytes 1000", "power of two");
     check_refused("run --polices /x", "--policies");
-    check_refused("check", "PATH");
     check_refused("test", "PATH");
     check_refused("record", "FILE");
     check_refused("record /f --max-size 1KiB", "64KiB");
