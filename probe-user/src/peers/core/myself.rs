@@ -24,6 +24,8 @@ pub(super) struct Voice {
     refuted: Option<KTime>,
     scored: Option<KTime>,
     due: Option<KTime>,
+    /// The life that the next words are of, or a later one.
+    life: u32,
 }
 
 impl Site {
@@ -63,6 +65,7 @@ impl Site {
         member.incarnation = member.incarnation.saturating_add(1);
         member.up_ns = now.0;
         change(&mut member);
+        member.life = member.life.max(self.voice.life);
         let record = Record::signed(member, &*self.signer);
         // Its own name cannot be taken: it was the first in the table.
         if self.table.renew(ME, Arc::new(record), now).is_ok() {
@@ -93,13 +96,15 @@ impl Site {
     pub(super) fn learn_of_death(&mut self, now: KTime, boot: [u8; 16], life: u32, out: Out<'_>) {
         let Some(me) = self.table.get(ME) else { return };
         let mine = &me.record.member;
-        // Whoever holds this node dead says it again when it hears it again.
-        if self.voice.refuted.is_some_and(|refuted| now.since(refuted) < REFUTE_EVERY) {
-            return;
-        }
+        let too_soon = self.voice.refuted.filter(|refuted| now.since(*refuted) < REFUTE_EVERY);
         if mine.boot == boot && life >= mine.life && life - mine.life < LIVES_MAX && mine.leaving.is_none() {
-            self.say_anew(now, |member| member.life = life.saturating_add(1), out);
-        } else if mine.life == life.saturating_add(1) {
+            self.voice.life = self.voice.life.max(life.saturating_add(1));
+            match too_soon {
+                // It refuted before it heard of this, so nobody holds it dead any more who would say it again.
+                Some(refuted) => self.voice.due = Some(refuted.after(REFUTE_EVERY)),
+                None => self.say_anew(now, |_| {}, out),
+            }
+        } else if mine.life == life.saturating_add(1) && too_soon.is_none() {
             // It said so already, but not everyone has heard it.
             self.say_anew(now, |_| {}, out);
         }

@@ -145,6 +145,9 @@ impl Site {
                 }
             }
         }
+        if peer.owes_a_life() {
+            self.obituary(target).add(&mut message, self.set.packet_bytes);
+        }
         self.ride(now, 1, &mut message);
         out.push(Effect::Send { to, bytes: message, reliable });
     }

@@ -233,13 +233,16 @@ impl Site {
             .get(handle)
             .and_then(|peer| peer.case.as_ref())
             .is_some_and(|case| case.is_proven() && case.is_mine());
-        if was_mine
-            && let Some(peer) = self.table.get(handle)
-            && peer.record.member.life == before.member.life
-            && peer.record.member.boot == before.member.boot
-        {
-            let to = peer.record.member.addr;
-            self.send_news(to, &[Told::of_death(&before.member)], out);
+        if let Some(peer) = self.table.get_mut(handle) {
+            if was_mine {
+                peer.called_down = Some(before.member.life);
+            }
+            if peer.record.member.boot != before.member.boot || !peer.owes_a_life() {
+                peer.called_down = None;
+            } else if was_mine {
+                let to = peer.record.member.addr;
+                self.send_news(to, &[Told::of_death(&before.member)], out);
+            }
         }
         self.came_back(now, handle, &before, learned, out);
         let now_is = if leaving.is_some() { Standing::Left } else { Standing::Alive };

@@ -45,9 +45,16 @@ pub(super) struct Peer {
     pub(super) compared: KTime,
     /// What speaks against it, while it is suspect or down.
     pub(super) case: Option<Box<Case>>,
+    /// The life in which this node called it down; it came back and may not know that, or not have said so yet.
+    pub(super) called_down: Option<u32>,
 }
 
 impl Peer {
+    /// Whether it goes on with the life that was called down: another outage of it would have the same name.
+    pub(super) fn owes_a_life(&self) -> bool {
+        self.called_down == Some(self.record.member.life)
+    }
+
     pub(super) fn incarnation(&self) -> u32 {
         self.record.member.incarnation
     }
@@ -185,6 +192,7 @@ impl Table {
             heard: KTime(0),
             learned: now,
             compared: KTime(0),
+            called_down: None,
             case: None,
         };
         self.fold(&peer);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::super::message::{Body, Head, Told, begin};
-use super::super::{Kind, Reach, Record, State, Verdict, What, Why};
+use super::super::{Kind, PeerId, Reach, Record, State, Verdict, What, Why};
 use super::{Effect, Input, Nodes, Plain, Settings, Site, address, member};
 use crate::time::KTime;
 
@@ -141,6 +141,51 @@ fn one_that_lived_through_the_silence_puts_the_verdict_right() {
     let again = told(&mut nodes);
     assert_eq!(again.len(), 5);
     assert_ne!(again[0].1.incident, down[0].1.incident);
+}
+
+/// One that was cut off hears that it is missed before it hears that it was called down. What those say to its first
+/// words arrives, or is lost.
+#[track_caller]
+fn check_life_after_refutation(lost: bool) {
+    let (mut nodes, dead, down) = ended(false, 20);
+    nodes.sites[5] = dead;
+    nodes.answers[5] = true;
+    let (accuser, subject) = (PeerId::of(&[1; 32]), PeerId::of(&[6; 32]));
+    let incarnation = nodes.sites[5].as_ref().unwrap().members().next().unwrap().member.incarnation;
+    let mut message = begin(&nodes.sites[0].as_ref().unwrap().head(false), &Body::News);
+    Told::Suspect { subject, incarnation, accuser, age_ms: 0 }.add(&mut message, 1_400);
+    let mut said = Vec::new();
+    let input = Input::Packet { from: address(0), bytes: &message, reliable: false };
+    nodes.sites[5].as_mut().unwrap().step(nodes.now, input, &mut said);
+    let words = said.into_iter().find_map(|effect| match effect {
+        Effect::Send { bytes, .. } => Some(bytes),
+        _ => None,
+    });
+    let back = nodes.sites[5].take_if(|_| lost);
+    for place in 0..5 {
+        let bytes = words.as_ref().unwrap();
+        nodes.put(place, Input::Packet { from: address(5), bytes, reliable: false });
+    }
+    nodes.sites[5] = nodes.sites[5].take().or(back);
+    assert_eq!(told(&mut nodes).len(), 5, "all put the verdict right");
+    nodes.run(20);
+    for place in 0..6 {
+        let site = nodes.sites[place].as_ref().unwrap();
+        let life = site.members().find(|view| view.member.addr == address(5)).unwrap().member.life;
+        assert_eq!(life, 1, "lost: {lost}, as {place} knows it");
+    }
+    nodes.sites[5] = None;
+    nodes.answers[5] = false;
+    nodes.run(20);
+    let again = told(&mut nodes);
+    assert_eq!(again.len(), 5);
+    assert_ne!(again[0].1.incident, down[0].1.incident);
+}
+
+#[test]
+fn whoever_refuted_first_begins_another_life_all_the_same() {
+    check_life_after_refutation(false);
+    check_life_after_refutation(true);
 }
 
 #[test]
