@@ -165,7 +165,7 @@ fn texts_for_editors_shells_and_readers() {
 
 #[test]
 fn a_wrong_command_line_is_exit_code_2() {
-    for args in [&["fly"][..], &["run", "--events", "some"], &["check"], &["match"], &["status", "--format", "xml"]] {
+    for args in [&["fly"][..], &["run", "--events", "some"], &["test"], &["match"], &["status", "--format", "xml"]] {
         check(args, 2, &[("err", "--help")]);
     }
     check(&["--version"], 0, &[("out", env!("CARGO_PKG_VERSION"))]);

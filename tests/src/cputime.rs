@@ -40,11 +40,13 @@ impl CpuTime {
         self.inexact
     }
 
-    /// Panics unless it is the truth, in s, within 1 %, and no more than a slice of each of their `threads` below it for exits
-    /// that own to lacking some. These are rare: each thread is freed by itself, one in fifty may go unseen.
+    /// Panics unless it is the truth, in s, within 1 %, and a slice of each of their `threads` for exits that own to not
+    /// knowing the last one: what they tell of it is what others' last slices were. These are rare: each thread is freed by
+    /// itself, one in fifty may go unseen.
     pub fn assert_is(&self, truth: f64, threads: usize) {
         assert!(self.inexact * 50 <= self.processes * threads + 49, "too many exits without an account: {self:?}");
-        let (least, most) = (truth * 0.99 - (self.inexact * threads) as f64 * SLICE, truth * 1.01);
+        let unknown = (self.inexact * threads) as f64 * SLICE;
+        let (least, most) = (truth * 0.99 - unknown, truth * 1.01 + unknown);
         assert!((least..=most).contains(&self.told), "true: {truth} s; {self:?}");
     }
 }
