@@ -129,6 +129,7 @@ fn show(outcomes: &[(Script, Outcome)], verbose: bool) -> bool {
         sum(|outcome| outcome.isolated_down),
         sum(|outcome| outcome.not_put_right.len())
     );
+    println!("outages under the name of an earlier one: {}", sum(|outcome| outcome.reused.len()));
     let mut verdicts = BTreeMap::new();
     for (_, outcome) in outcomes {
         for ((kind, what), count) in &outcome.verdicts {
@@ -137,8 +138,9 @@ fn show(outcomes: &[(Script, Outcome)], verbose: bool) -> bool {
     }
     println!("verdicts: {verdicts:?}, vouched: {}", sum(|outcome| outcome.vouched));
     for (script, outcome) in outcomes {
-        let bad = [&outcome.false_down, &outcome.missed, &outcome.not_put_right, &outcome.wrong_at_end];
-        for (name, what) in ["false", "missed", "not put right", "wrong at the end"].iter().zip(bad) {
+        let bad =
+            [&outcome.false_down, &outcome.missed, &outcome.not_put_right, &outcome.wrong_at_end, &outcome.reused];
+        for (name, what) in ["false", "missed", "not put right", "wrong at the end", "named again"].iter().zip(bad) {
             if let Some(first) = what.first() {
                 let loss = script.network.links.loss / 10_000;
                 let hosts = script.zones.len();
@@ -151,7 +153,7 @@ fn show(outcomes: &[(Script, Outcome)], verbose: bool) -> bool {
     }
     let mut detections: Vec<u64> = outcomes.iter().flat_map(|(_, outcome)| outcome.detections.clone()).collect();
     falsely == 0
-        && sum(|outcome| outcome.not_put_right.len() + outcome.missed.len() + outcome.split) == 0
+        && sum(|outcome| outcome.not_put_right.len() + outcome.missed.len() + outcome.split + outcome.reused.len()) == 0
         && permille(&mut detections, 500) <= 10 * SEC
 }
 

@@ -1,6 +1,6 @@
 //! What came of a run, held against what was true in it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::core::{Kind, Settings, State, What};
 use crate::network::SEC;
@@ -26,6 +26,8 @@ pub struct Outcome {
     pub missed: Vec<String>,
     /// Outages that had more than one name.
     pub split: usize,
+    /// Outages that somebody told under the name of one that was over for it.
+    pub reused: Vec<String>,
     /// Living hosts that somebody at the end still does not hold alive, or dead ones that somebody does.
     pub wrong_at_end: Vec<String>,
     /// Statements that were signed where nobody died.
@@ -79,6 +81,7 @@ fn judge(script: &Script, world: &World) -> Outcome {
             _ => {}
         }
     }
+    names(world, &mut outcome);
     deaths(script, world, &mut outcome);
     look_at_end(script, world, &mut outcome);
     outcome
@@ -93,6 +96,18 @@ fn put_right(told: &Told, world: &World, outcome: &mut Outcome) {
     });
     if !right {
         outcome.not_put_right.push(format!("{} about {}", told.by, told.verdict.peer.name));
+    }
+}
+
+fn names(world: &World, outcome: &mut Outcome) {
+    let mut over = HashSet::new();
+    for told in &world.told {
+        let name = (told.by, told.verdict.incident);
+        if told.verdict.kind != Kind::Down {
+            over.insert(name);
+        } else if over.contains(&name) {
+            outcome.reused.push(format!("{} s: {} about {}", told.at / SEC, told.by, told.verdict.peer.name));
+        }
     }
 }
 
