@@ -16,6 +16,7 @@ fn check(kind: Kind, seeds: std::ops::Range<u64>, hosts: impl Fn(u64) -> usize) 
         assert!(outcome.not_put_right.is_empty(), "{what}: {:?}", outcome.not_put_right);
         assert!(outcome.missed.is_empty(), "{what}: {:?}", outcome.missed);
         assert_eq!(outcome.split, 0, "{what}");
+        assert!(outcome.reused.is_empty(), "{what}: {:?}", outcome.reused);
         outcome
     };
     seeds.map(play).collect()
