@@ -1,6 +1,6 @@
 //! `procprobe check`: every error of the given policies and configuration at once.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::args::CheckArgs;
 use super::{Exit, complain, print};
@@ -13,6 +13,7 @@ use crate::yaml::read::Trust;
 pub(super) fn check(args: &CheckArgs) -> Exit {
     let whole = args.paths.is_empty() && args.config.is_none();
     let file = if whole { Some(PathBuf::from(DEFAULT_FILE)).filter(|path| path.exists()) } else { args.config.clone() };
+    let is_without = whole && file.is_none();
     let mut exit = Exit::Well;
     let mut config = Some(Config::default());
     if file.is_some() {
@@ -34,7 +35,7 @@ pub(super) fn check(args: &CheckArgs) -> Exit {
         _ => args.paths.clone(),
     };
     if paths.is_empty() {
-        if whole && !Path::new(DEFAULT_FILE).exists() {
+        if is_without {
             complain(&format!(
                 "procprobe: neither {DEFAULT_FILE} nor {DEFAULT_POLICIES} is there: name files to check"
             ));

@@ -165,17 +165,16 @@ impl Prepared {
 impl Config {
     /// The settings that differ and take a restart: a reload cannot put them in force.
     pub fn fixed_differences(&self, other: &Self) -> Vec<&'static str> {
+        let of_peers = |of: &Self| {
+            of.peers.as_ref().map_or((None, None, None), |of| (Some(of.listen), of.advertise, of.open_port))
+        };
+        let (listen, advertise, open_port) = of_peers(self);
+        let (other_listen, other_advertise, other_open_port) = of_peers(other);
         let differences = [
             ("node.name", self.node.name != other.node.name),
-            ("peers.listen", self.peers.as_ref().map(|of| of.listen) != other.peers.as_ref().map(|of| of.listen)),
-            (
-                "peers.advertise",
-                self.peers.as_ref().map(|of| of.advertise) != other.peers.as_ref().map(|of| of.advertise),
-            ),
-            (
-                "peers.open_port",
-                self.peers.as_ref().map(|of| of.open_port) != other.peers.as_ref().map(|of| of.open_port),
-            ),
+            ("peers.listen", listen != other_listen),
+            ("peers.advertise", advertise != other_advertise),
+            ("peers.open_port", open_port != other_open_port),
             ("events.args_max", self.events.args_max != other.events.args_max),
             ("state.dir", self.state_dir != other.state_dir),
             ("state.spool_max", self.spool_max != other.spool_max),

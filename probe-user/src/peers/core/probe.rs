@@ -133,20 +133,16 @@ impl Site {
         let Some(peer) = self.table.get(target) else { return };
         let to = peer.record.member.addr;
         let mut message = begin(&self.head(false), &Body::Ping { seq });
-        if let Some(case) = peer.case.as_ref().filter(|_| self.set.lifeguard) {
-            match case.verdict {
-                None => {
-                    let accuser = case.accusers.first().copied().unwrap_or(self.id());
-                    let (subject, incarnation) = (peer.id, case.incarnation);
-                    Told::Suspect { subject, incarnation, accuser, age_ms: 0 }.add(&mut message, self.set.packet_bytes);
-                }
-                Some(_) => {
-                    self.obituary(target).add(&mut message, self.set.packet_bytes);
-                }
+        match peer.case.as_ref().filter(|_| self.set.lifeguard) {
+            Some(case) if case.verdict.is_none() => {
+                let accuser = case.accusers.first().copied().unwrap_or(self.id());
+                let (subject, incarnation) = (peer.id, case.incarnation);
+                Told::Suspect { subject, incarnation, accuser, age_ms: 0 }.add(&mut message, self.set.packet_bytes);
             }
-        }
-        if peer.owes_a_life() {
-            self.obituary(target).add(&mut message, self.set.packet_bytes);
+            None if !peer.owes_a_life() => {}
+            _ => {
+                self.obituary(target).add(&mut message, self.set.packet_bytes);
+            }
         }
         self.ride(now, 1, &mut message);
         out.push(Effect::Send { to, bytes: message, reliable });

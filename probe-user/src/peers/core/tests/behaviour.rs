@@ -115,6 +115,17 @@ fn a_host_that_was_installed_anew_has_its_name_again() {
     assert_eq!((named.len(), named[0].member.public_key), (1, [6; 32]));
 }
 
+/// The last of the six is silent again: that is another outage.
+#[track_caller]
+fn assert_next_has_another_name(mut nodes: Nodes, before: &Verdict) {
+    nodes.sites[5] = None;
+    nodes.answers[5] = false;
+    nodes.run(20);
+    let again = told(&mut nodes);
+    assert_eq!(again.len(), 5);
+    assert_ne!(again[0].1.incident, before.incident);
+}
+
 #[test]
 fn one_that_lived_through_the_silence_puts_the_verdict_right() {
     let (mut nodes, dead, down) = ended(false, 20);
@@ -134,13 +145,7 @@ fn one_that_lived_through_the_silence_puts_the_verdict_right() {
     }
     let life = nodes.sites[5].as_ref().unwrap().members().next().unwrap().member.life;
     assert_eq!(life, 1);
-    // The next outage has another name.
-    nodes.sites[5] = None;
-    nodes.answers[5] = false;
-    nodes.run(20);
-    let again = told(&mut nodes);
-    assert_eq!(again.len(), 5);
-    assert_ne!(again[0].1.incident, down[0].1.incident);
+    assert_next_has_another_name(nodes, &down[0].1);
 }
 
 /// One that was cut off hears that it is missed before it hears that it was called down. What those say to its first
@@ -161,10 +166,10 @@ fn check_life_after_refutation(lost: bool) {
         Effect::Send { bytes, .. } => Some(bytes),
         _ => None,
     });
+    let words = words.unwrap();
     let back = nodes.sites[5].take_if(|_| lost);
     for place in 0..5 {
-        let bytes = words.as_ref().unwrap();
-        nodes.put(place, Input::Packet { from: address(5), bytes, reliable: false });
+        nodes.put(place, Input::Packet { from: address(5), bytes: &words, reliable: false });
     }
     nodes.sites[5] = nodes.sites[5].take().or(back);
     assert_eq!(told(&mut nodes).len(), 5, "all put the verdict right");
@@ -174,12 +179,7 @@ fn check_life_after_refutation(lost: bool) {
         let life = site.members().find(|view| view.member.addr == address(5)).unwrap().member.life;
         assert_eq!(life, 1, "lost: {lost}, as {place} knows it");
     }
-    nodes.sites[5] = None;
-    nodes.answers[5] = false;
-    nodes.run(20);
-    let again = told(&mut nodes);
-    assert_eq!(again.len(), 5);
-    assert_ne!(again[0].1.incident, down[0].1.incident);
+    assert_next_has_another_name(nodes, &down[0].1);
 }
 
 #[test]
