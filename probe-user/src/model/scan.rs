@@ -80,7 +80,8 @@ impl<T: Default> Table<T> {
     ) {
         let program = self.program_of(row, args.unwrap_or_default());
         let mut process = Process::new(row.key, row.identity.clone(), program, row.key.start);
-        process.cgroup.clone_from(&row.cgroup);
+        // The text that all others of the cgroup share, where there was room to keep it.
+        process.cgroup.clone_from(self.cgroups.path(row.identity.cgroup_id).unwrap_or(&row.cgroup));
         process.threads = row.threads;
         let mut entry = Entry::new(process, Source::Scan(began), began);
         entry.scan = self.scans;

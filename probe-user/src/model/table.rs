@@ -274,9 +274,8 @@ impl<T: Default> Table<T> {
             self.cgroups.stop_waiting(before);
         }
         let changed = path.map_or("", |path| path) != &*process.cgroup;
-        match path {
-            Some(path) => process.cgroup.clone_from(path),
-            None => process.cgroup = Arc::default(),
+        if changed {
+            process.cgroup = path.cloned().unwrap_or_default();
         }
         if process.cgroup.is_empty() && process.identity.cgroup_id != 0 {
             self.cgroups.wait(process.identity.cgroup_id);

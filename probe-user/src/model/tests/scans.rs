@@ -254,3 +254,22 @@ fn an_orphan_gets_its_new_parent_at_a_scan() {
     assert_eq!(table.children(P).count(), 0);
     assert_eq!(table.children(init).collect::<Vec<_>>(), [C]);
 }
+
+#[test]
+fn all_of_a_cgroup_share_the_text_of_its_path_through_every_scan() {
+    // Each row comes with a text of its own, as the iterator tells it.
+    let row = |key, exe| TaskRow {
+        cgroup: String::from("/web").into(),
+        identity: Identity { cgroup_id: 9, ..identity(exe, None) },
+        ..row(key, exe, None)
+    };
+    let rows = || vec![row(P, "/bin/sh"), row(C, "/bin/ls")];
+    let mut table: Table = Table::new();
+    let mut texts = Vec::new();
+    for began in [350, 360] {
+        tell(&mut table, &Told::Scan(began, rows()));
+        texts.extend([P, C].map(|key| Arc::clone(&table.get(key).unwrap().cgroup)));
+    }
+    assert_eq!(&*texts[0], "/web");
+    assert!(texts.iter().all(|text| Arc::ptr_eq(text, &texts[0])), "{texts:?}");
+}
