@@ -173,6 +173,7 @@ fn a_fork_bomb_leaves_the_daemon_small_and_right() {
     assert!(most < before + (8 << 10), "the daemon grew from {before} to {most} KiB");
     // What the storm took for a moment is given back.
     wait_until("memory as before", PATIENCE, || heap_kib(&daemon) < before + (1 << 10));
+    println!("{} KiB when it was given back", heap_kib(&daemon));
     assert_eq!(daemon.stop(), Some(0));
     daemon.assert_none("three were alive all the time", |event| event.is_alarm("firing", "herd.count.min"));
     herd.finish();

@@ -282,6 +282,11 @@ impl Engine {
         self.decide_wake(effects);
     }
 
+    /// Forgets what is remembered only to be quick.
+    pub fn forget(&mut self) {
+        self.verdicts = Verdicts::default();
+    }
+
     /// Other settings from now on. The start grace is over or running already and stays as it was.
     pub fn settings_changed(&mut self, settings: Settings) {
         self.settings = settings;

@@ -52,7 +52,7 @@ impl Engine {
         self.tell(told, effects);
         self.groups = groups;
         self.index = super::index::Index::new(&self.groups);
-        self.verdicts = super::verdicts::Verdicts::default();
+        self.forget();
         self.stirred.groups.clear();
         // These numbers were the old groups'.
         self.stirred.moved = super::figures::Moved::default();

@@ -24,6 +24,11 @@ impl Converter {
         Self { page_bytes, exes: Texts::default(), filenames: Texts::default(), programs: Programs::default() }
     }
 
+    /// Forgets the texts of the last records.
+    pub(super) fn forget(&mut self) {
+        *self = Self::with_pages(self.page_bytes);
+    }
+
     /// The first of several records of the ring that lie one after the other, and what is behind it; `name` says how it
     /// is to name its program.
     pub(crate) fn next<'a, P>(

@@ -99,6 +99,11 @@ impl Records {
         Some(record)
     }
 
+    /// Forgets what is remembered of the last records only to be quick.
+    pub fn forget(&mut self) {
+        self.converter.forget();
+    }
+
     /// Waits until the kernel side wakes the daemon.
     pub async fn ready(&self) -> io::Result<()> {
         self.ring.ready().await

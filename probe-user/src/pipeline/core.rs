@@ -107,6 +107,16 @@ impl Core {
         self.scan_wanted || !self.looks_wanted.is_empty()
     }
 
+    /// Gives back what a storm made bigger, and what it left between everything else: small texts that are remembered only
+    /// to be quick keep a page each from being returned.
+    pub(super) fn shrink(&mut self) {
+        self.engine.forget();
+        self.kernel.records.forget();
+        if let Some(keeper) = &mut self.keeper {
+            keeper.shrink(&self.engine);
+        }
+    }
+
     /// Takes all records that are in the ring by now.
     pub(super) fn drain_all(&mut self) -> Result<(), SampleError> {
         self.look_at_clock();

@@ -70,7 +70,12 @@ const SECOND: Duration = Duration::from_secs(1);
 /// What a storm leads to is over so long after it: the host has been looked at, and events are on disk.
 const SETTLED: Duration = Duration::from_secs(3);
 
-/// Gives memory back when a storm is over: what it held for a moment lies between what stays.
+/// Storms take breath. More records than this in the meantime, and it was no end: what they take is given back too when it
+/// comes, however many less than a storm has they are.
+const AFTERMATH: usize = 1_000;
+
+/// Gives memory back when a storm is over: what it held for a moment lies between what stays. Before that, whoever holds more
+/// than it needs by now is called to let go of it, as `shrink`.
 #[derive(Debug)]
 pub(super) struct Storm {
     /// Since memory was given back the last time.
@@ -79,10 +84,20 @@ pub(super) struct Storm {
     second: KTime,
     of_second: usize,
     worst: usize,
-    /// When the last storm was over, until what followed it is given back as well.
-    over: Option<KTime>,
+    /// The end of the last storm, until what followed it is given back as well.
+    over: Option<Over>,
     /// Where the code of executable and libraries lies.
     code: Vec<Range>,
+}
+
+/// A storm that seems to be over.
+#[derive(Clone, Copy, Debug)]
+struct Over {
+    /// Since when, and what was counted by then.
+    since: KTime,
+    counted: usize,
+    /// It seemed so before, and went on.
+    again: bool,
 }
 
 impl Storm {
@@ -92,7 +107,7 @@ impl Storm {
 
     /// A wake-up by the kernel side brought so many records: however few, others may be on their way. True when memory was
     /// given back.
-    pub(super) fn woken(&mut self, now: KTime, records: usize) -> bool {
+    pub(super) fn woken(&mut self, now: KTime, records: usize, shrink: impl FnOnce()) -> bool {
         self.records = self.records.saturating_add(records);
         self.of_second = self.of_second.saturating_add(records);
         let passed = now.since(self.second);
@@ -104,32 +119,43 @@ impl Storm {
         let is_calm = rate.saturating_mul(CALMER) <= self.worst;
         self.worst = self.worst.max(rate);
         (self.second, self.of_second) = (now, 0);
-        self.is_over(now, is_calm)
+        self.judge(now, is_calm, shrink)
     }
 
     /// A look at the ring by itself found so many records: nobody was woken for them. True likewise.
-    pub(super) fn drained(&mut self, now: KTime, records: usize) -> bool {
-        self.woken(now, records) || self.is_over(now, records <= QUIET)
+    pub(super) fn drained(&mut self, now: KTime, records: usize, mut shrink: impl FnMut()) -> bool {
+        self.woken(now, records, &mut shrink) || self.judge(now, records <= QUIET, shrink)
     }
 
-    /// To be called now and then: when what followed a storm is over, the heap is given back once more. True then.
-    pub(super) fn settled(&mut self, now: KTime) -> bool {
-        let settled = self.over.is_some_and(|over| now.since(over) >= SETTLED);
-        if settled {
-            self.over = None;
+    /// When `settled` has something to do.
+    pub(super) fn next_look(&self) -> Option<KTime> {
+        self.over.map(|over| over.since.after(SETTLED))
+    }
+
+    /// To be called then: what followed a storm is given back as well, and once more when it went on and ended after all.
+    /// True likewise.
+    pub(super) fn settled(&mut self, now: KTime, shrink: impl FnOnce()) -> bool {
+        let Some(over) = self.over.filter(|over| over.since.after(SETTLED) <= now) else { return false };
+        let went_on = self.records.saturating_sub(over.counted) > AFTERMATH;
+        self.over = went_on.then_some(Over { since: now, counted: self.records, again: true });
+        let is_given = !(went_on && over.again);
+        if is_given {
+            shrink();
             return_heap();
         }
-        settled
+        is_given
     }
 
-    fn is_over(&mut self, now: KTime, is_calm: bool) -> bool {
-        let over = is_calm && self.records >= STORM;
-        if over {
-            (self.records, self.worst, self.over) = (0, 0, Some(now));
+    fn judge(&mut self, now: KTime, is_calm: bool, shrink: impl FnOnce()) -> bool {
+        let is_over = is_calm && self.records >= STORM;
+        if is_over {
+            (self.records, self.worst) = (0, 0);
+            self.over = Some(Over { since: now, counted: 0, again: false });
+            shrink();
             return_heap();
             self.code.iter().copied().for_each(return_pages);
         }
-        over
+        is_over
     }
 }
 
@@ -237,7 +263,7 @@ nonsense
         // All within one second.
         let now = KTime(1);
         let check = |storm: &mut Storm, records: usize, expected: bool| {
-            assert_eq!(storm.drained(now, records), expected, "{records}");
+            assert_eq!(storm.drained(now, records, || ()), expected, "{records}");
         };
         check(&mut storm, QUIET + 1, false);
         check(&mut storm, 0, true);
@@ -246,8 +272,8 @@ nonsense
         check(&mut storm, 0, false);
         check(&mut storm, QUIET + 1, false);
         check(&mut storm, QUIET, true);
-        assert!(!storm.woken(now, STORM));
-        assert!(storm.drained(now, 0));
+        assert!(!storm.woken(now, STORM, || ()));
+        assert!(storm.drained(now, 0, || ()));
         check(&mut storm, 0, false);
         check(&mut storm, STORM, false);
         check(&mut storm, 0, true);
@@ -260,7 +286,7 @@ nonsense
             let mut given = Vec::new();
             for quarter in 0..quarters {
                 *now = now.after(Duration::from_millis(250));
-                if storm.woken(*now, records) {
+                if storm.woken(*now, records, || ()) {
                     given.push(quarter);
                 }
             }
@@ -287,16 +313,36 @@ nonsense
     fn what_follows_a_storm_is_given_back_once_more() {
         let mut storm = Storm::new(Vec::new());
         let seconds = KTime::from_secs;
-        assert!(!storm.settled(seconds(9)), "there was none");
-        assert!(storm.drained(seconds(10), STORM) || storm.drained(seconds(10), 0));
-        assert!(!storm.settled(seconds(12)));
-        assert!(storm.settled(seconds(13)));
-        assert!(!storm.settled(seconds(16)), "once");
+        assert!(!storm.settled(seconds(9), || ()), "there was none");
+        assert!(storm.drained(seconds(10), STORM, || ()) || storm.drained(seconds(10), 0, || ()));
+        assert!(!storm.settled(seconds(12), || ()));
+        assert_eq!(storm.next_look(), Some(seconds(13)));
+        assert!(storm.settled(seconds(13), || ()));
+        assert_eq!((storm.next_look(), storm.settled(seconds(16), || ())), (None, false), "once");
+    }
+
+    #[test]
+    fn what_a_storm_brings_after_it_took_breath_is_given_back_too() {
+        let mut storm = Storm::new(Vec::new());
+        let seconds = KTime::from_secs;
+        assert!(storm.drained(seconds(10), STORM, || ()) || storm.drained(seconds(10), 0, || ()));
+        let mut check = |at: u64, records: usize, expected: bool| {
+            storm.woken(seconds(at), records, || ());
+            assert_eq!(storm.settled(seconds(at), || ()), expected, "{at}");
+        };
+        check(12, AFTERMATH + 1, false);
+        check(13, 0, true);
+        check(15, AFTERMATH + 1, false);
+        // It goes on: nothing more until it ends.
+        check(16, 0, false);
+        check(18, AFTERMATH, false);
+        check(19, 0, true);
+        check(30, AFTERMATH + 1, false);
     }
 
     #[test]
     fn this_process_lives_on() {
-        assert!(trim().drained(KTime(1), 0));
+        assert!(trim().drained(KTime(1), 0, || ()));
         assert_eq!("still here".to_uppercase(), "STILL HERE");
     }
 }

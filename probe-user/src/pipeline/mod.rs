@@ -188,7 +188,7 @@ impl Daemon {
                 ready = self.core.kernel().records.ready() => {
                     ready?;
                     let drained = self.drain()?;
-                    self.storm.woken(clock::now(), drained.records);
+                    self.storm.woken(clock::now(), drained.records, || self.core.shrink());
                     self.times.drain = Some(self.look_after(drained));
                     others().await;
                 }
@@ -225,7 +225,8 @@ impl Daemon {
             self.times.sample.map_or_else(clock::now, |at| at.min(clock::now().after(every)))
         });
         let turns = [self.outlets.next_turn(), self.site.next_look()].into_iter().flatten().min();
-        let others = [self.times.alive, self.outlets.next_orphan(), turns, self.guard.next_look()];
+        let own = [self.guard.next_look(), self.storm.next_look()].into_iter().flatten().min();
+        let others = [self.times.alive, self.outlets.next_orphan(), turns, own];
         let times = [self.times.drain, self.times.sample, self.core.wake_at(), Some(self.times.heartbeat)];
         times.into_iter().chain(others).flatten().min()
     }
@@ -236,10 +237,10 @@ impl Daemon {
         let is_due = |at: Option<KTime>| at.is_some_and(|at| at <= now);
         if is_due(self.times.drain) {
             let drained = self.drain()?;
-            self.storm.drained(now, drained.records);
+            self.storm.drained(now, drained.records, || self.core.shrink());
             self.times.drain = (drained.records > 0).then(|| self.look_after(drained));
         }
-        self.storm.settled(now);
+        self.storm.settled(now, || self.core.shrink());
         if is_due(self.core.wake_at()) {
             self.catch_up();
             self.core.tick()?;
@@ -297,7 +298,7 @@ impl Daemon {
         loop {
             self.tell_events();
             let drained = self.core.drain();
-            self.storm.woken(clock::now(), drained.records);
+            self.storm.woken(clock::now(), drained.records, || self.core.shrink());
             if !drained.more || drained.last.is_some_and(|last| last > began) {
                 return;
             }

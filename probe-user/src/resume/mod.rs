@@ -45,7 +45,7 @@ use self::file::{KnownFile, Left};
 use self::note::{Alarms, Note};
 use self::settle::Pending;
 use self::told::Told;
-use crate::engine::{KnownTable, Restored};
+use crate::engine::{Engine, KnownTable, Restored};
 use crate::event::Event;
 use crate::kernel::records::PinnedTail;
 use crate::kernel::tail::Kind;
@@ -223,6 +223,17 @@ impl Keeper {
     pub fn scanned(&mut self, now: KTime) {
         self.all = true;
         self.again_at = Some(now.after(SCAN_SETTLES));
+    }
+
+    /// Gives back the room that is free, and what is kept of processes that are closed by now.
+    pub fn shrink(&mut self, engine: &Engine) {
+        let is_open = |key: &ProcessKey| engine.table().get(*key).is_some();
+        self.dirty.retain(is_open);
+        self.waiting.retain(|key, _| is_open(key));
+        self.dirty.shrink_to_fit();
+        self.ended.shrink_to_fit();
+        self.kept.shrink_to_fit();
+        self.waiting.shrink_to_fit();
     }
 
     /// Whether an earlier daemon has told this already.
