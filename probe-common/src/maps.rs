@@ -46,7 +46,7 @@ pub const LOSS_REASONS: usize = LossReason::ALL.len();
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CpuState {
-    /// Sequence number of the last record that this CPU tried to deliver.
+    /// How many records this CPU tried to deliver: the sequence number of the last one.
     pub seq: u64,
     /// Records not delivered, by [`LossReason`].
     pub lost: [u64; LOSS_REASONS],

@@ -101,7 +101,8 @@ pub struct Header {
     pub cpu: u32,
     /// The process (thread group).
     pub tgid: u32,
-    /// Rises by one for every record that its CPU tried to deliver: a gap is a loss. 0 in iterator output.
+    /// How many records its CPU had tried to deliver by then: its highest value less what came is what was lost. Two records
+    /// share one where the second interrupted the first. 0 in iterator output.
     pub seq: u64,
     /// When it happened. 0 in iterator output.
     pub time: u64,

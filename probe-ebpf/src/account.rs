@@ -5,8 +5,6 @@
 //! reap themselves), so a group with more than one thread gets an entry in `ACCOUNTS` at its first thread's end. A group
 //! that only ever had one thread needs none.
 
-use core::arch::asm;
-
 use aya_ebpf::bindings::BPF_NOEXIST;
 use aya_ebpf::helpers::bpf_ktime_get_ns;
 use aya_ebpf::macros::btf_tracepoint;
@@ -14,6 +12,7 @@ use aya_ebpf::programs::BtfTracePointContext;
 use probe_common::maps::{GroupAccount, LossReason};
 use probe_common::record::{Account, Flags, RecordKind};
 
+use crate::counter::add;
 use crate::emit::{self, Urgency};
 use crate::log::told;
 use crate::maps::{ACCOUNT_COUNTS, ACCOUNT_COUNTS_LEN, ACCOUNTS, LAST_REFUSED};
@@ -168,15 +167,4 @@ fn may_miss_threads(start_time: u64) -> bool {
     let Some(refused) = LAST_REFUSED.get_ptr_mut(0) else { return false };
     // SAFETY: the pointer is into the map's one value and was checked.
     unsafe { (&raw const *refused).read_volatile() >= start_time }
-}
-
-/// Adds atomically. The compiler's own atomics do not exist for this target, and 5.10 knows only the addition that gives
-/// nothing back: exactly this instruction.
-///
-/// # Safety
-/// `counter` points to 8 bytes, aligned to 8, in a map's value.
-#[inline(always)]
-unsafe fn add(counter: *mut u64, amount: u64) {
-    // SAFETY: the caller vouches for the pointer.
-    unsafe { asm!("lock *(u64 *)({counter} + 0) += {amount}", counter = in(reg) counter, amount = in(reg) amount) };
 }

@@ -12,6 +12,7 @@ use aya_ebpf::helpers::{bpf_get_smp_processor_id, bpf_ktime_get_ns, bpf_ringbuf_
 use probe_common::maps::LossReason;
 use probe_common::record::{Header, RecordKind};
 
+use crate::counter::add;
 use crate::globals;
 use crate::maps::{CPU_STATE, LAST_WAKE, RECORDS};
 
@@ -36,16 +37,17 @@ pub(crate) fn header<T>(kind: RecordKind, flags: u16, tgid: u32, start_time: u64
     Header { kind: kind as u16, flags, size: size_of::<T>() as u32, cpu, tgid, seq: next_seq(), time, start_time }
 }
 
-/// Counts up without an atomic fetch, which 5.10 lacks. An interrupt between the read and the write can make two records
-/// share a number; the daemon looks only for gaps, and this makes none.
+/// Counts up without an atomic fetch, which 5.10 lacks. In an interrupt between the two instructions, freed processes are
+/// told: their numbers come first, and the last of them is this record's too. No step is ever lost by that, so that the
+/// highest number is how many were sent, which is what the daemon compares with how many came.
 #[inline(always)]
 fn next_seq() -> u64 {
     let Some(state) = CPU_STATE.get_ptr_mut(0) else { return 0 };
     // SAFETY: the pointer is into this CPU's own value and was checked.
     unsafe {
-        let seq = (*state).seq + 1;
-        (*state).seq = seq;
-        seq
+        let seq = &raw mut (*state).seq;
+        add(seq, 1);
+        seq.read_volatile()
     }
 }
 
@@ -109,6 +111,6 @@ fn admit(size: u64, header: &Header, urgency: Urgency) -> Option<u64> {
 pub(crate) fn lost(reason: LossReason) {
     if let Some(state) = CPU_STATE.get_ptr_mut(0) {
         // SAFETY: the pointer is into this CPU's own value and was checked; the index is below LOSS_REASONS.
-        unsafe { (*state).lost[reason as usize] += 1 };
+        unsafe { add(&raw mut (*state).lost[reason as usize], 1) };
     }
 }

@@ -13,7 +13,9 @@
 #![expect(unreachable_pub, reason = "the program macros want `pub` functions; a binary has no outside")]
 #![expect(clippy::inline_always, clippy::needless_pass_by_value, reason = "as in the programs that ship")]
 #![expect(clippy::cast_possible_truncation, reason = "as in the programs that ship")]
+#![feature(asm_experimental_arch)]
 
+mod counter;
 #[expect(dead_code, reason = "what makes records of kernel structs is not needed")]
 mod emit;
 #[expect(dead_code, unused_imports, unused_macros, reason = "what makes records of kernel structs is not needed")]

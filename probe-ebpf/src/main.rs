@@ -22,6 +22,7 @@
 
 mod account;
 mod cgroup;
+mod counter;
 mod emit;
 mod exec;
 mod exit;

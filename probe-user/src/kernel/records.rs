@@ -168,9 +168,9 @@ impl Records {
     }
 }
 
-/// By how many more, or fewer, numbers of this CPU are missing with this one. A record that was interrupted by another
-/// after it got its number comes after that one, and is not missing any more. A repeated number is no gap: see
-/// `probe-ebpf`'s `emit`.
+/// By how many more, or fewer, records of this CPU are missing with this one: its highest number says how many were sent.
+/// One that was interrupted by others comes after them, with its own number or with the last of theirs (see
+/// `probe-ebpf`'s `emit`), and is not missing any more.
 fn gap(sequences: &mut Vec<u64>, cpu: u32, seq: u64) -> i64 {
     let cpu = cpu as usize;
     if sequences.len() <= cpu {
@@ -182,10 +182,7 @@ fn gap(sequences: &mut Vec<u64>, cpu: u32, seq: u64) -> i64 {
     }
     let last = sequences[cpu];
     sequences[cpu] = last.max(seq);
-    match seq.checked_sub(last) {
-        Some(ahead) => i64::try_from(ahead.saturating_sub(1)).unwrap_or(i64::MAX),
-        None => -1,
-    }
+    i64::try_from(seq.saturating_sub(last)).unwrap_or(i64::MAX) - 1
 }
 
 #[cfg(test)]
@@ -210,9 +207,12 @@ mod tests {
         check(&[(0, 1), (0, 3), (0, 2), (0, 4)], 0);
         check(&[(0, 3), (0, 2), (0, 1), (0, 4)], 0);
         check(&[(0, 1), (0, 9), (0, 4), (0, 10)], 6);
-        // A number for two.
-        check(&[(0, 1), (0, 2), (0, 2), (0, 3)], 0);
+        // One whose own number was 2, interrupted by two others; it is lost, or one of the others is.
+        check(&[(0, 1), (0, 3), (0, 4), (0, 4), (0, 5)], 0);
+        check(&[(0, 1), (0, 3), (0, 4), (0, 5)], 1);
+        check(&[(0, 1), (0, 4), (0, 4), (0, 5)], 1);
+        check(&[(0, 1), (0, 4), (0, 5)], 2);
         // No such processor, no such number.
-        check(&[(u32::MAX, 7), (0, u64::MAX), (0, 1)], i64::MAX as u64 - 1);
+        check(&[(u32::MAX, 7), (0, u64::MAX), (0, 1)], i64::MAX as u64 - 2);
     }
 }
