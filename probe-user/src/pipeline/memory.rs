@@ -135,7 +135,8 @@ impl Storm {
     /// To be called then: what followed a storm is given back as well, and once more when it went on and ended after all.
     /// True likewise.
     pub(super) fn settled(&mut self, now: KTime, shrink: impl FnOnce()) -> bool {
-        let Some(over) = self.over.filter(|over| over.since.after(SETTLED) <= now) else { return false };
+        let is_due = self.next_look().is_some_and(|at| at <= now);
+        let Some(over) = self.over.filter(|_| is_due) else { return false };
         let went_on = self.records.saturating_sub(over.counted) > AFTERMATH;
         self.over = went_on.then_some(Over { since: now, counted: self.records, again: true });
         let is_given = !(went_on && over.again);
